@@ -1,0 +1,307 @@
+//! The tree that tracing reads: what a file says, with a span on everything and no layout.
+//!
+//! The parser always returns a whole [`Module`]; where the text made no sense there is an `Error` node and a diagnostic.
+
+use whorl_source::Span;
+
+/// A name as written, and where.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Name {
+    pub text: String,
+    pub span: Span,
+}
+
+/// A file.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Module {
+    /// `///` lines at the top of the file, before the first item and separated from it by a blank line.
+    pub doc: String,
+    pub items: Vec<Item>,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Item {
+    /// `///` lines above it.
+    pub doc: String,
+    pub public: bool,
+    pub span: Span,
+    pub kind: ItemKind,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub enum ItemKind {
+    Import(Import),
+    Param(Param),
+    Size(Param),
+    Type(TypeDef),
+    Fn(FnDef),
+    /// `let env = …` at the top of a file: a constant of the module.
+    Let {
+        pattern: Pattern,
+        ty: Option<Type>,
+        value: Expr,
+    },
+    /// `test "name" { … }`
+    Test {
+        name: String,
+        body: Block,
+    },
+    Error,
+}
+
+/// `import std.rl { gae, shuffle }`: binds the listed names; without a list, binds the last segment (`rl`) as a module.
+/// `import std.rl as r` binds `r`. A path that does not begin with `std` is a file beside this one (`a.b` is `a/b.whorl`).
+#[derive(Clone, PartialEq, Debug)]
+pub struct Import {
+    pub path: Vec<Name>,
+    pub alias: Option<Name>,
+    pub names: Option<Vec<Name>>,
+}
+
+/// `param lr: f32 = 2.5e-4 in (0, 1) "text"` or `size n = 4 "text"` (type absent, an integer).
+/// Bounds are inclusive with `[`/`]`, exclusive with `(`/`)`.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Param {
+    pub name: Name,
+    pub ty: Option<Type>,
+    pub value: Expr,
+    pub bounds: Option<Bounds>,
+    /// The string after it: unit or description.
+    pub about: String,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Bounds {
+    pub low: Expr,
+    pub low_inclusive: bool,
+    pub high: Expr,
+    pub high_inclusive: bool,
+}
+
+/// `type Step[S] = { state: S, … }`
+#[derive(Clone, PartialEq, Debug)]
+pub struct TypeDef {
+    pub name: Name,
+    pub params: Vec<Name>,
+    pub ty: Type,
+}
+
+/// `fn f(x: f32[n], y = default) -> T { … }` or `… = expr`.
+#[derive(Clone, PartialEq, Debug)]
+pub struct FnDef {
+    pub name: Name,
+    pub params: Vec<FnParam>,
+    pub result: Option<Type>,
+    pub body: Expr,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct FnParam {
+    pub pattern: Pattern,
+    pub ty: Option<Type>,
+    pub default: Option<Expr>,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Type {
+    pub kind: TypeKind,
+    pub span: Span,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub enum TypeKind {
+    /// `f32`, `Key`, `State`, `std.env.Env`: a path of names.
+    Path(Vec<Name>),
+    /// `T[a, b]`: sizes of an array of `T`, or, where `T` is a generic type, its arguments.
+    Apply(Box<Type>, Vec<TypeArg>),
+    Tuple(Vec<Type>),
+    Record(Vec<(Name, Type)>),
+    Fn(Vec<Type>, Box<Type>),
+    Error,
+}
+
+/// Between the brackets of a type: an expression of sizes or a type; a bare name may be either, and is a `Size`.
+#[derive(Clone, PartialEq, Debug)]
+pub enum TypeArg {
+    Size(Expr),
+    Type(Type),
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Pattern {
+    pub kind: PatternKind,
+    pub span: Span,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub enum PatternKind {
+    Name(String),
+    /// `_`
+    Ignore,
+    /// `(a, b)`
+    Tuple(Vec<Pattern>),
+    /// `[a, b, c]`
+    Array(Vec<Pattern>),
+    /// `{ x, y: pattern }`: the named fields, others ignored.
+    Record(Vec<(Name, Option<Pattern>)>),
+    Error,
+}
+
+/// `{ let … ; … ; result }`. `result` is `None` where the block ends in a `let` or is empty: its value is `()`.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Block {
+    pub statements: Vec<Statement>,
+    pub result: Option<Box<Expr>>,
+    pub span: Span,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Statement {
+    pub kind: StatementKind,
+    pub span: Span,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub enum StatementKind {
+    Let {
+        pattern: Pattern,
+        ty: Option<Type>,
+        value: Expr,
+    },
+    /// `yield e`: in the body of a `scan` only.
+    Yield(Expr),
+    /// `assert e` or `assert e, "message"`
+    Assert {
+        condition: Expr,
+        message: Option<String>,
+    },
+    /// An expression whose value is not used (`log(…)`).
+    Expr(Expr),
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Expr {
+    pub kind: ExprKind,
+    pub span: Span,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub enum ExprKind {
+    /// A whole number, decimal, `0x…` or `0b…`, `_` allowed between digits.
+    Int(u64),
+    /// The text of a number with a point or an exponent.
+    Float(f64),
+    Bool(bool),
+    String(String),
+    Name(String),
+    Tuple(Vec<Expr>),
+    Array(Vec<Expr>),
+    /// `{ x, y: e }` (`ty` is `None`) or `Env { reset, step }`. A field without a value is the variable of its name.
+    Record {
+        ty: Option<Vec<Name>>,
+        fields: Vec<(Name, Option<Expr>)>,
+    },
+    Block(Block),
+    Field(Box<Expr>, Name),
+    /// `t.0`
+    TupleField(Box<Expr>, u32, Span),
+    Call {
+        callee: Box<Expr>,
+        args: Vec<Arg>,
+    },
+    Index(Box<Expr>, Vec<IndexArg>),
+    Unary(UnaryOp, Box<Expr>),
+    /// The span is the operator's.
+    Binary(BinaryOp, Span, Box<Expr>, Box<Expr>),
+    /// `a..b`, the integers from a up to but without b.
+    Range(Box<Expr>, Box<Expr>),
+    /// `fn(x, y) = e` or `fn(x) { … }`
+    Lambda {
+        params: Vec<FnParam>,
+        result: Option<Type>,
+        body: Box<Expr>,
+    },
+    /// Without `else` its value is `()`.
+    If {
+        condition: Box<Expr>,
+        then: Block,
+        otherwise: Option<Box<Expr>>,
+    },
+    For {
+        pattern: Pattern,
+        iter: Box<Expr>,
+        body: Block,
+    },
+    Scan(Box<Scan>),
+    /// `while s = s0; cond max n { … }`
+    While {
+        pattern: Pattern,
+        init: Box<Expr>,
+        condition: Box<Expr>,
+        max: Option<Box<Expr>>,
+        body: Block,
+    },
+    /// `s with { x: 1.0, y }`
+    WithFields(Box<Expr>, Vec<(Name, Option<Expr>)>),
+    /// `xs with [i, j] = v`
+    WithIndex(Box<Expr>, Vec<IndexArg>, Box<Expr>),
+    Error,
+}
+
+/// `scan s = s0 for x in xs { … }`; `scan s for …` is short for `scan s = s for …`; `scan reverse s = …` runs from the
+/// last element to the first (yields keep the place of their element); `train scan` is the loop the host may pause.
+/// The value is the last carry, or with `yield`, `(last carry, yielded values)`.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Scan {
+    pub train: bool,
+    pub reverse: bool,
+    pub pattern: Pattern,
+    pub init: Option<Expr>,
+    pub element: Pattern,
+    pub iter: Expr,
+    pub body: Block,
+}
+
+/// `e` or `name: e`
+#[derive(Clone, PartialEq, Debug)]
+pub struct Arg {
+    pub name: Option<Name>,
+    pub value: Expr,
+}
+
+/// Inside `[…]`.
+#[derive(Clone, PartialEq, Debug)]
+pub enum IndexArg {
+    At(Expr),
+    /// `a..b`, `a..`, `..b`, `..`
+    Slice {
+        start: Option<Expr>,
+        end: Option<Expr>,
+        span: Span,
+    },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum UnaryOp {
+    Neg,
+    Not,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum BinaryOp {
+    Add,
+    Sub,
+    Mul,
+    Div,
+    Rem,
+    /// `@`
+    MatMul,
+    Eq,
+    Ne,
+    Lt,
+    Le,
+    Gt,
+    Ge,
+    And,
+    Or,
+}

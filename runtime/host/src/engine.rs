@@ -1,0 +1,62 @@
+//! What the host needs of a compiled program.
+
+/// A stretch of the program between which the host may look in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Phase {
+    Straight,
+    /// A `train scan` of so many steps.
+    Train(usize),
+}
+
+/// One element that was logged: which log, at which step of the `train scan`.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct LogValue {
+    pub log: u32,
+    pub step: u64,
+    pub value: f64,
+}
+
+/// A named array of a run's state, as it is stored in a checkpoint.
+#[derive(Clone, PartialEq, Debug)]
+pub struct StateArray<'a> {
+    pub name: String,
+    pub element: Element,
+    pub shape: Vec<usize>,
+    pub bytes: &'a [u8],
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Element {
+    F32,
+    F64,
+    I32,
+    U32,
+    U8,
+    Bool,
+}
+
+/// Why a run stopped before its end: the message of a failed `assert`, with its place.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RunFailure {
+    pub run: usize,
+    pub step: u64,
+    pub message: String,
+}
+
+/// A compiled program of independent runs.
+pub trait Engine: Sync {
+    /// All that one run is between two calls.
+    type State: Send;
+
+    /// How many runs; 1 for a program without an outermost `for` over runs.
+    fn runs(&self) -> usize;
+    fn phases(&self) -> Vec<Phase>;
+    fn log_names(&self) -> Vec<String>;
+    fn start(&self, run: usize) -> Self::State;
+    /// Executes a phase; of a `Train` phase the steps `from..to`.
+    fn execute(&self, phase: usize, state: &mut Self::State, from: usize, to: usize) -> Result<(), String>;
+    /// What was logged since the last call, in order.
+    fn take_logs(&self, state: &mut Self::State) -> Vec<LogValue>;
+    /// All that the rest of the run depends on, inside a `Train` phase.
+    fn state_arrays<'a>(&self, phase: usize, state: &'a Self::State) -> Vec<StateArray<'a>>;
+}

@@ -1,0 +1,12 @@
+//! The host's side of a run: pacing compiled programs over threads, collecting what they log, and the run folder.
+//!
+//! A compiled program is an [`Engine`]; [`drive::drive`] runs it to its end in chunks and tells an [`drive::Observer`] what happened.
+
+pub mod checkpoint;
+pub mod curve;
+pub mod drive;
+pub mod engine;
+pub mod folder;
+pub mod metrics;
+
+pub use engine::Engine;

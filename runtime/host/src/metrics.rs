@@ -1,0 +1,100 @@
+//! What programs log, gathered by step.
+//!
+//! A record is the value of one log at one step of the `train scan` in every run: the mean of what the run logged there, or
+//! nothing where it logged nothing. The log named [`ENV_STEPS`] counts instead: its values add up to the environment steps done.
+
+use std::collections::BTreeMap;
+
+use crate::engine::LogValue;
+
+/// The name of the log that counts environment steps.
+pub const ENV_STEPS: &str = "env_steps";
+
+/// One log at one step; `values[run]`.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Record {
+    pub step: u64,
+    pub name: String,
+    pub values: Vec<Option<f64>>,
+}
+
+/// All records of a run so far.
+pub struct Metrics {
+    names: Vec<String>,
+    runs: usize,
+    pub records: Vec<Record>,
+    /// Environment steps over all runs.
+    pub env_steps: f64,
+}
+
+impl Metrics {
+    pub fn new(names: Vec<String>, runs: usize) -> Metrics {
+        Metrics { names, runs, records: Vec::new(), env_steps: 0.0 }
+    }
+
+    /// Takes in what a chunk logged (`logs[run]`, in order); returns the new records, by step and then by log.
+    pub fn add(&mut self, logs: &[Vec<LogValue>]) -> &[Record] {
+        let mut sums: BTreeMap<(u64, u32), Vec<(f64, u64)>> = BTreeMap::new();
+        for (run, values) in logs.iter().enumerate() {
+            for v in values {
+                if self.names[v.log as usize] == ENV_STEPS {
+                    self.env_steps += v.value;
+                    continue;
+                }
+                let cell = &mut sums.entry((v.step, v.log)).or_insert_with(|| vec![(0.0, 0); self.runs])[run];
+                *cell = (cell.0 + v.value, cell.1 + 1);
+            }
+        }
+        let before = self.records.len();
+        for ((step, log), cells) in sums {
+            let mean = |&(sum, n): &(f64, u64)| (n > 0).then(|| sum / n as f64);
+            let values = cells.iter().map(mean).collect();
+            self.records.push(Record { step, name: self.names[log as usize].clone(), values });
+        }
+        &self.records[before..]
+    }
+
+    /// Each log's last word: for each run, the mean of its records in the last twentieth of `steps` (or its last record, if
+    /// there is none), in order of first appearance.
+    pub fn last(&self, steps: usize) -> Vec<(String, Vec<Option<f64>>)> {
+        let since = steps as f64 * 0.95;
+        let logged = |name: &&String| self.records.iter().any(|r| r.name == **name);
+        let mean = |name: &str, run: usize| {
+            let of_run = || self.records.iter().filter(|r| r.name == name).filter_map(|r| Some((r.step, r.values[run]?)));
+            let late: Vec<f64> = of_run().filter(|(s, _)| *s as f64 >= since).map(|(_, v)| v).collect();
+            match late.len() {
+                0 => of_run().last().map(|(_, v)| v),
+                n => Some(late.iter().sum::<f64>() / n as f64),
+            }
+        };
+        let names = self.names.iter().filter(logged);
+        names.map(|n| (n.clone(), (0..self.runs).map(|r| mean(n, r)).collect())).collect()
+    }
+}
+
+/// Mean and standard deviation over the runs that have a value.
+pub fn spread(values: &[Option<f64>]) -> Option<(f64, f64)> {
+    let known: Vec<f64> = values.iter().flatten().copied().collect();
+    if known.is_empty() {
+        return None;
+    }
+    let mean = known.iter().sum::<f64>() / known.len() as f64;
+    let variance = known.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / known.len() as f64;
+    Some((mean, variance.sqrt()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_a_step_are_averaged_and_counts_added() {
+        let mut m = Metrics::new(vec!["loss".into(), ENV_STEPS.into()], 2);
+        let v = |log, step, value| LogValue { log, step, value };
+        let new = m.add(&[vec![v(0, 0, 1.0), v(0, 0, 3.0), v(1, 0, 512.0)], vec![v(0, 1, 5.0), v(1, 0, 512.0)]]);
+        assert_eq!(new.len(), 2);
+        assert_eq!(new[0], Record { step: 0, name: "loss".into(), values: vec![Some(2.0), None] });
+        assert_eq!(m.env_steps, 1024.0);
+        assert_eq!(m.last(2), [("loss".to_string(), vec![Some(2.0), Some(5.0)])]);
+    }
+}

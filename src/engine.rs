@@ -1,0 +1,76 @@
+//! The compiled program as the host's [`Engine`].
+
+use whorl_core::ir::{ArrayData, DType};
+use whorl_cpu::{Executable, RunState};
+use whorl_host::engine::{Element, Engine, LogValue, Phase, StateArray};
+use whorl_schedule::loop_ir::{self, LoopProgram};
+
+/// A program compiled for the CPU, and the arguments that all runs get.
+pub struct CpuEngine {
+    pub program: LoopProgram,
+    pub executable: Executable,
+    pub inputs: Vec<ArrayData>,
+}
+
+impl Engine for CpuEngine {
+    type State = RunState;
+
+    fn runs(&self) -> usize {
+        self.program.runs.unwrap_or(1)
+    }
+
+    fn phases(&self) -> Vec<Phase> {
+        let kind = |p: &loop_ir::Phase| match p {
+            loop_ir::Phase::Straight(_) => Phase::Straight,
+            loop_ir::Phase::Train { n, .. } => Phase::Train(*n),
+        };
+        self.program.phases.iter().map(kind).collect()
+    }
+
+    fn log_names(&self) -> Vec<String> {
+        self.program.logs.iter().map(|n| n.to_string()).collect()
+    }
+
+    fn start(&self, run: usize) -> RunState {
+        self.executable.new_run(run, &self.inputs)
+    }
+
+    fn execute(&self, phase: usize, state: &mut RunState, from: usize, to: usize) -> Result<(), String> {
+        self.executable.run_phase(phase, state, from, to).map_err(|e| e.to_string())
+    }
+
+    fn take_logs(&self, state: &mut RunState) -> Vec<LogValue> {
+        let events = std::mem::take(&mut state.logs);
+        let values = |e: whorl_cpu::LogEvent| {
+            e.values.into_iter().map(move |value| LogValue { log: e.log, step: e.step, value })
+        };
+        events.into_iter().flat_map(values).collect()
+    }
+
+    fn state_arrays<'a>(&self, phase: usize, state: &'a RunState) -> Vec<StateArray<'a>> {
+        let Some(loop_ir::Phase::Train { state: buffers, .. }) = self.program.phases.get(phase) else {
+            return Vec::new();
+        };
+        let array = |id: &loop_ir::BufferId| {
+            let buffer = &self.program.buffers[id.0 as usize];
+            StateArray {
+                name: buffer.name.as_deref().unwrap_or("_").to_string(),
+                element: element(buffer.dtype),
+                shape: buffer.shape.to_vec(),
+                bytes: self.executable.buffer_bytes(state, *id),
+            }
+        };
+        buffers.iter().map(array).collect()
+    }
+}
+
+fn element(d: DType) -> Element {
+    match d {
+        DType::F32 => Element::F32,
+        DType::F64 => Element::F64,
+        DType::I32 => Element::I32,
+        DType::U32 => Element::U32,
+        DType::U8 => Element::U8,
+        DType::Bool => Element::Bool,
+    }
+}

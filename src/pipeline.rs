@@ -1,0 +1,91 @@
+//! Text to machine code: the passes, in order.
+
+use std::time::{Duration, Instant};
+
+use whorl_core::Program;
+use whorl_cpu::{Executable, Options};
+use whorl_schedule::loop_ir::LoopProgram;
+use whorl_source::{Diagnostic, SourceMap};
+use whorl_trace::{Script, Traced};
+use whorl_transform::distribute::distribute;
+use whorl_transform::simplify::simplify;
+
+use crate::args;
+use crate::standard_library::Modules;
+
+/// A script with the files it is made of.
+pub struct Source {
+    pub map: SourceMap,
+    pub script: Script,
+    pub text: String,
+}
+
+/// Reads and parses the script and all it imports; an error is the rendered text.
+pub fn load(script: &args::Script) -> Result<Source, String> {
+    let name = script.file.display().to_string();
+    let text = std::fs::read_to_string(&script.file).map_err(|e| format!("error: {name}: {e}"))?;
+    load_text(&name, text, &script.settings)
+}
+
+pub fn load_text(name: &str, text: String, settings: &[(String, String)]) -> Result<Source, String> {
+    let mut map = SourceMap::new();
+    match Script::load(&mut Modules, &mut map, name, &text, settings) {
+        Ok(script) => Ok(Source { map, script, text }),
+        Err(diagnostics) => Err(render(&diagnostics, &map)),
+    }
+}
+
+pub fn render(diagnostics: &[Diagnostic], map: &SourceMap) -> String {
+    diagnostics.iter().map(|d| d.render(map)).collect::<Vec<_>>().join("\n")
+}
+
+/// Core as it is scheduled: simplified, with inner maps distributed.
+pub fn flatten(program: Program) -> Program {
+    let program = simplify(program);
+    debug_verify(&program, "simplify");
+    let program = distribute(&program);
+    debug_verify(&program, "distribute");
+    let program = simplify(program);
+    debug_verify(&program, "simplify after distribute");
+    program
+}
+
+/// In debug builds, what a pass leaves is checked.
+fn debug_verify(program: &Program, pass: &str) {
+    if cfg!(debug_assertions)
+        && let Err(e) = whorl_core::verify::verify(program)
+    {
+        panic!("{pass} made ill-formed Core: {e:?}\n{}", whorl_core::print::print(program));
+    }
+}
+
+pub fn schedule(program: &Program, map: &SourceMap) -> Result<LoopProgram, String> {
+    whorl_schedule::schedule(program).map_err(|e| {
+        let place = e.spans.first().map_or(String::new(), |s| format!("{}: ", map.line_name(*s)));
+        format!("error: {place}{}", e.message)
+    })
+}
+
+/// A traced program, compiled.
+pub struct Compiled {
+    pub program: LoopProgram,
+    pub executable: Executable,
+    /// From the traced program to machine code.
+    pub time: Duration,
+}
+
+pub fn compile(traced: Program, map: &SourceMap, threads: usize) -> Result<Compiled, String> {
+    let begin = Instant::now();
+    let flat = flatten(traced);
+    let program = schedule(&flat, map)?;
+    let options = Options { threads, ..Options::default() };
+    let executable = whorl_cpu::compile(&program, &options).map_err(|e| format!("error: {e}"))?;
+    Ok(Compiled { program, executable, time: begin.elapsed() })
+}
+
+/// Prints warnings to standard error.
+pub fn warn(traced: &Traced, map: &SourceMap) {
+    if !traced.warnings.is_empty() {
+        eprintln!("{}", render(&traced.warnings, map));
+    }
+}

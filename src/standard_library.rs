@@ -1,0 +1,42 @@
+//! Where imported modules come from: `std` is part of the program, other modules are files beside the importing one.
+
+use std::path::{Path, PathBuf};
+
+use include_dir::{Dir, include_dir};
+use whorl_trace::Loader;
+
+static STANDARD: Dir = include_dir!("$CARGO_MANIFEST_DIR/stdlib");
+
+/// Reads modules.
+pub struct Modules;
+
+impl Loader for Modules {
+    fn load(&mut self, path: &[String], from: Option<&str>) -> Result<(String, String), String> {
+        if path.first().is_some_and(|p| p == "std") {
+            let file = format!("{}.whorl", path[1..].join("/"));
+            let text = STANDARD.get_file(&file).and_then(|f| f.contents_utf8());
+            let text = text.ok_or_else(|| format!("the standard library has no module `{}`", path.join(".")))?;
+            return Ok((format!("std/{file}"), text.to_string()));
+        }
+        let folder = from.map(Path::new).and_then(Path::parent).map_or(PathBuf::new(), Path::to_path_buf);
+        let file = folder.join(format!("{}.whorl", path.join("/")));
+        let text = std::fs::read_to_string(&file).map_err(|e| format!("{}: {e}", file.display()))?;
+        Ok((file.display().to_string(), text))
+    }
+}
+
+/// All modules of the standard library: name of the file, text.
+pub fn modules() -> Vec<(String, &'static str)> {
+    fn walk(dir: &'static Dir, found: &mut Vec<(String, &'static str)>) {
+        for file in dir.files() {
+            if let (true, Some(text)) = (file.path().extension().is_some_and(|e| e == "whorl"), file.contents_utf8()) {
+                found.push((format!("std/{}", file.path().display()), text));
+            }
+        }
+        dir.dirs().for_each(|d| walk(d, found));
+    }
+    let mut found = Vec::new();
+    walk(&STANDARD, &mut found);
+    found.sort();
+    found
+}

@@ -212,7 +212,8 @@ impl Form {
 
     /// The variables that the form itself binds inside its bodies: index and carries.
     pub fn binders(&self) -> Vec<Var> {
-        let of = |index: Option<Var>, carries: &[Carry]| index.into_iter().chain(carries.iter().map(|c| c.var)).collect();
+        let of =
+            |index: Option<Var>, carries: &[Carry]| index.into_iter().chain(carries.iter().map(|c| c.var)).collect();
         match self {
             Form::Map(m) => of(Some(m.index), &m.accs),
             Form::Scan(s) => of(Some(s.index), &s.carries),

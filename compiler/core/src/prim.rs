@@ -137,7 +137,10 @@ pub enum Prim {
     /// `()`: 0, 1, …, n - 1 as `i32[n]`.
     Iota(usize),
     /// `(x)`: to `shape`; axis k of x becomes axis `axes[k]` (ascending), the other axes repeat.
-    Broadcast { shape: Shape, axes: SmallVec<[usize; 4]> },
+    Broadcast {
+        shape: Shape,
+        axes: SmallVec<[usize; 4]>,
+    },
 
     // Rearrangement.
     /// `(x)`: the same elements in row-major order.
@@ -145,9 +148,17 @@ pub enum Prim {
     /// `(x)`: axis k of the result is axis `perm[k]` of x.
     Transpose(SmallVec<[usize; 4]>),
     /// `(x)`: from `starts`, `shape` elements, every `strides`-th, on each axis.
-    Slice { starts: Shape, shape: Shape, strides: Shape },
+    Slice {
+        starts: Shape,
+        shape: Shape,
+        strides: Shape,
+    },
     /// `(x, fill)`: `low` and `high` elements of the scalar `fill` around each axis, and `interior` between neighbours.
-    Pad { low: Shape, high: Shape, interior: Shape },
+    Pad {
+        low: Shape,
+        high: Shape,
+        interior: Shape,
+    },
     /// `(x)`: these axes run backward.
     Reverse(SmallVec<[usize; 4]>),
     /// `(x…)`: joined along an axis.
@@ -171,12 +182,19 @@ pub enum Prim {
     /// `(x) -> i32`: the place of the first minimum along an axis (NaN counts as smaller than all).
     ArgMin(usize),
     /// `(x)`: prefix results along an axis, from the end if `reverse`, one after the other.
-    Cumulative { op: Monoid, axis: usize, reverse: bool },
+    Cumulative {
+        op: Monoid,
+        axis: usize,
+        reverse: bool,
+    },
     /// `(a, b)`
     Dot(Dot),
     /// `(key_1, …, key_k, payload…)`, one shape: all reordered along `axis` so that the keys ascend lexicographically; stable.
     /// Floats are ordered -NaN < -inf … -0 = +0 … inf < NaN.
-    Sort { axis: usize, keys: usize },
+    Sort {
+        axis: usize,
+        keys: usize,
+    },
 }
 
 /// What is wrong with operands, for the compiler's own developers: tracing checks the user's program before.
@@ -194,9 +212,25 @@ impl Prim {
     pub fn is_elementwise(&self) -> bool {
         use Prim::*;
         match self {
-            Unary(_) | Binary(_) | Compare(_) | Select | MulAdd | Convert(_) | Bitcast(_) | StopGradient | Threefry => true,
-            Iota(_) | Broadcast { .. } | Reshape(_) | Transpose(_) | Slice { .. } | Pad { .. } | Reverse(_) | Concat(_)
-            | Index(_) | IndexSet(_) | IndexAdd(_) | Reduce(_) | ArgMax(_) | ArgMin(_) | Cumulative { .. } | Dot(_)
+            Unary(_) | Binary(_) | Compare(_) | Select | MulAdd | Convert(_) | Bitcast(_) | StopGradient | Threefry => {
+                true
+            }
+            Iota(_)
+            | Broadcast { .. }
+            | Reshape(_)
+            | Transpose(_)
+            | Slice { .. }
+            | Pad { .. }
+            | Reverse(_)
+            | Concat(_)
+            | Index(_)
+            | IndexSet(_)
+            | IndexAdd(_)
+            | Reduce(_)
+            | ArgMax(_)
+            | ArgMin(_)
+            | Cumulative { .. }
+            | Dot(_)
             | Sort { .. } => false,
         }
     }
@@ -206,8 +240,19 @@ impl Prim {
         use Prim::*;
         let arity = match self {
             Iota(_) => 0..=0,
-            Unary(_) | Convert(_) | Bitcast(_) | StopGradient | Broadcast { .. } | Reshape(_) | Transpose(_) | Slice { .. }
-            | Reverse(_) | Reduce(_) | ArgMax(_) | ArgMin(_) | Cumulative { .. } => 1..=1,
+            Unary(_)
+            | Convert(_)
+            | Bitcast(_)
+            | StopGradient
+            | Broadcast { .. }
+            | Reshape(_)
+            | Transpose(_)
+            | Slice { .. }
+            | Reverse(_)
+            | Reduce(_)
+            | ArgMax(_)
+            | ArgMin(_)
+            | Cumulative { .. } => 1..=1,
             Binary(_) | Compare(_) | Pad { .. } | Dot(_) => 2..=2,
             Select | MulAdd => 3..=3,
             Threefry => 4..=4,
@@ -258,7 +303,11 @@ impl Prim {
                 ensure!(axes.len() == args[0].rank(), "broadcast of {:?} by axes {axes:?}", args[0].shape);
                 ensure!(axes.windows(2).all(|w| w[0] < w[1]), "broadcast axes {axes:?} do not ascend");
                 for (k, &a) in axes.iter().enumerate() {
-                    ensure!(shape.get(a) == Some(&args[0].shape[k]), "broadcast of {:?} to {shape:?} by {axes:?}", args[0].shape);
+                    ensure!(
+                        shape.get(a) == Some(&args[0].shape[k]),
+                        "broadcast of {:?} to {shape:?} by {axes:?}",
+                        args[0].shape
+                    );
                 }
                 one(Type { dtype: args[0].dtype, shape: shape.clone() })
             }
@@ -277,13 +326,20 @@ impl Prim {
                 ensure!(starts.len() == r && shape.len() == r && strides.len() == r, "slice of rank {r}");
                 for k in 0..r {
                     let last = if shape[k] == 0 { 0 } else { starts[k] + (shape[k] - 1) * strides[k] + 1 };
-                    ensure!(last <= args[0].shape[k] && strides[k] > 0, "slice axis {k} of {:?} out of range", args[0].shape);
+                    ensure!(
+                        last <= args[0].shape[k] && strides[k] > 0,
+                        "slice axis {k} of {:?} out of range",
+                        args[0].shape
+                    );
                 }
                 one(Type { dtype: args[0].dtype, shape: shape.clone() })
             }
             Pad { low, high, interior } => {
                 let r = args[0].rank();
-                ensure!(low.len() == r && high.len() == r && interior.len() == r && args[1].is_scalar(), "pad of rank {r}");
+                ensure!(
+                    low.len() == r && high.len() == r && interior.len() == r && args[1].is_scalar(),
+                    "pad of rank {r}"
+                );
                 same_dtype(args)?;
                 let size = |k: usize| {
                     let n: usize = args[0].shape[k];
@@ -349,7 +405,11 @@ impl Prim {
 impl Dot {
     /// `[m, k] @ [k, n]`, or a vector on either side.
     pub fn matmul(lhs_rank: usize) -> Dot {
-        Dot { lhs_contract: SmallVec::from_iter([lhs_rank - 1]), rhs_contract: SmallVec::from_iter([0]), ..Dot::default() }
+        Dot {
+            lhs_contract: SmallVec::from_iter([lhs_rank - 1]),
+            rhs_contract: SmallVec::from_iter([0]),
+            ..Dot::default()
+        }
     }
 
     /// The axes of an operand that are neither contracted nor batch, in order.
@@ -358,9 +418,8 @@ impl Dot {
     }
 
     pub fn shape(&self, lhs: &[usize], rhs: &[usize]) -> Result<Shape, TypeError> {
-        let axes_fit = |axes: &[usize], other: &[usize], rank: usize| {
-            axes.iter().all(|a| *a < rank && !other.contains(a))
-        };
+        let axes_fit =
+            |axes: &[usize], other: &[usize], rank: usize| axes.iter().all(|a| *a < rank && !other.contains(a));
         let fits = self.lhs_batch.len() == self.rhs_batch.len()
             && self.lhs_contract.len() == self.rhs_contract.len()
             && axes_fit(&self.lhs_batch, &self.lhs_contract, lhs.len())
@@ -418,8 +477,8 @@ fn unary_dtype(op: Unary, d: DType) -> Result<(), TypeError> {
     use Unary::*;
     let ok = match op {
         Neg | Abs | Sign => d.is_float() || d.is_int(),
-        Floor | Ceil | Round | Sqrt | Exp | Log | Log1p | Expm1 | Sin | Cos | Tan | Asin | Acos | Atan | Tanh | Sigmoid
-        | Erf | ErfInv => d.is_float(),
+        Floor | Ceil | Round | Sqrt | Exp | Log | Log1p | Expm1 | Sin | Cos | Tan | Asin | Acos | Atan | Tanh
+        | Sigmoid | Erf | ErfInv => d.is_float(),
         Not => !d.is_float(),
         PopCount => d.is_int(),
     };

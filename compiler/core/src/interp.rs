@@ -1,0 +1,245 @@
+//! The plain evaluator of Core: what every pass and every backend is compared with. Slow and obvious.
+//!
+//! One function a primitive, on typed arrays; statements run in order; loops are loops. The only care for speed is that an
+//! array is written in place when no one else holds it, for which [`lifetimes`] says where a variable is used last.
+
+mod access;
+mod arrays;
+mod axes;
+mod elementary;
+mod elementwise;
+mod lifetimes;
+mod number;
+mod prims;
+mod value;
+
+use std::sync::Arc;
+
+use lifetimes::Lifetimes;
+use value::Value;
+
+use crate::ir::*;
+
+/// What a run of a program leaves.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Outcome {
+    pub results: Vec<ArrayData>,
+    /// In the order of execution; lanes of a `Map` in order 0, 1, ….
+    pub logs: Vec<LogRecord>,
+}
+
+/// One execution of `Log`; also those whose mask holds nowhere.
+#[derive(Clone, PartialEq, Debug)]
+pub struct LogRecord {
+    pub name: Arc<str>,
+    pub value: ArrayData,
+    /// Of the value's shape, or a scalar.
+    pub mask: ArrayData,
+}
+
+impl LogRecord {
+    /// The elements that the mask lets through, row-major.
+    pub fn recorded(&self) -> Vec<f64> {
+        let mask = self.mask.values::<bool>();
+        let holds = |k: usize| if self.mask.ty.is_scalar() { mask[0] } else { mask[k] };
+        self.value.to_f64().into_iter().enumerate().filter(|(k, _)| holds(*k)).map(|(_, x)| x).collect()
+    }
+}
+
+/// A failed `Assert`.
+#[derive(Clone, PartialEq, Debug)]
+pub struct RunError {
+    pub message: Arc<str>,
+    pub spans: Spans,
+}
+
+impl std::fmt::Display for RunError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "assertion failed: {}", self.message)
+    }
+}
+
+impl std::error::Error for RunError {}
+
+/// Runs a program. Ill-typed programs ([`crate::verify`]) and wrong arguments panic.
+#[track_caller]
+pub fn run(program: &Program, args: &[ArrayData]) -> Result<Outcome, RunError> {
+    run_function(&program.vars, &program.main, args)
+}
+
+/// Runs one function whose variables are in `vars`.
+#[track_caller]
+pub fn run_function(vars: &Vars, function: &Function, args: &[ArrayData]) -> Result<Outcome, RunError> {
+    assert_eq!(function.params.len(), args.len(), "number of arguments");
+    let mut values = vec![None; vars.len()];
+    for (v, arg) in function.params.iter().zip(args) {
+        assert_eq!(*vars.ty(*v), arg.ty, "type of the argument for %{}", v.0);
+        values[v.0 as usize] = Some(Value::from_data(arg));
+    }
+    let mut machine = Machine { vars, values, lifetimes: Lifetimes::of(function), logs: Vec::new() };
+    let results = machine.body(&function.body)?;
+    Ok(Outcome { results: results.iter().map(Value::to_data).collect(), logs: machine.logs })
+}
+
+struct Machine<'a> {
+    vars: &'a Vars,
+    /// By variable.
+    values: Vec<Option<Value>>,
+    lifetimes: Lifetimes,
+    logs: Vec<LogRecord>,
+}
+
+impl Machine<'_> {
+    fn get(&self, a: Atom) -> Value {
+        match a {
+            Atom::Var(v) => match &self.values[v.0 as usize] {
+                Some(value) => value.clone(),
+                None => panic!("ill-formed Core: %{} is used where it has no value", v.0),
+            },
+            Atom::Lit(l) => Value::lit(l),
+        }
+    }
+
+    fn all(&self, atoms: impl IntoIterator<Item = Atom>) -> Vec<Value> {
+        atoms.into_iter().map(|a| self.get(a)).collect()
+    }
+
+    fn set(&mut self, v: Var, value: Value) {
+        debug_assert_eq!(*self.vars.ty(v), value.ty(), "ill-typed Core: the value of %{}", v.0);
+        self.values[v.0 as usize] = Some(value);
+    }
+
+    fn body(&mut self, body: &Body) -> Result<Vec<Value>, RunError> {
+        let deaths = self.lifetimes.deaths(body);
+        for (stmt, dead) in body.stmts.iter().zip(deaths.iter()) {
+            self.stmt(stmt, dead)?;
+        }
+        let results = self.all(body.results.iter().copied());
+        // Whoever takes the results shall be the only one to hold them.
+        for v in deaths.last().into_iter().flatten() {
+            self.values[v.0 as usize] = None;
+        }
+        Ok(results)
+    }
+
+    fn stmt(&mut self, stmt: &Stmt, dead: &[Var]) -> Result<(), RunError> {
+        let outs = match &stmt.op {
+            Op::Prim(prim, args) => {
+                let args = self.all(args.iter().copied());
+                for v in dead {
+                    self.values[v.0 as usize] = None;
+                }
+                prims::apply(prim, args)
+            }
+            Op::Constant(data) => vec![Value::from_data(data)],
+            Op::Form(form) => {
+                let outs = match &**form {
+                    Form::Map(m) => self.map(m)?,
+                    Form::Scan(s) => self.scan(s)?,
+                    Form::While(w) => self.while_loop(w)?,
+                    Form::Switch(s) => self.switch(s)?,
+                };
+                for v in dead {
+                    self.values[v.0 as usize] = None;
+                }
+                outs
+            }
+            Op::Effect(effect) => {
+                self.effect(effect, &stmt.spans)?;
+                Vec::new()
+            }
+        };
+        assert_eq!(stmt.outs.len(), outs.len(), "ill-formed Core: number of results");
+        for (v, value) in stmt.outs.iter().zip(outs) {
+            self.set(*v, value);
+        }
+        Ok(())
+    }
+
+    fn map(&mut self, m: &Map) -> Result<Vec<Value>, RunError> {
+        self.steps(0..m.n, m.n, m.index, &m.accs, &m.body)
+    }
+
+    fn scan(&mut self, s: &Scan) -> Result<Vec<Value>, RunError> {
+        if s.reverse {
+            self.steps((0..s.n).rev(), s.n, s.index, &s.carries, &s.body)
+        } else {
+            self.steps(0..s.n, s.n, s.index, &s.carries, &s.body)
+        }
+    }
+
+    /// Threads `carries` through the body for each index and stacks its other results by index.
+    fn steps(
+        &mut self,
+        order: impl Iterator<Item = usize>,
+        n: usize,
+        index: Var,
+        carries: &[Carry],
+        body: &Body,
+    ) -> Result<Vec<Value>, RunError> {
+        let mut carried = self.all(carries.iter().map(|c| c.init));
+        let yielded = &body.results[carries.len()..];
+        let mut stacks: Vec<Value> = yielded.iter().map(|a| Value::zeros(&self.vars.atom_type(a).stacked(n))).collect();
+        for i in order {
+            self.set(index, Value::scalar(i as i32));
+            for (carry, value) in carries.iter().zip(carried) {
+                self.set(carry.var, value);
+            }
+            carried = self.body(body)?;
+            for (stack, row) in stacks.iter_mut().zip(carried.split_off(carries.len())) {
+                stack.write(i * row.size(), &row);
+            }
+        }
+        carried.append(&mut stacks);
+        Ok(carried)
+    }
+
+    fn while_loop(&mut self, w: &While) -> Result<Vec<Value>, RunError> {
+        let mut carried = self.all(w.carries.iter().map(|c| c.init));
+        let mut done = 0;
+        while w.max.is_none_or(|max| done < max) {
+            for (carry, value) in w.carries.iter().zip(&carried) {
+                self.set(carry.var, value.clone());
+            }
+            if !self.body(&w.condition)?[0].one::<bool>() {
+                break;
+            }
+            carried.clear();
+            carried = self.body(&w.body)?;
+            done += 1;
+        }
+        Ok(carried)
+    }
+
+    fn switch(&mut self, s: &Switch) -> Result<Vec<Value>, RunError> {
+        let which = self.get(s.which);
+        let arm = match which.dtype() {
+            DType::Bool => which.one::<bool>() as i64,
+            DType::I32 => which.one::<i32>() as i64,
+            other => panic!("ill-typed Core: switch by {}", other.name()),
+        };
+        self.body(&s.arms[arm.clamp(0, s.arms.len() as i64 - 1) as usize])
+    }
+
+    fn effect(&mut self, effect: &Effect, spans: &Spans) -> Result<(), RunError> {
+        match effect {
+            Effect::Log { name, value, mask } => {
+                let (value, mask) = (self.get(*value).to_data(), self.get(*mask).to_data());
+                self.logs.push(LogRecord { name: name.clone(), value, mask });
+                Ok(())
+            }
+            Effect::Assert { message, condition, mask } => {
+                let (condition, mask) = (self.get(*condition), self.get(*mask));
+                let either = elementwise::binary(
+                    crate::prim::Binary::Or,
+                    condition,
+                    &elementwise::unary(crate::prim::Unary::Not, &mask),
+                );
+                if either.values::<bool>().iter().all(|x| *x) {
+                    return Ok(());
+                }
+                Err(RunError { message: message.clone(), spans: spans.clone() })
+            }
+        }
+    }
+}

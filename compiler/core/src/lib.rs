@@ -1,0 +1,16 @@
+//! Core: the intermediate language, its builder, printer, reader, verifier and interpreter.
+
+pub mod builder;
+pub mod data;
+pub mod interp;
+pub mod ir;
+pub mod names;
+pub mod prim;
+pub mod print;
+pub mod read;
+pub mod rewrite;
+pub mod verify;
+
+pub use builder::Builder;
+pub use ir::*;
+pub use prim::Prim;

@@ -1,0 +1,6 @@
+//! Core to Core: derivatives, simplification, distribution.
+
+pub mod ad;
+pub mod dce;
+pub mod distribute;
+pub mod simplify;

@@ -1,17 +1,8 @@
-//! `whorl`: the command-line tool. One file a subcommand.
-
-mod args;
-mod check;
-mod engine;
-mod pipeline;
-mod run;
-mod show;
-mod standard_library;
-mod test;
+//! `whorl`: the command-line tool.
 
 use std::process::ExitCode;
 
-use args::Command;
+use whorl::args::{self, Command};
 
 fn main() -> ExitCode {
     let command = match args::parse(std::env::args_os()) {
@@ -26,10 +17,10 @@ fn main() -> ExitCode {
             print!("{text}");
             Ok(ExitCode::SUCCESS)
         }
-        Command::Run(options) => run::run(&options),
-        Command::Check(options) => check::check(&options),
-        Command::Test(options) => test::test(&options),
-        Command::Show(options) => show::show(&options),
+        Command::Run(options) => whorl::run::run(&options),
+        Command::Check(options) => whorl::check::check(&options),
+        Command::Test(options) => whorl::test::test(&options),
+        Command::Show(options) => whorl::show::show(&options),
     };
     done.unwrap_or_else(|message| {
         eprintln!("{}", message.trim_end());

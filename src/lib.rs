@@ -1,0 +1,10 @@
+//! Whorl: from a script to a compiled program. The rooms are crates of their own (see docs/architecture.md); this one joins them.
+
+pub mod args;
+pub mod check;
+pub mod engine;
+pub mod pipeline;
+pub mod run;
+pub mod show;
+pub mod standard_library;
+pub mod test;

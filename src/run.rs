@@ -88,11 +88,8 @@ fn print_results(engine: &CpuEngine, leaves: &[whorl_trace::Leaf], states: &[Run
         if leaf.ty.size() > MOST {
             continue;
         }
-        let values: Vec<String> = states
-            .iter()
-            .flat_map(|s| engine.executable.outputs(s)[k].to_f64())
-            .map(|x| format!("{x}"))
-            .collect();
+        let values: Vec<String> =
+            states.iter().flat_map(|s| engine.executable.outputs(s)[k].to_f64()).map(|x| format!("{x}")).collect();
         let name = if leaf.path.is_empty() { "result" } else { &leaf.path };
         println!("{name} = {}", if leaf.ty.is_scalar() { values.concat() } else { format!("[{}]", values.join(", ")) });
     }
@@ -199,9 +196,8 @@ impl<'a> Watch<'a> {
 
     /// The last checkpoint, the picture, the summary, and the last words.
     fn finish(&mut self, end: &End, states: &[RunState], elapsed: Duration) -> Result<(), String> {
-        let train = self.engine.program.phases.iter().position(|p| {
-            matches!(p, whorl_schedule::loop_ir::Phase::Train { .. })
-        });
+        let train =
+            self.engine.program.phases.iter().position(|p| matches!(p, whorl_schedule::loop_ir::Phase::Train { .. }));
         match (end, train) {
             (End::Finished, Some(phase)) => self.checkpoint(phase, self.steps, states)?,
             (End::Stopped { phase, step }, _) => self.checkpoint(*phase, *step, states)?,
@@ -294,7 +290,8 @@ fn timestamp() -> String {
     let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * day_of_year + 2) / 153;
-    let (day, month) = (day_of_year - (153 * shifted + 2) / 5 + 1, if shifted < 10 { shifted + 3 } else { shifted - 9 });
+    let (day, month) =
+        (day_of_year - (153 * shifted + 2) / 5 + 1, if shifted < 10 { shifted + 3 } else { shifted - 9 });
     let year = year_of_era + era * 400 + u64::from(month <= 2);
     format!("{year:04}{month:02}{day:02}-{:02}{:02}{:02}", rest / 3600, rest / 60 % 60, rest % 60)
 }

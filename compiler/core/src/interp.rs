@@ -16,6 +16,7 @@ mod value;
 use std::sync::Arc;
 
 use lifetimes::Lifetimes;
+use smallvec::{SmallVec, smallvec};
 use value::Value;
 
 use crate::ir::*;
@@ -123,15 +124,15 @@ impl Machine<'_> {
     }
 
     fn stmt(&mut self, stmt: &Stmt, dead: &[Var]) -> Result<(), RunError> {
-        let outs = match &stmt.op {
+        let outs: SmallVec<[Value; 2]> = match &stmt.op {
             Op::Prim(prim, args) => {
-                let args = self.all(args.iter().copied());
+                let args = args.iter().map(|a| self.get(*a)).collect();
                 for v in dead {
                     self.values[v.0 as usize] = None;
                 }
                 prims::apply(prim, args)
             }
-            Op::Constant(data) => vec![Value::from_data(data)],
+            Op::Constant(data) => smallvec![Value::from_data(data)],
             Op::Form(form) => {
                 let outs = match &**form {
                     Form::Map(m) => self.map(m)?,
@@ -142,11 +143,11 @@ impl Machine<'_> {
                 for v in dead {
                     self.values[v.0 as usize] = None;
                 }
-                outs
+                outs.into()
             }
             Op::Effect(effect) => {
                 self.effect(effect, &stmt.spans)?;
-                Vec::new()
+                SmallVec::new()
             }
         };
         assert_eq!(stmt.outs.len(), outs.len(), "ill-formed Core: number of results");

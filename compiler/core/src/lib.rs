@@ -2,6 +2,7 @@
 
 pub mod builder;
 pub mod data;
+pub mod generate;
 pub mod interp;
 pub mod ir;
 pub mod names;

@@ -65,6 +65,9 @@ struct Reader {
 
 type Read<T> = Result<T, ReadError>;
 
+/// What is to be bound: its number in the text, name and type.
+type TypedVariable = (u64, Option<Arc<str>>, Type);
+
 impl Reader {
     fn fail<T>(&self, message: impl Into<String>) -> Read<T> {
         let at = self.at.min(self.tokens.len().saturating_sub(1));
@@ -158,7 +161,7 @@ impl Reader {
     }
 
     fn statement(&mut self) -> Read<Stmt> {
-        let mut outs: Vec<(u64, Option<Arc<str>>, Type)> = Vec::new();
+        let mut outs: Vec<TypedVariable> = Vec::new();
         while matches!(self.peek(), Some(Token::Var(_))) {
             outs.push(self.typed_variable()?);
             if !self.mark(',') {
@@ -172,7 +175,7 @@ impl Reader {
         Ok(Stmt { outs, op, spans: Spans::new() })
     }
 
-    fn op(&mut self, outs: &[(u64, Option<Arc<str>>, Type)]) -> Read<Op> {
+    fn op(&mut self, outs: &[TypedVariable]) -> Read<Op> {
         let Some(Token::Word(word)) = self.next() else {
             self.at -= 1;
             return self.fail(format!("an operation expected, not {:?}", self.peek()));
@@ -247,7 +250,7 @@ impl Reader {
 
     /// `with %1 : f32 = %2, …`
     fn carries(&mut self) -> Read<Vec<Carry>> {
-        let mut read: Vec<((u64, Option<Arc<str>>, Type), Atom)> = Vec::new();
+        let mut read: Vec<(TypedVariable, Atom)> = Vec::new();
         if self.accept_word("with") {
             loop {
                 let variable = self.typed_variable()?;
@@ -320,7 +323,7 @@ impl Reader {
         Ok((v, name))
     }
 
-    fn typed_variable(&mut self) -> Read<(u64, Option<Arc<str>>, Type)> {
+    fn typed_variable(&mut self) -> Read<TypedVariable> {
         let (v, name) = self.variable()?;
         self.expect_mark(':')?;
         Ok((v, name, self.ty()?))

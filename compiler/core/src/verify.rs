@@ -268,9 +268,11 @@ fn types_text(types: &[Type]) -> String {
 
 /// Whether a primitive hands its first or second operand on with something added to it.
 fn additive_operands(prim: &Prim) -> &'static [usize] {
-    match prim {
-        Prim::Binary(Binary::Add) => &[0, 1],
-        Prim::IndexAdd(_) => &[0],
-        _ => &[],
+    if *prim == Prim::Binary(Binary::Add) {
+        &[0, 1]
+    } else if matches!(prim, Prim::IndexAdd(_)) {
+        &[0]
+    } else {
+        &[]
     }
 }

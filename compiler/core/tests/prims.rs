@@ -1,4 +1,5 @@
 //! Every primitive, by value.
+#![allow(clippy::cloned_ref_to_slice_refs)] // Lists of operands look alike, whether there are one or two.
 
 mod common;
 

@@ -45,7 +45,12 @@ pub enum Phase {
     Straight(Vec<Node>),
     /// `train scan`: the host calls it for stretches of steps `from..to`, in order. `state` is all that lives across steps (carries,
     /// yields, and whatever later steps or phases read), so that saving these buffers between two steps is a checkpoint.
-    Train { n: usize, index: BufferId, state: Vec<BufferId>, body: Vec<Node> },
+    Train {
+        n: usize,
+        index: BufferId,
+        state: Vec<BufferId>,
+        body: Vec<Node>,
+    },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -113,19 +118,43 @@ pub enum Scalar {
 #[derive(Clone, PartialEq, Debug)]
 pub enum Node {
     /// `index` runs over 0..n, or n - 1 down to 0.
-    Loop { n: usize, reverse: bool, index: BufferId, body: Vec<Node> },
+    Loop {
+        n: usize,
+        reverse: bool,
+        index: BufferId,
+        body: Vec<Node>,
+    },
     /// Runs `condition`; while the `bool` at `test` is true (and at most `max` times), runs `body` and `condition` again.
-    While { condition: Vec<Node>, test: BufferId, max: Option<usize>, body: Vec<Node> },
+    While {
+        condition: Vec<Node>,
+        test: BufferId,
+        max: Option<usize>,
+        body: Vec<Node>,
+    },
     /// Arm `which` (a `bool`: 0 or 1; an `i32`: clamped).
-    Switch { which: Scalar, arms: Vec<Vec<Node>> },
+    Switch {
+        which: Scalar,
+        arms: Vec<Vec<Node>>,
+    },
     Lanes(Lanes),
     MatMul(MatMul),
     Sort(Sort),
     Cumulative(Cumulative),
     /// Records the elements of `value` where `mask` holds; both have the strides of `dims`.
-    Log { log: u32, dims: Shape, value: View, mask: Option<View> },
+    Log {
+        log: u32,
+        dims: Shape,
+        value: View,
+        mask: Option<View>,
+    },
     /// Stops the run with `message` unless every element of `condition` holds where `mask` does.
-    Assert { message: Arc<str>, dims: Shape, condition: View, mask: Option<View>, spans: Spans },
+    Assert {
+        message: Arc<str>,
+        dims: Shape,
+        condition: View,
+        mask: Option<View>,
+        spans: Spans,
+    },
 }
 
 /// A data-parallel loop over `dims` (outermost first), and inside each of its lanes, in order, over `reduced`.
@@ -175,7 +204,12 @@ pub enum LaneKind {
     Threefry(u8, [Value; 4]),
     Store(View, Value),
     /// Sets (or adds to) the element at an offset that the lane computes; lanes in row-major order, one after the other.
-    Scatter { view: View, at: Vec<LaneIndex>, value: Value, add: bool },
+    Scatter {
+        view: View,
+        at: Vec<LaneIndex>,
+        value: Value,
+        add: bool,
+    },
 }
 
 #[derive(Clone, Copy, PartialEq, Debug)]

@@ -138,7 +138,9 @@ impl Simplifier<'_> {
         match a {
             Atom::Lit(l) => l.to_f64() == number,
             Atom::Var(_) => match self.def(a) {
-                Some((Prim::Broadcast { .. } | Prim::Reshape(_) | Prim::Transpose(_), args)) => self.is_all(args[0], number),
+                Some((Prim::Broadcast { .. } | Prim::Reshape(_) | Prim::Transpose(_), args)) => {
+                    self.is_all(args[0], number)
+                }
                 _ => false,
             },
         }
@@ -195,9 +197,21 @@ fn rule(s: &Simplifier, prim: &mut Prim, args: &mut Atoms, outs: &[Var]) -> Opti
         Prim::Reduce(Reduce { op, axes }) => {
             (axes.is_empty() && matches!(op, Monoid::Max | Monoid::Min | Monoid::All | Monoid::Any)).then_some(args[0])
         }
-        Prim::Unary(_) | Prim::Binary(_) | Prim::Compare(_) | Prim::MulAdd | Prim::Bitcast(_) | Prim::Threefry
-        | Prim::Iota(_) | Prim::Index(_) | Prim::IndexSet(_) | Prim::IndexAdd(_) | Prim::ArgMax(_) | Prim::ArgMin(_)
-        | Prim::Cumulative { .. } | Prim::Dot(_) | Prim::Sort { .. } => None,
+        Prim::Unary(_)
+        | Prim::Binary(_)
+        | Prim::Compare(_)
+        | Prim::MulAdd
+        | Prim::Bitcast(_)
+        | Prim::Threefry
+        | Prim::Iota(_)
+        | Prim::Index(_)
+        | Prim::IndexSet(_)
+        | Prim::IndexAdd(_)
+        | Prim::ArgMax(_)
+        | Prim::ArgMin(_)
+        | Prim::Cumulative { .. }
+        | Prim::Dot(_)
+        | Prim::Sort { .. } => None,
     }
 }
 

@@ -68,9 +68,7 @@ fn check(p: &Program) -> Program {
 }
 
 fn maps(body: &Body) -> usize {
-    let inner = |f: &Form| {
-        matches!(f, Form::Map(_)) as usize + f.bodies().iter().map(|b| maps(b)).sum::<usize>()
-    };
+    let inner = |f: &Form| matches!(f, Form::Map(_)) as usize + f.bodies().iter().map(|b| maps(b)).sum::<usize>();
     body.stmts.iter().map(|s| if let Op::Form(f) = &s.op { inner(f) } else { 0 }).sum()
 }
 
@@ -106,7 +104,14 @@ fn weights_in_lanes_and_products_of_both_kinds() {
             let p = b.prim1(Prim::Dot(Dot::matmul(1)), &[x, wi]);
             let q = b.prim1(Prim::Dot(Dot::matmul(1)), &[yi, wi]);
             let outer = b.prim1(Prim::Dot(Dot::default()), &[x, yi]);
-            let back = b.prim1(Prim::Dot(Dot { lhs_contract: [1].into_iter().collect(), rhs_contract: [0].into_iter().collect(), ..Dot::default() }), &[wi, q]);
+            let back = b.prim1(
+                Prim::Dot(Dot {
+                    lhs_contract: [1].into_iter().collect(),
+                    rhs_contract: [0].into_iter().collect(),
+                    ..Dot::default()
+                }),
+                &[wi, q],
+            );
             vec![p, q, outer, back]
         });
         outs.to_vec()
@@ -129,7 +134,8 @@ fn a_gradient_of_weights_is_one_product() {
         b.form(Form::Map(Map { n: 8, index: index_var, accs, body })).to_vec()
     });
     let flat = check(&p);
-    let contracts = |s: &Stmt| matches!(&s.op, Op::Prim(Prim::Dot(d), _) if d.lhs_contract.len() == 1 && d.lhs_batch.is_empty());
+    let contracts =
+        |s: &Stmt| matches!(&s.op, Op::Prim(Prim::Dot(d), _) if d.lhs_contract.len() == 1 && d.lhs_batch.is_empty());
     assert!(flat.main.body.stmts.iter().any(contracts));
 }
 

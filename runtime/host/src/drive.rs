@@ -51,12 +51,20 @@ pub struct Driven<S> {
 pub enum End {
     Finished,
     /// `stop` was set: at this step of this phase.
-    Stopped { phase: usize, step: usize },
+    Stopped {
+        phase: usize,
+        step: usize,
+    },
     Failed(RunFailure),
 }
 
 /// Runs every phase of every run. `stop` is looked at between chunks.
-pub fn drive<E: Engine>(engine: &E, pace: &Pace, stop: &AtomicBool, observer: &mut impl Observer<E>) -> Driven<E::State> {
+pub fn drive<E: Engine>(
+    engine: &E,
+    pace: &Pace,
+    stop: &AtomicBool,
+    observer: &mut impl Observer<E>,
+) -> Driven<E::State> {
     let begin = Instant::now();
     let mut states: Vec<E::State> = (0..engine.runs()).map(|r| engine.start(r)).collect();
     let end = phases(engine, pace, stop, observer, &mut states, begin);

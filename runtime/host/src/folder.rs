@@ -73,7 +73,8 @@ mod tests {
         let mut a = Folder::create_new(&dir, "run").expect("first");
         let b = Folder::create_new(&dir, "run").expect("second");
         assert_ne!(a.path, b.path);
-        a.append(&[Record { step: 1, name: "x".into(), values: vec![Some(1.5), None, Some(f64::NAN)] }]).expect("written");
+        a.append(&[Record { step: 1, name: "x".into(), values: vec![Some(1.5), None, Some(f64::NAN)] }])
+            .expect("written");
         let text = fs::read_to_string(a.path.join("metrics.jsonl")).expect("read");
         assert_eq!(text, "{\"step\":1,\"name\":\"x\",\"values\":[1.5,null,\"NaN\"]}\n");
         fs::remove_dir_all(&dir).expect("removed");

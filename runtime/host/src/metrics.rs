@@ -60,7 +60,8 @@ impl Metrics {
         let since = steps as f64 * 0.95;
         let logged = |name: &&String| self.records.iter().any(|r| r.name == **name);
         let mean = |name: &str, run: usize| {
-            let of_run = || self.records.iter().filter(|r| r.name == name).filter_map(|r| Some((r.step, r.values[run]?)));
+            let of_run =
+                || self.records.iter().filter(|r| r.name == name).filter_map(|r| Some((r.step, r.values[run]?)));
             let late: Vec<f64> = of_run().filter(|(s, _)| *s as f64 >= since).map(|(_, v)| v).collect();
             match late.len() {
                 0 => of_run().last().map(|(_, v)| v),

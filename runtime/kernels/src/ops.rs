@@ -59,6 +59,7 @@ pub trait Ops {
     }
 
     fn bits(&mut self, a: Self::F) -> Self::I;
+    #[allow(clippy::wrong_self_convention, reason = "the receiver is the machine, not what is converted")]
     fn from_bits(&mut self, a: Self::I) -> Self::F;
     /// Towards zero; only for values that fit in 32 bits.
     fn to_int(&mut self, a: Self::F) -> Self::I;

@@ -2,12 +2,14 @@
 
 use std::cmp::Ordering;
 
+use smallvec::{SmallVec, smallvec};
+
 use super::value::Value;
 use super::{access, arrays, axes, elementwise};
 use crate::prim::Prim;
 
 /// The results of a primitive for operands that its type rule admits.
-pub fn apply(prim: &Prim, mut args: Vec<Value>) -> Vec<Value> {
+pub fn apply(prim: &Prim, mut args: SmallVec<[Value; 3]>) -> SmallVec<[Value; 2]> {
     // The first operand is given away where it may be overwritten.
     let mut first = || args.remove(0);
     let one = match prim {
@@ -45,7 +47,7 @@ pub fn apply(prim: &Prim, mut args: Vec<Value>) -> Vec<Value> {
         Prim::ArgMin(axis) => axes::arg_extreme(Ordering::Less, *axis, &args[0]),
         Prim::Cumulative { op, axis, reverse } => axes::cumulative(*op, *axis, *reverse, first()),
         Prim::Dot(d) => axes::dot(d, &args[0], &args[1]),
-        Prim::Sort { axis, keys } => return axes::sort(*axis, *keys, &args),
+        Prim::Sort { axis, keys } => return axes::sort(*axis, *keys, &args).into(),
     };
-    vec![one]
+    smallvec![one]
 }

@@ -25,10 +25,10 @@ pub fn attributes(prim: &Prim) -> Result<(), Flaw> {
             ensure!(sizes.iter().all(|n| *n <= LARGEST_ATTRIBUTE), "{name}={sizes:?} of {} is too large", prim.name());
         }
     }
-    match prim {
-        Prim::Reshape(shape) => fits(&Type { dtype: DType::F64, shape: shape.clone() }),
-        _ => Ok(()),
+    if let Prim::Reshape(shape) = prim {
+        fits(&Type { dtype: DType::F64, shape: shape.clone() })?;
     }
+    Ok(())
 }
 
 pub fn literal(lit: Lit) -> Result<(), String> {

@@ -36,8 +36,14 @@ fn stmt_cost(vars: &Vars, stmt: &Stmt) -> usize {
             Prim::Unary(u) => out * unary_cost(*u),
             Prim::Threefry => out * 100,
             Prim::Binary(_) | Prim::Compare(_) | Prim::Select | Prim::MulAdd | Prim::Convert(_) | Prim::Index(_) => out,
-            Prim::Bitcast(_) | Prim::StopGradient | Prim::Iota(_) | Prim::Broadcast { .. } | Prim::Reshape(_)
-            | Prim::Transpose(_) | Prim::Slice { .. } | Prim::Reverse(_) => 0,
+            Prim::Bitcast(_)
+            | Prim::StopGradient
+            | Prim::Iota(_)
+            | Prim::Broadcast { .. }
+            | Prim::Reshape(_)
+            | Prim::Transpose(_)
+            | Prim::Slice { .. }
+            | Prim::Reverse(_) => 0,
             Prim::Pad { .. } | Prim::Concat(_) | Prim::IndexSet(_) | Prim::IndexAdd(_) | Prim::Cumulative { .. } => out,
             Prim::Reduce(_) | Prim::ArgMax(_) | Prim::ArgMin(_) => size(&args[0]),
             Prim::Dot(_) => size(&args[0]).max(size(&args[1])).max(out) * 4,

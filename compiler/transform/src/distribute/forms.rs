@@ -287,9 +287,7 @@ pub(crate) fn effect(d: &mut Distributor, effect: &Effect) {
             (None, Atom::Lit(_)) => return own.atom,
             (None, Atom::Var(_)) => own,
             (Some(m), Atom::Lit(l)) if l.bits != 0 => m.clone(),
-            (Some(m), _) => {
-                prims::prim(d, &Prim::Binary(Binary::And), &[own, m.clone()], &[own_rank, 0]).remove(0)
-            }
+            (Some(m), _) => prims::prim(d, &Prim::Binary(Binary::And), &[own, m.clone()], &[own_rank, 0]).remove(0),
         };
         // A comparison of the value with itself has its shape; `select` gives that shape to the mask.
         let (rank, mask_rank) = (rank, if mask.levels.len() < d.b.ty(mask.atom).rank() { own_rank } else { 0 });

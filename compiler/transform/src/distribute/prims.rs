@@ -75,7 +75,8 @@ fn elementwise_operands(d: &mut Distributor, levels: &Levels, args: &[Value], ra
 fn lift(prim: &Prim, dims: &[usize]) -> Prim {
     let u = dims.len();
     let front = |sizes: &Shape| -> Shape { dims.iter().chain(sizes).copied().collect() };
-    let fill = |with: usize, sizes: &Shape| -> Shape { std::iter::repeat_n(with, u).chain(sizes.iter().copied()).collect() };
+    let fill =
+        |with: usize, sizes: &Shape| -> Shape { std::iter::repeat_n(with, u).chain(sizes.iter().copied()).collect() };
     let shift = |axes: &[usize]| axes.iter().map(|a| a + u).collect::<SmallVec<[usize; 4]>>();
     let all = |axes: &[usize]| (0..u).chain(axes.iter().map(|a| a + u)).collect::<SmallVec<[usize; 4]>>();
     match prim {
@@ -95,9 +96,20 @@ fn lift(prim: &Prim, dims: &[usize]) -> Prim {
         Prim::ArgMin(axis) => Prim::ArgMin(axis + u),
         Prim::Cumulative { op, axis, reverse } => Prim::Cumulative { op: *op, axis: axis + u, reverse: *reverse },
         Prim::Sort { axis, keys } => Prim::Sort { axis: axis + u, keys: *keys },
-        Prim::Unary(_) | Prim::Binary(_) | Prim::Compare(_) | Prim::Select | Prim::MulAdd | Prim::Convert(_)
-        | Prim::Bitcast(_) | Prim::StopGradient | Prim::Threefry | Prim::Iota(_) | Prim::Index(_) | Prim::IndexSet(_)
-        | Prim::IndexAdd(_) | Prim::Dot(_) => unreachable!("{prim:?} has a rule of its own"),
+        Prim::Unary(_)
+        | Prim::Binary(_)
+        | Prim::Compare(_)
+        | Prim::Select
+        | Prim::MulAdd
+        | Prim::Convert(_)
+        | Prim::Bitcast(_)
+        | Prim::StopGradient
+        | Prim::Threefry
+        | Prim::Iota(_)
+        | Prim::Index(_)
+        | Prim::IndexSet(_)
+        | Prim::IndexAdd(_)
+        | Prim::Dot(_) => unreachable!("{prim:?} has a rule of its own"),
     }
 }
 

@@ -1,0 +1,310 @@
+//! Control flow, and the calls of lane loops and kernels.
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::types::{I32, I64};
+use cranelift_codegen::ir::{
+    Block, BlockArg, ExtFuncData, ExternalName, FuncRef, InstBuilder, StackSlotData, StackSlotKind, UserExternalName,
+    Value,
+};
+use cranelift_frontend::FunctionBuilder;
+use whorl_core::ir::{DType, Shape, Spans};
+use whorl_schedule::loop_ir::{BufferId, MatMul, Node, Phase, Scalar, Sort, View};
+
+use crate::CpuError;
+use crate::emit::calls::{call, signature};
+use crate::emit::value::memory;
+use crate::frame::Frame;
+use crate::jobs::{Callee, JobId, Jobs, list_key, node_key};
+use crate::lanes;
+use crate::runtime::{self, AssertSite, LogSite, MatMulSite, Site, SortSite};
+
+pub struct Control<'x, 'b, 'p> {
+    pub builder: &'x mut FunctionBuilder<'b>,
+    pub frame: &'x Frame<'p>,
+    pub jobs: &'x Jobs<'p>,
+    /// What the code refers to.
+    pub sites: &'x mut Vec<Site>,
+}
+
+impl Control<'_, '_, '_> {
+    /// The whole of a phase. `from` and `to` are its steps.
+    pub fn phase(&mut self, phase: &Phase, from: Value, to: Value) -> Result<(), CpuError> {
+        match phase {
+            Phase::Straight(nodes) => self.nodes(nodes),
+            Phase::Train { index, body, .. } => {
+                let (header, turn, done) = (self.block(), self.block(), self.block());
+                let at = self.builder.append_block_param(header, I64);
+                self.jump(header, &[from]);
+                self.builder.switch_to_block(header);
+                let more = self.builder.ins().icmp(IntCC::SignedLessThan, at, to);
+                self.builder.ins().brif(more, turn, &[], done, &[]);
+                self.enter(turn);
+                self.builder.ins().store(memory(), at, self.frame.context, 0);
+                self.store_index(*index, at)?;
+                self.nodes(body)?;
+                let next = self.builder.ins().iadd_imm_s(at, 1);
+                self.jump(header, &[next]);
+                self.builder.seal_block(header);
+                self.enter(done);
+                Ok(())
+            }
+        }
+    }
+
+    /// A list of nodes, some of them perhaps in functions of their own.
+    pub fn nodes(&mut self, nodes: &[Node]) -> Result<(), CpuError> {
+        let Some(cuts) = self.jobs.cuts.get(&list_key(nodes)) else {
+            return self.here(nodes);
+        };
+        for (_, job) in cuts {
+            let status = self.call_job(*job);
+            self.stop_unless_zero(status);
+        }
+        Ok(())
+    }
+
+    /// A list of nodes in this function.
+    pub fn here(&mut self, nodes: &[Node]) -> Result<(), CpuError> {
+        nodes.iter().try_for_each(|node| self.node(node))
+    }
+
+    fn node(&mut self, node: &Node) -> Result<(), CpuError> {
+        match node {
+            Node::Loop { n, reverse, index, body } => self.counted(*n, *reverse, *index, body),
+            Node::While { condition, test, max, body } => self.while_loop(condition, *test, *max, body),
+            Node::Switch { which, arms } => self.switch(*which, arms),
+            Node::Lanes(_) | Node::Cumulative(_) => match self.jobs.loops.get(&node_key(node)) {
+                Some(Callee::Inline(plan)) => lanes::emit(self.builder, self.frame, plan),
+                Some(Callee::Function(job)) => {
+                    self.call_job(*job);
+                    Ok(())
+                }
+                None => Err(CpuError::internal("a lane loop without a function")),
+            },
+            Node::MatMul(m) => self.matmul(m),
+            Node::Sort(s) => self.sort(s),
+            Node::Log { log, dims, value, mask } => self.log(*log, dims, value, mask.as_ref()),
+            Node::Assert { message, dims, condition, mask, spans } => {
+                self.assert(message, dims, condition, mask.as_ref(), spans)
+            }
+        }
+    }
+
+    fn block(&mut self) -> Block {
+        self.builder.create_block()
+    }
+
+    fn jump(&mut self, to: Block, args: &[Value]) {
+        let args: Vec<BlockArg> = args.iter().map(|v| BlockArg::Value(*v)).collect();
+        self.builder.ins().jump(to, &args);
+    }
+
+    /// Goes on in a block that nothing else will jump to.
+    fn enter(&mut self, block: Block) {
+        self.builder.seal_block(block);
+        self.builder.switch_to_block(block);
+    }
+
+    fn store_index(&mut self, index: BufferId, at: Value) -> Result<(), CpuError> {
+        let place = self.frame.start(self.builder, index)?;
+        let at = self.builder.ins().ireduce(I32, at);
+        self.builder.ins().store(memory(), at, place.pointer, place.bytes);
+        Ok(())
+    }
+
+    fn counted(&mut self, n: usize, reverse: bool, index: BufferId, body: &[Node]) -> Result<(), CpuError> {
+        if n == 0 {
+            return Ok(());
+        }
+        let (turn, done) = (self.block(), self.block());
+        let at = self.builder.append_block_param(turn, I64);
+        let (first, last, step) = if reverse { (n as i64 - 1, 0, -1) } else { (0, n as i64 - 1, 1) };
+        let start = self.builder.ins().iconst(I64, first);
+        self.jump(turn, &[start]);
+        self.builder.switch_to_block(turn);
+        self.store_index(index, at)?;
+        self.nodes(body)?;
+        let next = self.builder.ins().iadd_imm_s(at, step);
+        let over = self.builder.ins().icmp_imm_s(IntCC::Equal, at, last);
+        self.builder.ins().brif(over, done, &[], turn, &[BlockArg::Value(next)]);
+        self.builder.seal_block(turn);
+        self.enter(done);
+        Ok(())
+    }
+
+    /// The condition stands once, at the head of every turn.
+    fn while_loop(
+        &mut self,
+        condition: &[Node],
+        test: BufferId,
+        max: Option<usize>,
+        body: &[Node],
+    ) -> Result<(), CpuError> {
+        let (header, turn, done) = (self.block(), self.block(), self.block());
+        let count = self.builder.append_block_param(header, I64);
+        let zero = self.builder.ins().iconst(I64, 0);
+        self.jump(header, &[zero]);
+        self.builder.switch_to_block(header);
+        self.nodes(condition)?;
+        let place = self.frame.start(self.builder, test)?;
+        let mut go = self.builder.ins().uload8(I32, memory(), place.pointer, place.bytes);
+        if let Some(max) = max {
+            let below = self.builder.ins().icmp_imm_s(IntCC::SignedLessThan, count, max as i64);
+            let below = self.builder.ins().uextend(I32, below);
+            go = self.builder.ins().band(go, below);
+        }
+        self.builder.ins().brif(go, turn, &[], done, &[]);
+        self.enter(turn);
+        self.nodes(body)?;
+        let next = self.builder.ins().iadd_imm_s(count, 1);
+        self.jump(header, &[next]);
+        self.builder.seal_block(header);
+        self.enter(done);
+        Ok(())
+    }
+
+    fn switch(&mut self, which: Scalar, arms: &[Vec<Node>]) -> Result<(), CpuError> {
+        let Some((last, others)) = arms.split_last() else { return Ok(()) };
+        let which = match which {
+            Scalar::Lit(lit) => {
+                let k = if lit.dtype == DType::I32 { lit.bits as u32 as i32 as i64 } else { lit.bits as i64 };
+                return self.nodes(&arms[k.clamp(0, others.len() as i64) as usize]);
+            }
+            Scalar::Buffer(id) if self.frame.buffer(id)?.dtype.bytes() == 1 => {
+                let place = self.frame.start(self.builder, id)?;
+                self.builder.ins().uload8(I32, memory(), place.pointer, place.bytes)
+            }
+            Scalar::Buffer(id) => self.frame.load_index(self.builder, id)?,
+        };
+        let done = self.block();
+        for (k, arm) in others.iter().enumerate() {
+            let (here, next) = (self.block(), self.block());
+            let is = self.builder.ins().icmp_imm_s(IntCC::SignedLessThanOrEqual, which, k as i64);
+            self.builder.ins().brif(is, here, &[], next, &[]);
+            self.enter(here);
+            self.nodes(arm)?;
+            self.jump(done, &[]);
+            self.enter(next);
+        }
+        self.nodes(last)?;
+        self.jump(done, &[]);
+        self.enter(done);
+        Ok(())
+    }
+
+    fn call_job(&mut self, job: JobId) -> Value {
+        let callee = self.import(job);
+        let call = self.builder.ins().call(callee, &[self.frame.arena, self.frame.context]);
+        self.builder.inst_results(call)[0]
+    }
+
+    fn import(&mut self, job: JobId) -> FuncRef {
+        let name = UserExternalName::new(0, job.0);
+        let name = self.builder.func.declare_imported_user_function(name);
+        let known = self.builder.func.dfg.ext_funcs.iter().find(|(_, f)| f.name == ExternalName::user(name));
+        if let Some((callee, _)) = known {
+            return callee;
+        }
+        let signature = signature(self.builder.func.signature.call_conv, false);
+        let signature = self.builder.import_signature(signature);
+        let name = ExternalName::user(name);
+        self.builder.import_function(ExtFuncData { name, signature, colocated: false, patchable: false })
+    }
+
+    /// Returns from the function with a status that is not zero.
+    fn stop_unless_zero(&mut self, status: Value) {
+        let (stop, go) = (self.block(), self.block());
+        self.builder.set_cold_block(stop);
+        self.builder.ins().brif(status, stop, &[], go, &[]);
+        self.enter(stop);
+        self.builder.ins().return_(&[status]);
+        self.enter(go);
+    }
+
+    fn site<T: Send + Sync + 'static>(&mut self, site: T) -> Value {
+        let site = Box::new(site);
+        let address = &raw const *site as i64;
+        self.sites.push(site);
+        self.builder.ins().iconst(I64, address)
+    }
+
+    /// The address of a view, or zero for none.
+    fn maybe_pointer(&mut self, view: Option<&View>) -> Result<Value, CpuError> {
+        match view {
+            Some(view) => self.frame.pointer(self.builder, view),
+            None => Ok(self.builder.ins().iconst(I64, 0)),
+        }
+    }
+
+    fn log(&mut self, log: u32, dims: &Shape, value: &View, mask: Option<&View>) -> Result<(), CpuError> {
+        let dtype = self.frame.buffer(value.buffer)?.dtype;
+        let strides = |v: &View| v.strides.to_vec();
+        let site = LogSite { log, dtype, dims: dims.clone(), value: strides(value), mask: mask.map(strides) };
+        let site = self.site(site);
+        let (value, mask) = (self.frame.pointer(self.builder, value)?, self.maybe_pointer(mask)?);
+        call(self.builder, runtime::log as *const u8, &[self.frame.context, site, value, mask], None);
+        Ok(())
+    }
+
+    fn assert(
+        &mut self,
+        message: &std::sync::Arc<str>,
+        dims: &Shape,
+        condition: &View,
+        mask: Option<&View>,
+        spans: &Spans,
+    ) -> Result<(), CpuError> {
+        let strides = |v: &View| v.strides.to_vec();
+        let (message, spans, dims) = (message.clone(), spans.clone(), dims.clone());
+        let single = dims.iter().product::<usize>() == 1;
+        let site = AssertSite { message, spans, dims, condition: strides(condition), mask: mask.map(strides) };
+        let site = self.site(site);
+        let condition = self.frame.pointer(self.builder, condition)?;
+        let mask = self.maybe_pointer(mask)?;
+        let done = self.block();
+        if single {
+            // The usual case without a call.
+            let check = self.block();
+            self.builder.set_cold_block(check);
+            let good = self.builder.ins().uload8(I32, memory(), condition, 0);
+            self.builder.ins().brif(good, done, &[], check, &[]);
+            self.enter(check);
+        }
+        let args = [self.frame.context, site, condition, mask];
+        let status = call(self.builder, runtime::assert as *const u8, &args, Some(I64));
+        let status = status.ok_or_else(|| CpuError::internal("a call without a result"))?;
+        self.stop_unless_zero(status);
+        self.jump(done, &[]);
+        self.enter(done);
+        Ok(())
+    }
+
+    fn matmul(&mut self, m: &MatMul) -> Result<(), CpuError> {
+        let site = MatMulSite::new(m)?;
+        let site = self.site(site);
+        let a = self.frame.pointer(self.builder, &m.a)?;
+        let b = self.frame.pointer(self.builder, &m.b)?;
+        let c = self.frame.pointer(self.builder, &m.c)?;
+        call(self.builder, runtime::matmul as *const u8, &[site, a, b, c], None);
+        Ok(())
+    }
+
+    fn sort(&mut self, s: &Sort) -> Result<(), CpuError> {
+        let mut dtypes = Vec::new();
+        for view in &s.from {
+            dtypes.push(self.frame.buffer(view.buffer)?.dtype);
+        }
+        let site = self.site(SortSite::new(s, &dtypes));
+        let views: Vec<&View> = s.from.iter().chain(&s.to).collect();
+        let bytes = 8 * views.len() as u32;
+        let slot = self.builder.create_sized_stack_slot(StackSlotData::new(StackSlotKind::ExplicitSlot, bytes, 3));
+        for (k, view) in views.into_iter().enumerate() {
+            let pointer = self.frame.pointer(self.builder, view)?;
+            let place = self.builder.ins().stack_addr(I64, slot, 8 * k as i32);
+            self.builder.ins().store(memory(), pointer, place, 0);
+        }
+        let pointers = self.builder.ins().stack_addr(I64, slot, 0);
+        call(self.builder, runtime::sort as *const u8, &[site, pointers], None);
+        Ok(())
+    }
+}

@@ -1,0 +1,207 @@
+//! Compiled programs, and how they are run.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use whorl_core::ir::{ArrayData, Type};
+use whorl_schedule::loop_ir::{Buffer, BufferId, LoopProgram, Phase, Place};
+
+use crate::build::{Code, build, disassemble};
+use crate::runtime::Context;
+use crate::state::{Bytes, RunState};
+use crate::{CpuError, Options, RunError};
+
+/// Machine code of a program, and the constants that it reads. Any number of runs may execute it at once.
+pub struct Executable {
+    program: LoopProgram,
+    options: Options,
+    /// Copies of the program's constants, where the code expects them.
+    constants: Vec<Option<Bytes>>,
+    phases: Vec<usize>,
+    /// There until the executable is dropped.
+    code: Mutex<Option<Code>>,
+}
+
+/// `fn(arena, context, from, to) -> status`
+type PhaseFunction = unsafe extern "C" fn(*mut u8, *mut Context, i64, i64) -> i64;
+
+impl Executable {
+    pub(crate) fn new(program: &LoopProgram, options: &Options) -> Result<Executable, CpuError> {
+        check(program)?;
+        let program = program.clone();
+        let constants: Vec<Option<Bytes>> = program.buffers.iter().map(constant).collect();
+        let code = build(&program, &addresses(&constants), options)?;
+        let phases = code.phases.clone();
+        Ok(Executable { program, options: options.clone(), constants, phases, code: Mutex::new(Some(code)) })
+    }
+
+    pub fn program(&self) -> &LoopProgram {
+        &self.program
+    }
+
+    /// The state of run `run` before its first phase. The inputs are the program's parameters, in order.
+    pub fn new_run(&self, run: usize, inputs: &[ArrayData]) -> Result<RunState, RunError> {
+        let arena = Bytes::new(self.program.arena_bytes);
+        let mut state = RunState { run, arena, context: Box::default() };
+        if inputs.len() != self.program.inputs.len() {
+            return Err(RunError::misuse(format!("{} inputs, not {}", inputs.len(), self.program.inputs.len())));
+        }
+        for (id, input) in self.program.inputs.iter().zip(inputs) {
+            self.write(&mut state, *id, input)?;
+        }
+        if let Some(index) = self.program.run_index {
+            self.write(&mut state, index, &ArrayData::scalar(run as i32))?;
+        }
+        Ok(state)
+    }
+
+    /// Runs one phase; of a train phase, the steps `from..to`, which a straight one ignores. A run that has failed stays failed.
+    pub fn run_phase(&self, phase: usize, state: &mut RunState, from: usize, to: usize) -> Result<(), RunError> {
+        if let Some(error) = state.error() {
+            return Err(error);
+        }
+        let (Some(kind), Some(&address)) = (self.program.phases.get(phase), self.phases.get(phase)) else {
+            return Err(RunError::misuse(format!("there is no phase {phase}")));
+        };
+        let to = match kind {
+            Phase::Straight(_) => 0,
+            Phase::Train { n, .. } => to.min(*n),
+        };
+        state.context.training = matches!(kind, Phase::Train { .. });
+        // SAFETY: `address` is that of a function of this type, in memory that lives as long as `self`; it stays within the arena,
+        // which has the size that the program asks for, and the executable's constants.
+        let status = unsafe {
+            let function = std::mem::transmute::<usize, PhaseFunction>(address);
+            function(state.arena.as_mut_ptr(), &raw mut *state.context, from as i64, to as i64)
+        };
+        match state.error() {
+            Some(error) => Err(error),
+            None if status != 0 => Err(RunError::misuse(format!("status {status}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// The program's results as they are now.
+    pub fn outputs(&self, state: &RunState) -> Vec<ArrayData> {
+        self.program.outputs.iter().map(|id| self.read(state, *id)).collect()
+    }
+
+    /// The contents of a buffer.
+    pub fn read(&self, state: &RunState, id: BufferId) -> ArrayData {
+        let buffer = &self.program.buffers[id.0 as usize];
+        let bytes = match &buffer.place {
+            Place::Arena(at) => state.arena.get()[*at..*at + buffer.bytes()].to_vec(),
+            Place::Constant(data) => data.bytes.clone(),
+        };
+        ArrayData { ty: Type { dtype: buffer.dtype, shape: buffer.shape.clone() }, bytes }
+    }
+
+    /// Sets a buffer of the arena: an input, or what a checkpoint kept.
+    pub fn write(&self, state: &mut RunState, id: BufferId, data: &ArrayData) -> Result<(), RunError> {
+        let buffer = &self.program.buffers[id.0 as usize];
+        if data.ty.dtype != buffer.dtype || data.bytes.len() != buffer.bytes() {
+            let want = Type { dtype: buffer.dtype, shape: buffer.shape.clone() };
+            return Err(RunError::misuse(format!("{:?} for a buffer of {want:?}", data.ty)));
+        }
+        match &buffer.place {
+            Place::Arena(at) => {
+                state.arena.get_mut()[*at..*at + data.bytes.len()].copy_from_slice(&data.bytes);
+                Ok(())
+            }
+            Place::Constant(_) => Err(RunError::misuse("a constant is written")),
+        }
+    }
+
+    /// Runs everything, several runs at a time; results of programs with runs have a row for each.
+    pub fn run_to_end(&self, inputs: &[ArrayData], threads: usize) -> Result<Vec<ArrayData>, RunError> {
+        let runs = self.program.runs.unwrap_or(1);
+        let next = AtomicUsize::new(0);
+        let rows: Mutex<Vec<(usize, Result<Vec<ArrayData>, RunError>)>> = Mutex::new(Vec::new());
+        let work = || {
+            loop {
+                let run = next.fetch_add(1, Ordering::Relaxed);
+                if run >= runs {
+                    return;
+                }
+                let row = self.run_one(run, inputs);
+                rows.lock().unwrap_or_else(|e| e.into_inner()).push((run, row));
+            }
+        };
+        std::thread::scope(|scope| {
+            (1..threads.clamp(1, runs.max(1))).for_each(|_| drop(scope.spawn(work)));
+            work();
+        });
+        let mut rows = rows.into_inner().unwrap_or_else(|e| e.into_inner());
+        rows.sort_by_key(|(run, _)| *run);
+        let rows: Vec<Vec<ArrayData>> = rows.into_iter().map(|(_, row)| row).collect::<Result<_, _>>()?;
+        Ok((0..self.program.outputs.len()).map(|k| self.stacked(k, &rows)).collect())
+    }
+
+    fn run_one(&self, run: usize, inputs: &[ArrayData]) -> Result<Vec<ArrayData>, RunError> {
+        let mut state = self.new_run(run, inputs)?;
+        for (k, phase) in self.program.phases.iter().enumerate() {
+            let to = match phase {
+                Phase::Straight(_) => 0,
+                Phase::Train { n, .. } => *n,
+            };
+            self.run_phase(k, &mut state, 0, to)?;
+        }
+        Ok(self.outputs(&state))
+    }
+
+    /// Output `k` of all runs.
+    fn stacked(&self, k: usize, rows: &[Vec<ArrayData>]) -> ArrayData {
+        let buffer = &self.program.buffers[self.program.outputs[k].0 as usize];
+        let ty = Type { dtype: buffer.dtype, shape: buffer.shape.clone() };
+        let ty = self.program.runs.map_or(ty.clone(), |n| ty.stacked(n));
+        ArrayData { ty, bytes: rows.iter().flat_map(|row| row[k].bytes.iter().copied()).collect() }
+    }
+
+    /// The machine code of each function, as text.
+    pub fn assembly(&self) -> Result<String, CpuError> {
+        disassemble(&self.program, &addresses(&self.constants), &self.options)
+    }
+}
+
+impl Drop for Executable {
+    fn drop(&mut self) {
+        let code = self.code.get_mut().unwrap_or_else(|e| e.into_inner()).take();
+        if let Some(code) = code {
+            // SAFETY: code runs only in calls that borrow `self`.
+            unsafe { code.free() }
+        }
+    }
+}
+
+impl std::fmt::Debug for Executable {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.debug_struct("Executable").field("phases", &self.phases).finish_non_exhaustive()
+    }
+}
+
+fn constant(buffer: &Buffer) -> Option<Bytes> {
+    let Place::Constant(data) = &buffer.place else { return None };
+    let mut bytes = Bytes::new(data.bytes.len());
+    bytes.get_mut()[..data.bytes.len()].copy_from_slice(&data.bytes);
+    Some(bytes)
+}
+
+fn addresses(constants: &[Option<Bytes>]) -> Vec<usize> {
+    constants.iter().map(|c| c.as_ref().map_or(0, Bytes::address)).collect()
+}
+
+/// What the rest takes for granted: buffers are there and within the arena.
+fn check(program: &LoopProgram) -> Result<(), CpuError> {
+    for buffer in &program.buffers {
+        let good = match &buffer.place {
+            Place::Arena(at) => at + buffer.bytes() <= program.arena_bytes,
+            Place::Constant(data) => data.bytes.len() == buffer.bytes(),
+        };
+        if !good {
+            return Err(CpuError::internal(format!("a buffer of {} bytes has no place", buffer.bytes())));
+        }
+    }
+    let named = program.inputs.iter().chain(&program.outputs).chain(&program.run_index);
+    let there = |id: &BufferId| (id.0 as usize) < program.buffers.len();
+    if named.clone().all(there) { Ok(()) } else { Err(CpuError::internal("a buffer that is not there")) }
+}

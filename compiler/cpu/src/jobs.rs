@@ -1,0 +1,131 @@
+//! The functions that a program becomes.
+//!
+//! Compile time grows faster than a function's size, so that long lists of nodes are cut into functions of about equal size.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use whorl_schedule::loop_ir::{LoopProgram, Node, Phase};
+
+use crate::VectorMode;
+use crate::lanes::{self, Plan};
+
+/// Which function.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct JobId(pub u32);
+
+/// What a function does.
+#[derive(Debug)]
+pub enum Job<'p> {
+    Lanes(Plan),
+    /// Part of a list of nodes.
+    Block(&'p [Node]),
+    Phase(&'p Phase),
+}
+
+/// All functions of a program, and which node is where.
+#[derive(Debug, Default)]
+pub struct Jobs<'p> {
+    pub jobs: Vec<Job<'p>>,
+    /// Rough instructions of each.
+    pub weights: Vec<usize>,
+    /// The phases' functions, in order.
+    pub phases: Vec<JobId>,
+    /// Lane loops (and cumulative ones), by the address of their node.
+    pub loops: HashMap<usize, Callee>,
+    /// Lists that are cut, by their address and length.
+    pub cuts: HashMap<(usize, usize), Vec<(Range<usize>, JobId)>>,
+}
+
+/// Where a lane loop's code is.
+#[derive(Debug)]
+pub enum Callee {
+    Inline(Plan),
+    Function(JobId),
+}
+
+/// A node's address, as its name.
+pub fn node_key(node: &Node) -> usize {
+    node as *const Node as usize
+}
+
+pub fn list_key(nodes: &[Node]) -> (usize, usize) {
+    (nodes.as_ptr() as usize, nodes.len())
+}
+
+/// Rough instructions of a function of control flow, at most.
+const CONTROL: usize = 1000;
+/// What a scalar loop may cost to stand among control flow.
+const INLINE: usize = 200;
+const CALL: usize = 6;
+
+impl<'p> Jobs<'p> {
+    pub fn of(program: &'p LoopProgram, mode: VectorMode) -> Jobs<'p> {
+        let mut jobs = Jobs::default();
+        for phase in &program.phases {
+            let (Phase::Straight(nodes) | Phase::Train { body: nodes, .. }) = phase;
+            let weight = jobs.list(nodes, mode);
+            let id = jobs.push(Job::Phase(phase), weight);
+            jobs.phases.push(id);
+        }
+        jobs
+    }
+
+    fn push(&mut self, job: Job<'p>, weight: usize) -> JobId {
+        self.jobs.push(job);
+        self.weights.push(weight);
+        JobId(self.jobs.len() as u32 - 1)
+    }
+
+    /// Gives every loop of the list its place, and returns what the list weighs where it stands.
+    fn list(&mut self, nodes: &'p [Node], mode: VectorMode) -> usize {
+        let weights: Vec<usize> = nodes.iter().map(|node| self.node(node, mode)).collect();
+        let total = weights.iter().sum();
+        if total <= CONTROL {
+            return total;
+        }
+        let mut cuts: Vec<(Range<usize>, usize)> = Vec::new();
+        for (k, &weight) in weights.iter().enumerate() {
+            match cuts.last_mut() {
+                Some((range, sum)) if *sum + weight <= CONTROL => {
+                    range.end = k + 1;
+                    *sum += weight;
+                }
+                _ => cuts.push((k..k + 1, weight)),
+            }
+        }
+        if cuts.len() == 1 {
+            return total;
+        }
+        let cuts: Vec<(Range<usize>, JobId)> = cuts
+            .into_iter()
+            .map(|(range, weight)| (range.clone(), self.push(Job::Block(&nodes[range]), weight)))
+            .collect();
+        let weight = CALL * cuts.len();
+        self.cuts.insert(list_key(nodes), cuts);
+        weight
+    }
+
+    fn node(&mut self, node: &'p Node, mode: VectorMode) -> usize {
+        match node {
+            Node::Loop { body, .. } => CALL + self.list(body, mode),
+            Node::While { condition, body, .. } => 2 * CALL + self.list(condition, mode) + self.list(body, mode),
+            Node::Switch { arms, .. } => arms.iter().map(|arm| CALL + self.list(arm, mode)).sum(),
+            Node::Lanes(l) => self.lane_loop(node, lanes::plan(l, mode)),
+            Node::Cumulative(c) => self.lane_loop(node, lanes::plan::cumulative(c, mode)),
+            Node::MatMul(_) | Node::Sort(_) | Node::Log { .. } | Node::Assert { .. } => 2 * CALL,
+        }
+    }
+
+    fn lane_loop(&mut self, node: &'p Node, plan: Plan) -> usize {
+        let cost = lanes::plan::size_of_code(&plan);
+        let scalar = lanes::normal::rank(&plan.lanes) == 0;
+        if scalar && cost <= INLINE {
+            self.loops.insert(node_key(node), Callee::Inline(plan));
+            return cost;
+        }
+        let id = self.push(Job::Lanes(plan), cost);
+        self.loops.insert(node_key(node), Callee::Function(id));
+        CALL
+    }
+}

@@ -1,0 +1,14 @@
+//! Lane loops: from [`whorl_schedule::loop_ir::Lanes`] to loops over vectors of four lanes.
+//!
+//! [`normal`] brings the loop into its simplest form, [`plan`] picks the dimension that goes into vectors, [`walk`] emits the loops,
+//! [`ops`] the body, [`access`] its addresses and [`reduce`] its reductions.
+
+pub mod access;
+pub mod normal;
+pub mod ops;
+pub mod plan;
+pub mod reduce;
+pub mod walk;
+
+pub use plan::{Plan, plan};
+pub use walk::emit;

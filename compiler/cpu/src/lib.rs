@@ -1,0 +1,104 @@
+//! Loop IR to machine code, through Cranelift.
+//!
+//! ```text
+//! LoopProgram ─ jobs ─▶ functions ─ lanes, control (in parallel) ─▶ Cranelift IR ─▶ code ─ build ─▶ Executable
+//! ```
+//!
+//! Each lane loop is a function of its own; one function a phase (or several, where it is long) holds the control flow and the
+//! small scalar loops, and calls the others. All have the shape `fn(arena, context) -> status`.
+
+mod build;
+mod control;
+mod emit;
+mod execute;
+mod frame;
+mod jobs;
+mod kernels;
+mod lanes;
+mod runtime;
+mod state;
+
+use std::fmt;
+
+use whorl_core::ir::{DType, Spans};
+use whorl_schedule::loop_ir::LoopProgram;
+
+pub use execute::Executable;
+pub use runtime::LogEvent;
+pub use state::RunState;
+
+/// How to compile.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Threads to compile on.
+    pub threads: usize,
+    pub vector: VectorMode,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
+        Options { threads, vector: VectorMode::Auto }
+    }
+}
+
+/// Whether lane loops work on four lanes at once. The results are the same.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum VectorMode {
+    Auto,
+    Scalar,
+}
+
+/// Why a program could not be compiled. Every kind is a defect of the compiler or a limit of the machine, not of the user's program.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CpuError {
+    pub message: String,
+}
+
+impl CpuError {
+    pub(crate) fn internal(what: impl Into<String>) -> CpuError {
+        CpuError { message: what.into() }
+    }
+
+    pub(crate) fn ill_typed(op: impl fmt::Debug, dtype: DType) -> CpuError {
+        CpuError { message: format!("ill-typed Loop IR: {op:?} of {}", dtype.name()) }
+    }
+}
+
+impl fmt::Display for CpuError {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for CpuError {}
+
+/// Why a run stopped.
+#[derive(Clone, PartialEq, Debug)]
+pub struct RunError {
+    pub message: String,
+    /// The assertion's places in the program; empty for misuse by the host.
+    pub spans: Spans,
+    /// The train step it happened in, if any.
+    pub step: Option<u64>,
+}
+
+impl RunError {
+    pub(crate) fn misuse(what: impl Into<String>) -> RunError {
+        RunError { message: what.into(), spans: Spans::new(), step: None }
+    }
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(&self.message)?;
+        self.step.map_or(Ok(()), |step| write!(f, " (in step {step})"))
+    }
+}
+
+impl std::error::Error for RunError {}
+
+/// Compiles a program for this machine.
+pub fn compile(program: &LoopProgram, options: &Options) -> Result<Executable, CpuError> {
+    Executable::new(program, options)
+}

@@ -1,0 +1,1 @@
+pub fn run(_: &mut crate::loop_ir::LoopProgram) {}

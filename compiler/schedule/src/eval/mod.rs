@@ -1,0 +1,173 @@
+//! The plain evaluator of Loop IR, with every check that makes no difference to a right program: accesses stay within
+//! their buffers, and a byte that is read was last written through the same buffer. (So that buffers whose bytes overlap while both
+//! live are found, as are reads of what was never written.)
+
+mod elements;
+mod memory;
+mod nodes;
+
+use std::sync::Arc;
+
+use whorl_core::ir::*;
+
+use crate::loop_ir::*;
+use memory::Memory;
+
+/// What all runs leave.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Outcome {
+    /// With runs, one row for each.
+    pub results: Vec<ArrayData>,
+    /// By run, each in the order of execution.
+    pub logs: Vec<LogEntry>,
+}
+
+/// One execution of `Log`: the elements that its mask lets through, row-major.
+#[derive(Clone, PartialEq, Debug)]
+pub struct LogEntry {
+    pub run: usize,
+    pub name: Arc<str>,
+    pub values: Vec<f64>,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub enum EvalError {
+    /// An `Assert` of the program.
+    Assert { message: Arc<str>, spans: Spans },
+    /// The schedule is wrong.
+    Defect(String),
+}
+
+impl std::fmt::Display for EvalError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            EvalError::Assert { message, .. } => write!(f, "assertion failed: {message}"),
+            EvalError::Defect(what) => write!(f, "defect of the schedule: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for EvalError {}
+
+fn defect<T>(what: impl Into<String>) -> Result<T, EvalError> {
+    Err(EvalError::Defect(what.into()))
+}
+
+/// Executes all runs, one after the other, every train scan from first to last step.
+pub fn evaluate(p: &LoopProgram, args: &[ArrayData]) -> Result<Outcome, EvalError> {
+    let runs = p.runs.unwrap_or(1);
+    let mut rows: Vec<Vec<u8>> = vec![Vec::new(); p.outputs.len()];
+    let mut logs = Vec::new();
+    for run in 0..runs {
+        let mut m = Machine { p, memory: Memory::new(p), logs: Vec::new(), run };
+        m.start(args)?;
+        for phase in &p.phases {
+            m.phase(phase)?;
+        }
+        for (row, &out) in rows.iter_mut().zip(&p.outputs) {
+            row.extend(m.memory.contents(out)?);
+        }
+        logs.append(&mut m.logs);
+    }
+    let result = |(bytes, out): (Vec<u8>, &BufferId)| {
+        let b = p.buffer(*out);
+        let ty = Type { dtype: b.dtype, shape: b.shape.clone() };
+        ArrayData { ty: p.runs.map_or(ty.clone(), |n| ty.stacked(n)), bytes }
+    };
+    Ok(Outcome { results: rows.into_iter().zip(&p.outputs).map(result).collect(), logs })
+}
+
+struct Machine<'a> {
+    p: &'a LoopProgram,
+    memory: Memory<'a>,
+    logs: Vec<LogEntry>,
+    run: usize,
+}
+
+impl Machine<'_> {
+    fn start(&mut self, args: &[ArrayData]) -> Result<(), EvalError> {
+        if args.len() != self.p.inputs.len() {
+            return defect("number of arguments");
+        }
+        for (&id, arg) in self.p.inputs.iter().zip(args) {
+            for k in 0..arg.ty.size() {
+                self.memory.write(id, k as isize, arg.element(k).bits)?;
+            }
+        }
+        match self.p.run_index {
+            Some(index) => self.memory.write(index, 0, self.run as u64),
+            None => Ok(()),
+        }
+    }
+
+    fn phase(&mut self, phase: &Phase) -> Result<(), EvalError> {
+        match phase {
+            Phase::Straight(nodes) => self.block(nodes),
+            Phase::Train { n, index, body, state: _ } => (0..*n).try_for_each(|i| {
+                self.memory.write(*index, 0, i as u64)?;
+                self.block(body)
+            }),
+        }
+    }
+
+    fn block(&mut self, nodes: &[Node]) -> Result<(), EvalError> {
+        nodes.iter().try_for_each(|n| self.node(n))
+    }
+
+    fn node(&mut self, node: &Node) -> Result<(), EvalError> {
+        match node {
+            Node::Loop { n, reverse, index, body } => (0..*n).try_for_each(|i| {
+                let i = if *reverse { n - 1 - i } else { i };
+                self.memory.write(*index, 0, i as u64)?;
+                self.block(body)
+            }),
+            Node::While { condition, test, max, body } => {
+                self.block(condition)?;
+                let mut done = 0;
+                while max.is_none_or(|max| done < max) && self.memory.read(*test, 0)? != 0 {
+                    self.block(body)?;
+                    self.block(condition)?;
+                    done += 1;
+                }
+                Ok(())
+            }
+            Node::Switch { which, arms } => {
+                let (dtype, bits) = match which {
+                    Scalar::Lit(lit) => (lit.dtype, lit.bits),
+                    Scalar::Buffer(b) => (self.p.buffer(*b).dtype, self.memory.read(*b, 0)?),
+                };
+                let which = if dtype == DType::I32 { bits as u32 as i32 as i64 } else { bits as i64 };
+                self.block(&arms[which.clamp(0, arms.len() as i64 - 1) as usize])
+            }
+            Node::Lanes(l) => self.lanes(l),
+            Node::MatMul(m) => self.matmul(m),
+            Node::Sort(s) => self.sort(s),
+            Node::Cumulative(c) => self.cumulative(c),
+            Node::Log { log, dims, value, mask } => {
+                let mut values = Vec::new();
+                let dtype = self.p.buffer(value.buffer).dtype;
+                for index in nodes::indices(dims) {
+                    if self.holds(mask, &index)? {
+                        let bits = self.memory.load(value, &index, 0)?;
+                        values.push(Lit { dtype, bits }.to_f64());
+                    }
+                }
+                let name = self.p.logs[*log as usize].clone();
+                self.logs.push(LogEntry { run: self.run, name, values });
+                Ok(())
+            }
+            Node::Assert { message, dims, condition, mask, spans } => {
+                for index in nodes::indices(dims) {
+                    if self.holds(mask, &index)? && self.memory.load(condition, &index, 0)? == 0 {
+                        return Err(EvalError::Assert { message: message.clone(), spans: spans.clone() });
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn holds(&self, mask: &Option<View>, index: &[usize]) -> Result<bool, EvalError> {
+        mask.as_ref().map_or(Ok(true), |m| Ok(self.memory.load(m, index, 0)? != 0))
+    }
+}

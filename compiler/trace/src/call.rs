@@ -1,0 +1,185 @@
+//! Calls: arguments to parameters, the body, and what an error says of the way there.
+
+use std::rc::Rc;
+
+use whorl_source::{Diagnostic, Span};
+use whorl_syntax::ast::{Expr, FnParam, PatternKind, Type};
+
+use crate::names::{did_you_mean, listed};
+use crate::script::ModuleId;
+use crate::tracer::{Tracer, fail};
+use crate::types::Site;
+use crate::value::{Arg, Env, Function, R, Value};
+
+/// Calls inside of one another; more is recursion that does not end, since every call is traced.
+const DEEPEST: usize = 200;
+/// Lines of the call chain that an error shows.
+const SHOWN_CALLS: usize = 8;
+
+/// A function of the user's, ready to be run.
+struct Callee<'a> {
+    name: &'a str,
+    module: ModuleId,
+    env: Env<'a>,
+    params: &'a [FnParam],
+    result: Option<&'a Type>,
+    body: &'a Expr,
+}
+
+impl<'a> Tracer<'a> {
+    pub fn call(&mut self, f: &Rc<Function<'a>>, args: Vec<Arg<'a>>, span: Span) -> R<Value<'a>> {
+        let callee = match &**f {
+            Function::Builtin(b) => return crate::builtins::call(self, b, args, span),
+            Function::Derivative(d) => return self.call_derivative(d, args, span),
+            Function::Item { module, def } => Callee {
+                name: &def.name.text,
+                module: *module,
+                env: Env::default(),
+                params: &def.params,
+                result: def.result.as_ref(),
+                body: &def.body,
+            },
+            Function::Closure { module, env, lambda, .. } => Callee {
+                name: "",
+                module: *module,
+                env: env.clone(),
+                params: lambda.params,
+                result: lambda.result,
+                body: lambda.body,
+            },
+        };
+        if self.stack.len() >= DEEPEST {
+            let name = if callee.name.is_empty() { "a function" } else { callee.name };
+            let e = Diagnostic::error("E0604", format!("`{name}` calls itself without end")).at(span, "");
+            return fail(
+                e.help("every call is followed when the program is traced; loops are `for`, `scan` and `while`"),
+            );
+        }
+        let given = self.place(&callee, args, span)?;
+        self.stack.push(span);
+        let caller = std::mem::replace(&mut self.function, callee.name);
+        let module = std::mem::replace(&mut self.module, callee.module);
+        self.yields.push(None);
+        let result = self.run(&callee, given, span);
+        self.stack.pop();
+        self.yields.pop();
+        self.module = module;
+        self.function = caller;
+        result.map_err(|mut e| {
+            // The outermost call is the compiler's own.
+            let from_outside = caller.is_empty() && self.stack.is_empty();
+            let by = if caller.is_empty() { "a function" } else { caller };
+            let note = format!("called from {by} ({})", self.script.map.line_name(span));
+            let shown = e.notes.iter().filter(|n| n.starts_with("called from")).count();
+            if !from_outside && shown < SHOWN_CALLS && e.notes.last() != Some(&note) {
+                e.notes.push(note);
+            }
+            e
+        })
+    }
+
+    fn run(&mut self, f: &Callee<'a>, given: Vec<Option<Arg<'a>>>, span: Span) -> R<Value<'a>> {
+        let mut env = f.env.clone();
+        for (param, arg) in f.params.iter().zip(given) {
+            let arg = match (arg, &param.default) {
+                (Some(arg), _) => arg,
+                (None, Some(default)) => self.arg(default, &env)?,
+                (None, None) => return self.missing(f, param, span),
+            };
+            let value = match &param.ty {
+                Some(ty) => {
+                    let what = format!("the argument `{}`", self.text(param.pattern.span).trim_matches('`'));
+                    self.promise_param(&arg.value, ty, &mut env, &Site::new(what, arg.span))?
+                }
+                None => arg.value,
+            };
+            self.bind(&param.pattern, value, &mut env)?;
+        }
+        let value = self.expr(f.body, &env)?;
+        match f.result {
+            Some(ty) => {
+                let place = result_span(f.body);
+                self.promise(&value, ty, &mut env, &Site::new("the result", place))
+            }
+            None => Ok(value),
+        }
+    }
+
+    /// Arguments by parameter.
+    fn place(&mut self, f: &Callee<'a>, args: Vec<Arg<'a>>, span: Span) -> R<Vec<Option<Arg<'a>>>> {
+        let mut given: Vec<Option<Arg<'a>>> = vec![None; f.params.len()];
+        let mut next = 0;
+        for arg in args {
+            let place = match arg.name {
+                Some(name) => match f.params.iter().position(|p| param_name(p) == Some(name)) {
+                    Some(k) => k,
+                    None => {
+                        let mut e = Diagnostic::error("E0602", format!("{} has no parameter `{name}`", called(f)));
+                        e.help = did_you_mean(name, f.params.iter().filter_map(param_name));
+                        return fail(e.at(arg.span, ""));
+                    }
+                },
+                None => {
+                    next += 1;
+                    next - 1
+                }
+            };
+            match given.get_mut(place) {
+                None => {
+                    let takes = format!("{} takes {}", called(f), arguments(f.params.len()));
+                    let names = listed(f.params.iter().filter_map(param_name));
+                    return fail(
+                        Diagnostic::error("E0601", takes)
+                            .at(arg.span, "one too many")
+                            .note(format!("its parameters are {names}")),
+                    );
+                }
+                Some(Some(_)) => {
+                    let name = param_name(&f.params[place]).unwrap_or("this parameter");
+                    return fail(
+                        Diagnostic::error("E0602", format!("`{name}` is given twice")).at(arg.span, "").at(span, ""),
+                    );
+                }
+                Some(slot) => *slot = Some(arg),
+            }
+        }
+        Ok(given)
+    }
+
+    fn missing<T>(&self, f: &Callee<'a>, param: &FnParam, span: Span) -> R<T> {
+        let name = param_name(param).unwrap_or("…");
+        let e = Diagnostic::error("E0601", format!("{} needs `{name}`", called(f))).at(span, "not given here");
+        fail(e.at(param.pattern.span, "the parameter"))
+    }
+}
+
+fn called(f: &Callee) -> String {
+    if f.name.is_empty() { "this function".to_string() } else { format!("`{}`", f.name) }
+}
+
+pub fn arguments(n: usize) -> String {
+    match n {
+        0 => "no arguments".to_string(),
+        1 => "1 argument".to_string(),
+        n => format!("{n} arguments"),
+    }
+}
+
+pub fn param_name(p: &FnParam) -> Option<&str> {
+    match &p.pattern.kind {
+        PatternKind::Name(name) => Some(name),
+        PatternKind::Ignore
+        | PatternKind::Tuple(_)
+        | PatternKind::Array(_)
+        | PatternKind::Record(_)
+        | PatternKind::Error => None,
+    }
+}
+
+/// Where a body's value is written.
+pub fn result_span(body: &Expr) -> Span {
+    match &body.kind {
+        whorl_syntax::ast::ExprKind::Block(b) => b.result.as_ref().map_or(body.span, |r| result_span(r)),
+        _ => body.span,
+    }
+}

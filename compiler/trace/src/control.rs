@@ -1,0 +1,360 @@
+//! Branches and loops: bodies are traced once and become forms.
+
+use whorl_core::{Atom, Body, Carry, DType, Form, Lit, Map, Prim, Scan, Switch, Type, While};
+use whorl_source::{Diagnostic, Span};
+use whorl_syntax::ast::{self, Block, Expr, Pattern, PatternKind};
+
+use crate::keys::Pick;
+use crate::tracer::{Tracer, Yielded, fail};
+use crate::tree::{Mismatch, join};
+use crate::value::{Env, Function, R, Value};
+
+/// What a loop goes over.
+enum Source<'a> {
+    /// The whole numbers from here.
+    Range(i64),
+    /// The elements along the first axis.
+    Elements(Value<'a>),
+}
+
+impl<'a> Tracer<'a> {
+    /// `if`: one arm, where the condition is known while tracing; else both, as the arms of a `Switch`.
+    pub fn branch(
+        &mut self,
+        condition: &'a Expr,
+        then: &'a Block,
+        otherwise: Option<&'a Expr>,
+        env: &Env<'a>,
+        span: Span,
+    ) -> R<Value<'a>> {
+        let which = match self.expr(condition, env)? {
+            Value::Bool(true) if otherwise.is_some() => return self.block(then, env),
+            Value::Bool(true) => return self.block(then, env).map(|_| Value::Unit),
+            Value::Bool(false) => return otherwise.map_or(Ok(Value::Unit), |e| self.expr(e, env)),
+            other => self.condition(&other, condition.span)?,
+        };
+        let mark = self.key_mark();
+        let (yes, yes_body) =
+            self.arm(span, |t| t.block(then, env).map(|v| if otherwise.is_some() { v } else { Value::Unit }))?;
+        let yes_keys = self.take_key_uses(mark);
+        let (no, no_body) = self.arm(span, |t| otherwise.map_or(Ok(Value::Unit), |e| t.expr(e, env)))?;
+        self.give_key_uses(yes_keys);
+        let (yes, no) = match join(&self.b, &yes, &no) {
+            Ok(pair) => pair,
+            Err(m) => {
+                let e = Diagnostic::error("E0203", "the arms of `if` give different types");
+                let there = otherwise.map_or(span, crate::call::result_span);
+                let here = then.result.as_ref().map_or(then.span, |r| crate::call::result_span(r));
+                let e = e
+                    .at(here, format!("{} is {}", m.place(), m.left))
+                    .at(there, format!("{} is {}", m.place(), m.right));
+                return fail(e);
+            }
+        };
+        let arms = vec![Body { results: no.leaves(), ..no_body }, Body { results: yes.leaves(), ..yes_body }];
+        if arms.iter().all(|a| a.stmts.is_empty() && a.results.is_empty()) {
+            return Ok(yes);
+        }
+        let outs = self.b.form(Form::Switch(Switch { which, arms }));
+        let v = yes.with_leaves(&mut outs.into_iter());
+        Ok(self.renew_keys(&v))
+    }
+
+    fn arm(&mut self, span: Span, f: impl FnOnce(&mut Tracer<'a>) -> R<Value<'a>>) -> R<(Value<'a>, Body)> {
+        let serial = self.serial;
+        self.b.begin();
+        let v = f(self)?;
+        let v = self.settle_lists(&v, span)?;
+        self.no_new_functions(&v, serial, span, "a branch")?;
+        self.use_keys_in(&v, span, "the arm of an `if`")?;
+        Ok((v, self.b.end(Vec::new())))
+    }
+
+    /// A `bool` scalar.
+    fn condition(&mut self, v: &Value<'a>, span: Span) -> R<Atom> {
+        let a = self.atom(v, None, span)?;
+        let ty = self.b.ty(a);
+        if ty == Type::scalar(DType::Bool) {
+            return Ok(a);
+        }
+        let e =
+            Diagnostic::error("E0206", "a condition is one bool").at(span, format!("this is {}", v.describe(&self.b)));
+        fail(if ty.dtype == DType::Bool {
+            e.help("`select(c, a, b)` chooses element by element; `any(c)` and `all(c)` make one bool of many")
+        } else {
+            e.help("compare it with something: `x != 0`")
+        })
+    }
+
+    /// `for`: a `Map`, whose results are stacked.
+    pub fn for_loop(
+        &mut self,
+        pattern: &'a Pattern,
+        iter: &'a Expr,
+        body: &'a Block,
+        env: &Env<'a>,
+        span: Span,
+    ) -> R<Value<'a>> {
+        let (n, source) = self.source(iter, env)?;
+        let (index, serial) = (self.b.fresh(Type::scalar(DType::I32)), self.serial);
+        self.b.begin();
+        self.loops += 1;
+        let mut inner = env.clone();
+        let element = self.element_of(&source, n, index.into(), iter.span)?;
+        self.bind(pattern, element, &mut inner)?;
+        let v = self.block(body, &inner)?;
+        let v = self.loop_result(&v, serial, body)?;
+        self.loops -= 1;
+        let body = self.b.end(v.leaves());
+        let outer = self.b.at(span);
+        let outs = self.b.form(Form::Map(Map { n, index, accs: Vec::new(), body }));
+        self.b.at_spans(outer);
+        let v = Value::array(n, v.with_leaves(&mut outs.into_iter()));
+        Ok(self.renew_keys(&v))
+    }
+
+    /// A value that leaves the body of a loop.
+    fn loop_result(&mut self, v: &Value<'a>, serial: usize, body: &Block) -> R<Value<'a>> {
+        let span = body.result.as_ref().map_or(body.span, |r| crate::call::result_span(r));
+        let v = self.settle(v, span)?;
+        self.no_new_functions(&v, serial, span, "a loop")?;
+        self.use_keys_in(&v, span, "the result of a loop")?;
+        Ok(v)
+    }
+
+    /// Functions may leave a body only if they were there before: one made inside may use what is inside.
+    fn no_new_functions(&self, v: &Value<'a>, serial: usize, span: Span, what: &str) -> R<()> {
+        let Some((path, Value::Function(f))) = v.first_function("") else { return Ok(()) };
+        if !newer(&f, serial) {
+            return Ok(());
+        }
+        let at = if path.is_empty() { "this is a function".to_string() } else { format!("`{path}` is a function") };
+        let e = Diagnostic::error("E0209", format!("a function cannot come out of {what}")).at(span, at);
+        fail(e.help("make the function outside, or return the values it needs"))
+    }
+
+    fn source(&mut self, iter: &'a Expr, env: &Env<'a>) -> R<(usize, Source<'a>)> {
+        let v = self.expr(iter, env)?;
+        if let Value::Range(from, to) = v {
+            return Ok(((to - from).max(0) as usize, Source::Range(from)));
+        }
+        let v = if matches!(v, Value::List(_)) { self.settle(&v, iter.span)? } else { self.arrayed(&v, 1, iter.span)? };
+        let (sizes, _) = v.outer(&self.b);
+        match sizes.first() {
+            Some(0) => {
+                fail(Diagnostic::error("E0106", "there is nothing to go over").at(iter.span, "this has no elements"))
+            }
+            Some(&n) => Ok((n, Source::Elements(v))),
+            None => {
+                let e = Diagnostic::error("E0206", "a loop goes over a range or an array");
+                let e = e.at(iter.span, format!("this is {}", v.describe(&self.b)));
+                fail(match v {
+                    Value::Int(n) => e.help(format!("`0..{n}`")),
+                    Value::Tuple(_) => e.help("`zip(a, b)` goes over arrays side by side"),
+                    Value::Record(_) => {
+                        e.help("a record is an array of records if all its fields are arrays of one length")
+                    }
+                    _ => e,
+                })
+            }
+        }
+    }
+
+    fn element_of(&mut self, source: &Source<'a>, n: usize, index: Atom, span: Span) -> R<Value<'a>> {
+        match source {
+            Source::Range(0) => Ok(Value::Leaf(index)),
+            Source::Range(from) => {
+                let from = self.atom(&Value::Int(*from), Some(DType::I32), span)?;
+                Ok(Value::Leaf(self.b.add(index, from)))
+            }
+            Source::Elements(v) => self.pick(v, index, Pick::Among(0, n), span),
+        }
+    }
+
+    /// Element `i`, known while tracing, along the first axis.
+    pub fn element(&mut self, v: &Value<'a>, i: usize, span: Span) -> R<Value<'a>> {
+        self.pick(v, Lit::i32(i as i32).into(), Pick::At(i), span)
+    }
+
+    /// The element at `index` along the first axis; `how` says which keys that may be.
+    fn pick(&mut self, v: &Value<'a>, index: Atom, how: Pick, span: Span) -> R<Value<'a>> {
+        let (n, elem) = match v {
+            Value::Array { n, elem } => (*n, (**elem).clone()),
+            other => (0, other.clone()),
+        };
+        let outer = self.b.at(span);
+        if let (Value::Key(keys), Pick::At(i)) = (&elem, how)
+            && let Some(from) = self.split_from(keys)
+        {
+            // One key of a split needs no array of them.
+            let data = crate::random::split_at(&mut self.b, from, i as u32);
+            self.b.at_spans(outer);
+            return Ok(Value::Key(keys.picked(how, n, data, self.loops)));
+        }
+        let elem = elem.map_leaves(&mut |x| self.prim(Prim::Index(None), &[x, index], span));
+        self.b.at_spans(outer);
+        let loops = self.loops;
+        Ok(elem?.map_keys(&mut |k| k.picked(how, n, k.data, loops)))
+    }
+
+    pub fn scan(&mut self, scan: &'a ast::Scan, env: &Env<'a>, span: Span) -> R<Value<'a>> {
+        let (n, source) = self.source(&scan.iter, env)?;
+        let init_span = scan.init.as_ref().map_or(scan.pattern.span, |e| e.span);
+        let init = match &scan.init {
+            Some(e) => self.expr(e, env)?,
+            None => self.pattern_value(&scan.pattern, env)?,
+        };
+        let (init, carries, carry) = self.carry(&init, init_span)?;
+        let (index, serial) = (self.b.fresh(Type::scalar(DType::I32)), self.serial);
+        self.b.begin();
+        self.loops += 1;
+        self.yields.push(Some(Yielded { depth: self.b.depth(), value: None }));
+        let carry = self.renew_keys(&carry);
+        let mut inner = env.clone();
+        self.bind(&scan.pattern, carry.clone(), &mut inner)?;
+        let element = self.element_of(&source, n, index.into(), scan.iter.span)?;
+        self.bind(&scan.element, element, &mut inner)?;
+        let next = self.block(&scan.body, &inner)?;
+        let next = self.next_carry(&carry, &next, &scan.body, init_span, "scan")?;
+        let yielded = self.yields.pop().flatten().and_then(|y| y.value);
+        let mut results = next.leaves();
+        if let Some((y, span)) = &yielded {
+            self.no_new_functions(y, serial, *span, "a loop")?;
+            self.use_keys_in(y, *span, "yield")?;
+            results.extend(y.leaves());
+        }
+        self.loops -= 1;
+        let body = self.b.end(results);
+        let outer = self.b.at(span);
+        let form = Scan { n, reverse: scan.reverse, train: scan.train, index, carries, body };
+        let mut outs = self.b.form(Form::Scan(form)).into_iter();
+        self.b.at_spans(outer);
+        let last = next.with_leaves(&mut outs);
+        // The carry keeps the structure it began with, and its names.
+        let last = init.with_leaves(&mut last.leaves().into_iter());
+        let last = self.renew_keys(&last);
+        match yielded {
+            None => Ok(last),
+            Some((y, _)) => {
+                let ys = Value::array(n, y.with_leaves(&mut outs));
+                let ys = self.renew_keys(&ys);
+                Ok(Value::tuple(vec![last, ys]))
+            }
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    pub fn while_loop(
+        &mut self,
+        pattern: &'a Pattern,
+        init: &'a Expr,
+        condition: &'a Expr,
+        max: Option<&'a Expr>,
+        body: &'a Block,
+        env: &Env<'a>,
+        span: Span,
+    ) -> R<Value<'a>> {
+        let max = match max {
+            Some(e) => {
+                let v = self.expr(e, env)?;
+                Some(self.size(&v, e.span)?)
+            }
+            None => None,
+        };
+        let start = self.expr(init, env)?;
+        let (init_value, carries, carry) = self.carry(&start, init.span)?;
+        self.loops += 1;
+        let carry = self.renew_keys(&carry);
+        let mut inner = env.clone();
+        self.bind(pattern, carry.clone(), &mut inner)?;
+        self.yields.push(None);
+        self.b.begin();
+        let c = self.expr(condition, &inner)?;
+        let c = self.condition(&c, condition.span)?;
+        let condition = self.b.end(vec![c]);
+        self.b.begin();
+        let next = self.block(body, &inner)?;
+        let next = self.next_carry(&carry, &next, body, init.span, "while")?;
+        self.loops -= 1;
+        self.yields.pop();
+        let body = self.b.end(next.leaves());
+        let outer = self.b.at(span);
+        let outs = self.b.form(Form::While(While { carries, condition, body, max }));
+        self.b.at_spans(outer);
+        let last = init_value.with_leaves(&mut outs.into_iter());
+        Ok(self.renew_keys(&last))
+    }
+
+    /// What a loop carries: the settled start, fresh variables, and the value they make up.
+    fn carry(&mut self, init: &Value<'a>, span: Span) -> R<(Value<'a>, Vec<Carry>, Value<'a>)> {
+        let init = self.settle(init, span)?;
+        self.use_keys_in(&init, span, "the start of a loop")?;
+        let carries = init.leaves().into_iter().map(|a| {
+            let var = self.b.fresh(self.b.ty(a));
+            Carry { var, init: a }
+        });
+        let carries: Vec<Carry> = carries.collect();
+        let carry = init.with_leaves(&mut carries.iter().map(|c| Atom::Var(c.var)));
+        Ok((init, carries, carry))
+    }
+
+    /// What a step gives, of the type of what it got.
+    fn next_carry(
+        &mut self,
+        carry: &Value<'a>,
+        next: &Value<'a>,
+        body: &Block,
+        init: Span,
+        what: &str,
+    ) -> R<Value<'a>> {
+        let span = body.result.as_ref().map_or(body.span, |r| crate::call::result_span(r));
+        let next = self.settle_lists(next, span)?;
+        let next = match join(&self.b, carry, &next) {
+            Ok((_, next)) => next,
+            Err(m) => return self.carry_changes(m, &next, span, init, what),
+        };
+        self.use_keys_in(&next, span, "the next step")?;
+        Ok(next)
+    }
+
+    fn carry_changes<T>(&self, m: Mismatch, next: &Value<'a>, span: Span, init: Span, what: &str) -> R<T> {
+        let e = Diagnostic::error("E0204", format!("a step of `{what}` gives something else than it got"));
+        let e = e
+            .at(span, format!("{} is {} here", m.place(), m.right))
+            .at(init, format!("{} began as {}", m.place(), m.left));
+        fail(match next {
+            Value::Unit => e.help("the last line of the body is the next state"),
+            _ if m.left == "i32" && m.right == "f32" => e.help("begin with a number with a point: `0.0`"),
+            _ => e,
+        })
+    }
+
+    /// `scan s for …`: the pattern as an expression.
+    fn pattern_value(&mut self, pattern: &'a Pattern, env: &Env<'a>) -> R<Value<'a>> {
+        match &pattern.kind {
+            PatternKind::Name(name) => match env.get(name) {
+                Some(b) => Ok(b.value.clone()),
+                None => {
+                    let e = Diagnostic::error("E0401", format!("unknown name `{name}`")).at(pattern.span, "");
+                    fail(e.help(format!("`scan {name} = start for …` says what it begins with")))
+                }
+            },
+            PatternKind::Tuple(parts) => {
+                Ok(Value::tuple(parts.iter().map(|p| self.pattern_value(p, env)).collect::<R<_>>()?))
+            }
+            PatternKind::Ignore | PatternKind::Array(_) | PatternKind::Record(_) | PatternKind::Error => fail(
+                Diagnostic::error("E0208", "say what the scan begins with")
+                    .at(pattern.span, "")
+                    .help("scan s = start for …"),
+            ),
+        }
+    }
+}
+
+fn newer(f: &Function, serial: usize) -> bool {
+    match f {
+        Function::Closure { serial: s, .. } => *s > serial,
+        Function::Derivative(d) => newer(&d.of, serial),
+        Function::Item { .. } | Function::Builtin(_) => false,
+    }
+}

@@ -1,0 +1,209 @@
+//! From a loaded script to a Core program: `main`, one function, or a test.
+
+use whorl_core::{Atom, DType, Function as CoreFunction, Program, Type};
+use whorl_source::{Diagnostic, Span};
+use whorl_syntax::ast::{ItemKind, PatternKind};
+
+use crate::names::did_you_mean;
+use crate::script::{Def, ModuleId, Script};
+use crate::tracer::{Tracer, fail};
+use crate::value::{Arg, Env, R, Value};
+
+/// Tracing follows calls on the stack: room for the deepest that is allowed, in a debug build.
+const STACK: usize = 512 << 20;
+
+/// A traced program, and what its parameters and results mean.
+#[derive(Clone, Debug)]
+pub struct Traced {
+    pub program: Program,
+    pub params: Vec<Leaf>,
+    pub results: Vec<Leaf>,
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// One array of a structured value: its path (`state.x`, `0.net.w`; a key has `.0` and `.1`) and its type.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Leaf {
+    pub path: String,
+    pub ty: Type,
+}
+
+/// The type of an argument to trace a function on.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Tree {
+    Leaf(Type),
+    Key,
+    /// A whole number known while tracing, such as a size.
+    Size(i64),
+    Tuple(Vec<Tree>),
+    Record(Vec<(String, Tree)>),
+    /// An array of records, tuples or keys; an array of numbers is a `Leaf`.
+    Array(usize, Box<Tree>),
+}
+
+/// A `test` of the script.
+#[derive(Clone, PartialEq, Debug)]
+pub struct TestCase {
+    pub name: String,
+    pub span: Span,
+}
+
+impl Script {
+    /// `main(key: Key)` or `main()`. The key is the parameters `key.0` and `key.1`.
+    pub fn trace_main(&self) -> Result<Traced, Vec<Diagnostic>> {
+        let main = self.module(ModuleId::MAIN).values.get("main");
+        let takes_key = match main {
+            Some(Def::Item(id)) => match &self.item(*id).kind {
+                ItemKind::Fn(f) => !f.params.is_empty(),
+                ItemKind::Import(_)
+                | ItemKind::Param(_)
+                | ItemKind::Size(_)
+                | ItemKind::Type(_)
+                | ItemKind::Let { .. }
+                | ItemKind::Test { .. }
+                | ItemKind::Error => false,
+            },
+            Some(Def::Module(_)) | None => {
+                let e = Diagnostic::error("E0409", "the script has no function `main`");
+                return Err(vec![e.help("fn main(key: Key) = …")]);
+            }
+        };
+        self.trace_function("main", if takes_key { &[Tree::Key] } else { &[] })
+    }
+
+    /// Any function of the script itself, on arguments of these types. Parameters are named after the function's.
+    pub fn trace_function<'a>(&'a self, name: &str, args: &'a [Tree]) -> Result<Traced, Vec<Diagnostic>> {
+        self.traced(|t| {
+            let module = self.module(ModuleId::MAIN);
+            let Some((known, def)) = module.values.get_key_value(name) else {
+                let mut e = Diagnostic::error("E0401", format!("there is no function `{name}`"));
+                e.help = did_you_mean(name, module.values.keys().map(String::as_str));
+                return fail(e);
+            };
+            let Value::Function(f) = t.def_value(*def, known, Span::NONE)? else {
+                return fail(Diagnostic::error("E0603", format!("`{name}` is not a function")));
+            };
+            let names = t.param_names(&f);
+            let (mut params, mut given) = (Vec::new(), Vec::new());
+            for (k, tree) in args.iter().enumerate() {
+                let value = t.argument(tree, &[]);
+                value.leaf_paths(&names.get(k).cloned().unwrap_or_else(|| k.to_string()), &mut params);
+                given.push(Arg::new(value, t.function_span(&f)));
+            }
+            let span = t.function_span(&f);
+            let result = t.call(&f, given, span)?;
+            Ok((params, t.settle(&result, span)?))
+        })
+    }
+
+    /// The `test` blocks of the script, in order.
+    pub fn tests(&self) -> Vec<TestCase> {
+        let items = self.module(ModuleId::MAIN).tree.items.iter();
+        items
+            .filter_map(|i| match &i.kind {
+                ItemKind::Test { name, .. } => Some(TestCase { name: name.clone(), span: i.span }),
+                ItemKind::Import(_)
+                | ItemKind::Param(_)
+                | ItemKind::Size(_)
+                | ItemKind::Type(_)
+                | ItemKind::Fn(_)
+                | ItemKind::Let { .. }
+                | ItemKind::Error => None,
+            })
+            .collect()
+    }
+
+    /// The `i`-th test: a program without parameters or results, whose `assert`s are effects.
+    pub fn trace_test(&self, i: usize) -> Result<Traced, Vec<Diagnostic>> {
+        let items = self.module(ModuleId::MAIN).tree.items.iter();
+        let mut tests = items.filter_map(|i| if let ItemKind::Test { body, .. } = &i.kind { Some(body) } else { None });
+        let Some(body) = tests.nth(i) else {
+            return Err(vec![Diagnostic::error("E0401", format!("there is no test number {i}"))]);
+        };
+        self.traced(|t| {
+            t.function = "the test";
+            t.block(body, &Env::default())?;
+            Ok((Vec::new(), Value::Unit))
+        })
+    }
+
+    fn traced<'a, F>(&'a self, f: F) -> Result<Traced, Vec<Diagnostic>>
+    where
+        F: FnOnce(&mut Tracer<'a>) -> R<(Vec<(String, Atom)>, Value<'a>)> + Send,
+    {
+        let work = || self.traced_here(f);
+        std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().name("trace".to_string()).stack_size(STACK);
+            match thread.spawn_scoped(scope, work) {
+                Ok(handle) => handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                Err(e) => Err(vec![Diagnostic::error("E0400", format!("no thread to trace on: {e}"))]),
+            }
+        })
+    }
+
+    fn traced_here<'a, F>(&'a self, f: F) -> Result<Traced, Vec<Diagnostic>>
+    where
+        F: FnOnce(&mut Tracer<'a>) -> R<(Vec<(String, Atom)>, Value<'a>)>,
+    {
+        let mut t = Tracer::new(self);
+        t.b.begin();
+        let (params, result) = f(&mut t).map_err(|e| vec![*e])?;
+        let mut results = Vec::new();
+        result.leaf_paths("", &mut results);
+        let body = t.b.end(results.iter().map(|(_, a)| *a).collect());
+        let leaf = |(path, a): &(String, Atom)| Leaf { path: path.clone(), ty: t.b.ty(*a) };
+        let (param_leaves, result_leaves) = (params.iter().map(leaf).collect(), results.iter().map(leaf).collect());
+        let vars = params.iter().filter_map(|(_, a)| a.var()).collect();
+        Ok(Traced {
+            program: Program { vars: t.b.vars, main: CoreFunction { params: vars, body } },
+            params: param_leaves,
+            results: result_leaves,
+            warnings: t.warnings,
+        })
+    }
+}
+
+impl<'a> Tracer<'a> {
+    /// Fresh parameters of the program in the shape of `tree`, inside arrays of the sizes `outer`.
+    fn argument(&mut self, tree: &'a Tree, outer: &[usize]) -> Value<'a> {
+        let stacked = |ty: &Type| outer.iter().rev().fold(ty.clone(), |t, &n| t.stacked(n));
+        match tree {
+            Tree::Leaf(ty) => Value::Leaf(self.b.fresh(stacked(ty)).into()),
+            Tree::Key => {
+                let word = stacked(&Type::scalar(DType::U32));
+                let data = [self.b.fresh(word.clone()).into(), self.b.fresh(word).into()];
+                Value::Key(self.new_key(data))
+            }
+            Tree::Size(i) => Value::Int(*i),
+            Tree::Tuple(parts) => Value::tuple(parts.iter().map(|p| self.argument(p, outer)).collect()),
+            Tree::Record(fields) => {
+                let fields = fields.iter().map(|(n, t)| (n.as_str(), self.argument(t, outer)));
+                Value::record(None, fields.collect())
+            }
+            Tree::Array(n, elem) => {
+                let inner = [outer, &[*n]].concat();
+                Value::array(*n, self.argument(elem, &inner))
+            }
+        }
+    }
+
+    fn param_names(&self, f: &crate::value::Function<'a>) -> Vec<String> {
+        let crate::value::Function::Item { def, .. } = f else { return Vec::new() };
+        let names = def.params.iter().enumerate().map(|(k, p)| match &p.pattern.kind {
+            PatternKind::Name(name) => name.clone(),
+            PatternKind::Ignore
+            | PatternKind::Tuple(_)
+            | PatternKind::Array(_)
+            | PatternKind::Record(_)
+            | PatternKind::Error => k.to_string(),
+        });
+        names.collect()
+    }
+
+    fn function_span(&self, f: &crate::value::Function<'a>) -> Span {
+        match f {
+            crate::value::Function::Item { def, .. } => def.name.span,
+            _ => Span::NONE,
+        }
+    }
+}

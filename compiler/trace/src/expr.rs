@@ -1,0 +1,440 @@
+//! Expressions, blocks and names.
+
+use std::rc::Rc;
+
+use whorl_core::{Atom, Effect, Lit, Prim};
+use whorl_source::{Diagnostic, Span};
+use whorl_syntax::ast::{self, BinaryOp, Block, Expr, ExprKind, ItemKind, Name, StatementKind, UnaryOp};
+
+use crate::builtins;
+use crate::names::did_you_mean;
+use crate::script::{Def, ItemId, ModuleId};
+use crate::tracer::{Tracer, fail};
+use crate::types::Site;
+use crate::value::{Arg, Env, Function, Lambda, R, Record, Value};
+
+impl<'a> Tracer<'a> {
+    /// The value of an expression; what it computes is written down with its span.
+    pub fn expr(&mut self, e: &'a Expr, env: &Env<'a>) -> R<Value<'a>> {
+        let outer = self.b.at(e.span);
+        let value = self.expr_here(e, env);
+        self.b.at_spans(outer);
+        value
+    }
+
+    pub fn arg(&mut self, e: &'a Expr, env: &Env<'a>) -> R<Arg<'a>> {
+        Ok(Arg::new(self.expr(e, env)?, e.span))
+    }
+
+    fn expr_here(&mut self, e: &'a Expr, env: &Env<'a>) -> R<Value<'a>> {
+        match &e.kind {
+            ExprKind::Int(i) => match i64::try_from(*i) {
+                Ok(i) => Ok(Value::Int(i)),
+                Err(_) => fail(Diagnostic::error("E0207", "this number is too large").at(e.span, "")),
+            },
+            ExprKind::Float(x) => Ok(Value::Float(*x)),
+            ExprKind::Bool(x) => Ok(Value::Bool(*x)),
+            ExprKind::String(s) => Ok(Value::Str(s.as_str().into())),
+            ExprKind::Name(name) => self.name(name, e.span, env),
+            ExprKind::Tuple(items) if items.is_empty() => Ok(Value::Unit),
+            ExprKind::Tuple(items) => Ok(Value::tuple(items.iter().map(|x| self.expr(x, env)).collect::<R<_>>()?)),
+            ExprKind::Array(items) => {
+                let items = items.iter().map(|x| self.arg(x, env)).collect::<R<Vec<_>>>()?;
+                self.array_of(items, e.span)
+            }
+            ExprKind::Record { ty, fields } => self.record(ty.as_deref(), fields, e.span, env),
+            ExprKind::Block(block) => self.block(block, env),
+            ExprKind::Field(of, name) => {
+                let v = self.expr(of, env)?;
+                self.field(&v, name, of.span)
+            }
+            ExprKind::TupleField(of, k, span) => {
+                let v = self.expr(of, env)?;
+                self.tuple_field(&v, *k as usize, *span)
+            }
+            ExprKind::Call { callee, args } => {
+                let f = self.expr(callee, env)?;
+                let Value::Function(f) = f else {
+                    let e = Diagnostic::error("E0603", "this is not a function");
+                    return fail(e.at(callee.span, format!("this is {}", f.describe(&self.b))));
+                };
+                let args = args.iter().map(|a| {
+                    let name = a.name.as_ref().map(|n| n.text.as_str());
+                    Ok(Arg { name, ..self.arg(&a.value, env)? })
+                });
+                let args = args.collect::<R<Vec<_>>>()?;
+                self.call(&f, args, e.span)
+            }
+            ExprKind::Index(of, at) => {
+                let v = self.expr(of, env)?;
+                self.index(&v, of.span, at, env, e.span)
+            }
+            ExprKind::Unary(UnaryOp::Neg, x) => {
+                let v = self.expr(x, env)?;
+                self.negate(&v, e.span)
+            }
+            ExprKind::Unary(UnaryOp::Not, x) => {
+                let v = self.expr(x, env)?;
+                self.invert(&v, e.span)
+            }
+            ExprKind::Binary(op, _, l, r) => {
+                let l = self.arg(l, env)?;
+                // What is decided while tracing leaves the other side alone, whatever it is.
+                match (op, &l.value) {
+                    (BinaryOp::And, Value::Bool(false)) | (BinaryOp::Or, Value::Bool(true)) => return Ok(l.value),
+                    _ => {}
+                }
+                let r = self.arg(r, env)?;
+                self.binary_op(*op, e.span, l, r)
+            }
+            ExprKind::Range(from, to) => {
+                let (f, t) = (self.expr(from, env)?, self.expr(to, env)?);
+                match (f, t) {
+                    (Value::Int(f), Value::Int(t)) => Ok(Value::Range(f, t.max(f))),
+                    (f, t) => {
+                        let (bad, span) = if matches!(f, Value::Int(_)) { (t, to.span) } else { (f, from.span) };
+                        self.size(&bad, span)?;
+                        fail(Diagnostic::error("E0105", "a range goes from a whole number to another").at(span, ""))
+                    }
+                }
+            }
+            ExprKind::Lambda { params, result, body } => {
+                self.serial += 1;
+                let lambda = Lambda { params, result: result.as_ref(), body };
+                let (module, serial) = (self.module, self.serial);
+                Ok(Value::Function(Rc::new(Function::Closure { module, env: env.clone(), lambda, serial })))
+            }
+            ExprKind::If { condition, then, otherwise } => {
+                self.branch(condition, then, otherwise.as_deref(), env, e.span)
+            }
+            ExprKind::For { pattern, iter, body } => self.for_loop(pattern, iter, body, env, e.span),
+            ExprKind::Scan(scan) => self.scan(scan, env, e.span),
+            ExprKind::While { pattern, init, condition, max, body } => {
+                self.while_loop(pattern, init, condition, max.as_deref(), body, env, e.span)
+            }
+            ExprKind::WithFields(of, fields) => self.with_fields(of, fields, env),
+            ExprKind::WithIndex(of, at, value) => {
+                let of = self.arg(of, env)?;
+                let value = self.arg(value, env)?;
+                self.with_index(&of, at, &value, env, e.span)
+            }
+            ExprKind::Error => fail(Diagnostic::error("E0010", "this could not be read").at(e.span, "")),
+        }
+    }
+
+    pub fn block(&mut self, block: &'a Block, env: &Env<'a>) -> R<Value<'a>> {
+        let mut env = env.clone();
+        for statement in &block.statements {
+            match &statement.kind {
+                StatementKind::Let { pattern, ty, value } => {
+                    let v = self.expr(value, &env)?;
+                    let v = match ty {
+                        Some(ty) => self.promise(&v, ty, &mut env, &Site::new("the value", value.span))?,
+                        None => v,
+                    };
+                    self.bind(pattern, v, &mut env)?;
+                }
+                StatementKind::Yield(value) => self.yield_value(value, statement.span, &env)?,
+                StatementKind::Assert { condition, message } => {
+                    self.assert(condition, message.as_deref(), statement.span, &env)?;
+                }
+                StatementKind::Expr(e) => {
+                    self.expr(e, &env)?;
+                }
+            }
+        }
+        match &block.result {
+            Some(result) => self.expr(result, &env),
+            None => Ok(Value::Unit),
+        }
+    }
+
+    fn yield_value(&mut self, value: &'a Expr, span: Span, env: &Env<'a>) -> R<()> {
+        let v = self.expr(value, env)?;
+        let v = self.settle(&v, value.span)?;
+        let depth = self.b.depth();
+        match self.yields.last_mut() {
+            Some(Some(frame)) if frame.depth == depth => match &frame.value {
+                None => {
+                    frame.value = Some((v, span));
+                    Ok(())
+                }
+                Some((_, first)) => {
+                    let first = *first;
+                    let e = Diagnostic::error("E0605", "a step yields one value").at(span, "a second one");
+                    fail(e.at(first, "the first").help("yield a tuple: `yield (a, b)`"))
+                }
+            },
+            Some(Some(_)) => {
+                let e =
+                    Diagnostic::error("E0605", "`yield` inside a branch or a loop in the body of a scan").at(span, "");
+                fail(e.help("every step yields one value: let the branch give it, and yield that"))
+            }
+            Some(None) | None => {
+                fail(Diagnostic::error("E0605", "`yield` outside of the body of a `scan`").at(span, ""))
+            }
+        }
+    }
+
+    fn assert(&mut self, condition: &'a Expr, message: Option<&str>, span: Span, env: &Env<'a>) -> R<()> {
+        let v = self.expr(condition, env)?;
+        let a = self.atom(&v, None, condition.span)?;
+        if self.b.ty(a).dtype != whorl_core::DType::Bool {
+            let e = Diagnostic::error("E0201", "`assert` takes a bool");
+            return fail(e.at(condition.span, format!("this is {}", v.describe(&self.b))));
+        }
+        let text = match message {
+            Some(m) => m.to_string(),
+            None => format!("{} ({})", self.text(condition.span).trim_matches('`'), self.script.map.line_name(span)),
+        };
+        let outer = self.b.at(span);
+        self.b.effect(Effect::Assert { message: text.into(), condition: a, mask: Lit::bool(true).into() });
+        self.b.at_spans(outer);
+        Ok(())
+    }
+
+    fn name(&mut self, name: &'a str, span: Span, env: &Env<'a>) -> R<Value<'a>> {
+        if let Some(binding) = env.get(name) {
+            return Ok(binding.value.clone());
+        }
+        if let Some(def) = self.script.module(self.module).values.get(name) {
+            return self.def_value(*def, name, span);
+        }
+        if let Some(b) = builtins::find(name) {
+            return Ok(Value::Function(Rc::new(Function::Builtin(b))));
+        }
+        let module = self.script.module(self.module);
+        let mut known: Vec<&str> = env.iter().map(|b| b.name).chain(module.values.keys().map(String::as_str)).collect();
+        builtins::names().for_each(|n| known.push(n));
+        let mut e = Diagnostic::error("E0401", format!("unknown name `{name}`")).at(span, "");
+        e.help = did_you_mean(name, known);
+        fail(e)
+    }
+
+    /// The value of a name at the top of a module.
+    pub fn def_value(&mut self, def: Def, name: &str, span: Span) -> R<Value<'a>> {
+        let id = match def {
+            Def::Module(id) => return Ok(Value::Module(id)),
+            Def::Item(id) => id,
+        };
+        match &self.script.item(id).kind {
+            ItemKind::Param(_) | ItemKind::Size(_) => self.param_value(id, span),
+            ItemKind::Fn(def) => Ok(Value::Function(Rc::new(Function::Item { module: id.module, def }))),
+            ItemKind::Let { pattern, ty, value } => {
+                let env = self.module_let(id, pattern, ty.as_ref(), value, span)?;
+                match env.get(name) {
+                    Some(b) => Ok(b.value.clone()),
+                    None => fail(Diagnostic::error("E0401", format!("unknown name `{name}`")).at(span, "")),
+                }
+            }
+            ItemKind::Import(_) | ItemKind::Type(_) | ItemKind::Test { .. } | ItemKind::Error => {
+                fail(Diagnostic::error("E0401", format!("`{name}` is not a value")).at(span, ""))
+            }
+        }
+    }
+
+    /// A `let` at the top of a module, run where it is used; kept if that took no statement.
+    fn module_let(
+        &mut self,
+        id: ItemId,
+        pattern: &'a ast::Pattern,
+        ty: Option<&'a ast::Type>,
+        value: &'a Expr,
+        span: Span,
+    ) -> R<Env<'a>> {
+        if let Some(env) = self.lets.get(&id) {
+            return Ok(env.clone());
+        }
+        if !self.open.insert(id) {
+            return fail(
+                Diagnostic::error("E0407", "this value needs itself").at(pattern.span, "").at(span, "used here"),
+            );
+        }
+        let module = std::mem::replace(&mut self.module, id.module);
+        self.yields.push(None);
+        let vars = self.b.vars.len();
+        let mut env = Env::default();
+        let done = (|| {
+            let v = self.expr(value, &env)?;
+            let v = match ty {
+                Some(ty) => self.promise(&v, ty, &mut env, &Site::new("the value", value.span))?,
+                None => v,
+            };
+            self.bind(pattern, v, &mut env)
+        })();
+        self.yields.pop();
+        self.module = module;
+        self.open.remove(&id);
+        done?;
+        if self.b.vars.len() == vars {
+            self.lets.insert(id, env.clone());
+        }
+        Ok(env)
+    }
+
+    pub fn module_member(&mut self, id: ModuleId, name: &'a Name) -> R<Value<'a>> {
+        let module = self.script.module(id);
+        if let Some(def) = module.values.get(&name.text) {
+            return self.def_value(*def, &name.text, name.span);
+        }
+        let mut e = Diagnostic::error("E0401", format!("`{}` has no `{}`", module.path.join("."), name.text));
+        e.help = did_you_mean(&name.text, module.values.keys().map(String::as_str));
+        fail(e.at(name.span, ""))
+    }
+
+    fn tuple_field(&mut self, v: &Value<'a>, k: usize, span: Span) -> R<Value<'a>> {
+        match v {
+            Value::Tuple(items) if k < items.len() => Ok(items[k].clone()),
+            Value::Tuple(items) => fail(
+                Diagnostic::error("E0202", format!("there is no `.{k}` in a tuple of {}", items.len())).at(span, ""),
+            ),
+            Value::Array { n, elem } => {
+                let part = self.tuple_field(elem, k, span)?;
+                Ok(Value::array(*n, part))
+            }
+            other => {
+                let e = Diagnostic::error("E0202", format!("`.{k}` of something that is not a tuple"));
+                fail(e.at(span, format!("this is {}", other.describe(&self.b))))
+            }
+        }
+    }
+
+    fn record(
+        &mut self,
+        ty: Option<&'a [Name]>,
+        fields: &'a [(Name, Option<Expr>)],
+        span: Span,
+        env: &Env<'a>,
+    ) -> R<Value<'a>> {
+        let v = Value::record(None, self.fields(fields, env)?);
+        match ty {
+            Some(path) => self.promise_path(&v, path, &mut env.clone(), &Site::new("the record", span)),
+            None => Ok(v),
+        }
+    }
+
+    fn fields(&mut self, fields: &'a [(Name, Option<Expr>)], env: &Env<'a>) -> R<Vec<(&'a str, Value<'a>)>> {
+        let mut out: Vec<(&'a str, Value<'a>)> = Vec::with_capacity(fields.len());
+        for (name, value) in fields {
+            if out.iter().any(|(n, _)| *n == name.text) {
+                return fail(
+                    Diagnostic::error("E0205", format!("the field `{}` is given twice", name.text)).at(name.span, ""),
+                );
+            }
+            let v = match value {
+                Some(e) => self.expr(e, env)?,
+                None => self.name(&name.text, name.span, env)?,
+            };
+            out.push((&name.text, v));
+        }
+        Ok(out)
+    }
+
+    /// `s with { x: 1.0 }`: of a record, or of every record in an array. Numbers known while tracing take the old type.
+    fn with_fields(&mut self, of: &'a Expr, fields: &'a [(Name, Option<Expr>)], env: &Env<'a>) -> R<Value<'a>> {
+        let mut v = self.expr(of, env)?;
+        let new = self.fields(fields, env)?;
+        for ((name, _), (_, value)) in fields.iter().zip(new) {
+            let old = self.field(&v, name, of.span)?;
+            let value = self.fitting(&old, value, name)?;
+            v = with_field(&v, &name.text, &value);
+        }
+        Ok(v)
+    }
+
+    fn fitting(&mut self, old: &Value<'a>, new: Value<'a>, name: &Name) -> R<Value<'a>> {
+        let new = if matches!(old, Value::Leaf(_)) && matches!(new, Value::List(_) | Value::Range(..)) {
+            self.settle(&new, name.span)?
+        } else {
+            new
+        };
+        match crate::tree::join(&self.b, old, &new) {
+            // A field known while tracing may get another value; it stays known.
+            Ok((_, fitted)) if !old.is_static_number() => Ok(fitted),
+            Ok(_) => Ok(new),
+            Err(m) => {
+                let at = if m.path.is_empty() { name.text.clone() } else { format!("{}.{}", name.text, m.path) };
+                let e = Diagnostic::error("E0201", format!("the field `{at}` would change its type"));
+                fail(e.at(name.span, format!("was {}, now {}", m.left, m.right)))
+            }
+        }
+    }
+
+    /// `[a, b, c]`: numbers known while tracing stay known; others are stacked, part by part.
+    pub fn array_of(&mut self, items: Vec<Arg<'a>>, span: Span) -> R<Value<'a>> {
+        if items.iter().all(|i| i.value.is_static_number()) {
+            return Ok(Value::List(items.into_iter().map(|i| i.value).collect()));
+        }
+        self.stack(&items, 0, span)
+    }
+
+    /// Values of one structure along a new axis of every leaf.
+    pub fn stack(&mut self, items: &[Arg<'a>], axis: usize, span: Span) -> R<Value<'a>> {
+        let n = items.len();
+        let mut keyed = false;
+        let mut settled = Vec::with_capacity(n);
+        for item in items {
+            keyed |= matches!(item.value, Value::Key(_));
+            settled.push(Arg {
+                value: if item.value.is_tree() { self.settle(&item.value, item.span)? } else { item.value.clone() },
+                ..item.clone()
+            });
+        }
+        if keyed {
+            return self.stack_keys(&settled, span);
+        }
+        let tree = settled.iter().any(|i| i.value.is_tree());
+        let elem = self.leafwise("an array", &settled, &mut |t, leaves| {
+            let atoms = t.numbers("an array", span, leaves)?;
+            let shapes: Vec<_> = atoms.iter().map(|a| t.b.ty(*a).shape).collect();
+            if let Some(k) = shapes.iter().position(|s| *s != shapes[0]) {
+                let e = Diagnostic::error("E0102", "the elements of an array have one shape");
+                let label = |k: usize| crate::tree::type_text(&t.b.ty(atoms[k]));
+                return fail(e.at(leaves[k].span, label(k)).at(leaves[0].span, label(0)));
+            }
+            if axis > shapes[0].len() {
+                return fail(Diagnostic::error("E0107", format!("there is no axis {axis}")).at(span, ""));
+            }
+            let mut one = shapes[0].clone();
+            one.insert(axis, 1);
+            let rows = atoms.iter().map(|a| t.prim(Prim::Reshape(one.clone()), &[*a], span));
+            let rows: Vec<Atom> = rows.collect::<R<_>>()?;
+            Ok(Value::Leaf(t.prim(Prim::Concat(axis), &rows, span)?))
+        })?;
+        Ok(if tree { Value::array(n, elem) } else { elem })
+    }
+
+    fn stack_keys(&mut self, items: &[Arg<'a>], span: Span) -> R<Value<'a>> {
+        let mut words: [Vec<Atom>; 2] = [Vec::new(), Vec::new()];
+        for item in items {
+            let Value::Key(k) = &item.value else {
+                return fail(Diagnostic::error("E0206", "keys and other values in one array").at(item.span, ""));
+            };
+            self.use_key(k, item.span, "[…]")?;
+            for w in 0..2 {
+                let row = self.b.broadcast(k.data[w], &[1]);
+                words[w].push(row);
+            }
+        }
+        let data = [self.prim(Prim::Concat(0), &words[0], span)?, self.prim(Prim::Concat(0), &words[1], span)?];
+        let key = self.new_key(data);
+        Ok(Value::array(items.len(), Value::Key(key)))
+    }
+}
+
+fn with_field<'a>(v: &Value<'a>, name: &str, new: &Value<'a>) -> Value<'a> {
+    match v {
+        Value::Record(r) => {
+            let fields = r.fields.iter().map(|(n, old)| (*n, if *n == name { new.clone() } else { old.clone() }));
+            Value::Record(Rc::new(Record { name: r.name, fields: fields.collect() }))
+        }
+        Value::Array { n, elem } => {
+            let inner = match new {
+                Value::Array { elem: new, .. } => with_field(elem, name, new),
+                other => with_field(elem, name, other),
+            };
+            Value::array(*n, inner)
+        }
+        other => other.clone(),
+    }
+}

@@ -1,0 +1,119 @@
+//! Binding values to patterns.
+
+use whorl_source::Diagnostic;
+use whorl_syntax::ast::{Pattern, PatternKind};
+
+use crate::names::{did_you_mean, listed};
+use crate::tracer::{Tracer, fail};
+use crate::value::{Env, R, Value};
+
+impl<'a> Tracer<'a> {
+    /// Binds the names of `pattern` to the parts of `value`. `(a, b)` also takes apart an array of tuples, part by part,
+    /// and an array of as many keys; `[a, b]` takes an array apart by its first axis.
+    pub fn bind(&mut self, pattern: &'a Pattern, value: Value<'a>, env: &mut Env<'a>) -> R<()> {
+        match &pattern.kind {
+            PatternKind::Name(name) => {
+                if let Value::Leaf(whorl_core::Atom::Var(v)) = value {
+                    self.b.vars.set_name(v, name.as_str());
+                }
+                env.bind(name, value, pattern.span);
+                Ok(())
+            }
+            PatternKind::Ignore | PatternKind::Error => Ok(()),
+            PatternKind::Tuple(parts) => {
+                let values = self.tuple_parts(pattern, &value, parts.len())?;
+                parts.iter().zip(values).try_for_each(|(p, v)| self.bind(p, v, env))
+            }
+            PatternKind::Array(parts) => {
+                let values = self.array_parts(pattern, &value, parts.len())?;
+                parts.iter().zip(values).try_for_each(|(p, v)| self.bind(p, v, env))
+            }
+            PatternKind::Record(fields) => {
+                for (name, inner) in fields {
+                    let part = self.field(&value, name, pattern.span)?;
+                    match inner {
+                        Some(p) => self.bind(p, part, env)?,
+                        None => env.bind(&name.text, part, name.span),
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn tuple_parts(&mut self, pattern: &Pattern, value: &Value<'a>, count: usize) -> R<Vec<Value<'a>>> {
+        let found = match value {
+            Value::Tuple(items) if items.len() == count => return Ok(items.to_vec()),
+            Value::Tuple(items) => format!("the value is a tuple of {}", items.len()),
+            Value::Array { n, elem } => match &**elem {
+                Value::Tuple(items) if items.len() == count => {
+                    return Ok(items.iter().map(|v| Value::array(*n, v.clone())).collect());
+                }
+                Value::Key(_) if *n == count => return self.array_parts(pattern, value, count),
+                Value::Key(_) => format!("the value is {n} keys"),
+                _ => format!("the value is {}", value.describe(&self.b)),
+            },
+            Value::Leaf(a) if self.b.ty(*a).shape.first() == Some(&count) => {
+                let e = Diagnostic::error("E0208", format!("a tuple pattern for {}", value.describe(&self.b)));
+                return fail(e.at(pattern.span, "").help("an array is taken apart by `[a, b]`"));
+            }
+            other => format!("the value is {}", other.describe(&self.b)),
+        };
+        fail(Diagnostic::error("E0208", format!("this pattern takes a tuple of {count}")).at(pattern.span, found))
+    }
+
+    fn array_parts(&mut self, pattern: &Pattern, value: &Value<'a>, count: usize) -> R<Vec<Value<'a>>> {
+        if let Value::List(items) = value
+            && items.len() == count
+        {
+            return Ok(items.to_vec());
+        }
+        let value = match value {
+            Value::List(_) | Value::Range(..) => &self.settle(value, pattern.span)?,
+            other => other,
+        };
+        let (sizes, _) = value.outer(&self.b);
+        match sizes.first() {
+            Some(&n) if n == count => (0..n).map(|i| self.element(value, i, pattern.span)).collect(),
+            Some(n) => {
+                let e = Diagnostic::error("E0208", format!("this pattern takes {count} elements"));
+                fail(e.at(pattern.span, format!("the array has {n}")))
+            }
+            None => {
+                let e = Diagnostic::error("E0208", "this pattern takes an array");
+                let e = e.at(pattern.span, format!("the value is {}", value.describe(&self.b)));
+                fail(if matches!(value, Value::Tuple(_)) { e.help("a tuple is taken apart by `(a, b)`") } else { e })
+            }
+        }
+    }
+
+    /// `v.name`: of a record, or of every record in an array.
+    pub fn field(
+        &mut self,
+        v: &Value<'a>,
+        name: &'a whorl_syntax::ast::Name,
+        whole: whorl_source::Span,
+    ) -> R<Value<'a>> {
+        match v {
+            Value::Record(r) => match r.get(&name.text) {
+                Some(v) => Ok(v.clone()),
+                None => {
+                    let of = r.name.map_or("the record".to_string(), |n| format!("`{n}`"));
+                    let mut e =
+                        Diagnostic::error("E0202", format!("{of} has no field `{}`", name.text)).at(name.span, "");
+                    e.help = did_you_mean(&name.text, r.fields.iter().map(|f| f.0));
+                    fail(e.note(format!("its fields are {}", listed(r.fields.iter().map(|f| f.0)))))
+                }
+            },
+            Value::Array { n, elem } => {
+                let part = self.field(elem, name, whole)?;
+                Ok(Value::array(*n, part))
+            }
+            Value::Module(id) => self.module_member(*id, name),
+            other => {
+                let e = Diagnostic::error("E0202", format!("there is no field `{}` here", name.text));
+                fail(e.at(whole, format!("this is {}", other.describe(&self.b))))
+            }
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! A script and everything it imports: parsed, with names bound and settings applied.
+
+use std::collections::HashMap;
+
+use whorl_source::{Diagnostic, SourceMap, Span};
+use whorl_syntax::ast::{self, ItemKind, PatternKind};
+
+use crate::names::did_you_mean;
+use crate::params;
+
+/// Where the text of an imported module comes from: `std.…` from the library, other paths from files beside the importer.
+pub trait Loader {
+    /// The display name and the text of the module at `path`, imported by the file that is displayed as `from`.
+    /// One module must always get the same display name. The error says why there is none, in a few words.
+    fn load(&mut self, path: &[String], from: Option<&str>) -> Result<(String, String), String>;
+}
+
+/// A module, by its place in its script; the script's own file is the first.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct ModuleId(pub u32);
+
+impl ModuleId {
+    pub const MAIN: ModuleId = ModuleId(0);
+}
+
+pub(crate) struct Module {
+    /// As `import` names it, such as `std.rl.ppo`; empty for the script itself.
+    pub path: Vec<String>,
+    /// What a diagnostic calls the file.
+    pub display: String,
+    pub tree: ast::Module,
+    pub values: HashMap<String, Def>,
+    pub types: HashMap<String, ItemId>,
+}
+
+/// An item of a module.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct ItemId {
+    pub module: ModuleId,
+    pub item: usize,
+}
+
+/// What a name at the top of a module stands for.
+#[derive(Clone, Copy)]
+pub(crate) enum Def {
+    Item(ItemId),
+    Module(ModuleId),
+}
+
+/// A script, loaded and ready to be traced.
+pub struct Script {
+    pub(crate) modules: Vec<Module>,
+    pub(crate) map: SourceMap,
+    pub(crate) settings: params::Settings,
+}
+
+impl Script {
+    /// Parses the script and all it imports, binds names, applies `settings` (`seeds` = `16`, `ppo.lr` = `1e-3`) and checks
+    /// the bounds of params and sizes. Every file read is added to `map`.
+    pub fn load(
+        loader: &mut dyn Loader,
+        map: &mut SourceMap,
+        name: &str,
+        text: &str,
+        settings: &[(String, String)],
+    ) -> Result<Script, Vec<Diagnostic>> {
+        let mut loading =
+            Loading { loader, map, modules: Vec::new(), by_name: HashMap::new(), open: Vec::new(), errors: Vec::new() };
+        loading.module(Vec::new(), name.to_string(), text.to_string());
+        let Loading { modules, errors, map, .. } = loading;
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let modules: Vec<Module> = modules.into_iter().flatten().collect();
+        let mut script = Script { modules, map: map.clone(), settings: params::Settings::default() };
+        script.settings = params::Settings::resolve(&script, settings)?;
+        script.check_params()?;
+        Ok(script)
+    }
+
+    /// The files that were read, for rendering diagnostics.
+    pub fn source_map(&self) -> &SourceMap {
+        &self.map
+    }
+
+    pub(crate) fn module(&self, id: ModuleId) -> &Module {
+        &self.modules[id.0 as usize]
+    }
+
+    pub(crate) fn item(&self, id: ItemId) -> &ast::Item {
+        &self.module(id.module).tree.items[id.item]
+    }
+}
+
+struct Loading<'l> {
+    loader: &'l mut dyn Loader,
+    map: &'l mut SourceMap,
+    /// `None` while a module's imports are being read.
+    modules: Vec<Option<Module>>,
+    by_name: HashMap<String, ModuleId>,
+    open: Vec<String>,
+    errors: Vec<Diagnostic>,
+}
+
+impl Loading<'_> {
+    fn module(&mut self, path: Vec<String>, display: String, text: String) -> ModuleId {
+        let id = ModuleId(self.modules.len() as u32);
+        self.modules.push(None);
+        self.by_name.insert(display.clone(), id);
+        self.open.push(display.clone());
+        let file = self.map.add(display.clone(), text);
+        let parse = whorl_syntax::parse(file, &self.map.file(file).expect("just added").text);
+        self.errors.extend(parse.diagnostics);
+        let mut module = Module { path, display, tree: parse.module, values: HashMap::new(), types: HashMap::new() };
+        self.bind_items(&mut module, id);
+        self.open.pop();
+        self.modules[id.0 as usize] = Some(module);
+        id
+    }
+
+    fn bind_items(&mut self, module: &mut Module, id: ModuleId) {
+        let mut places: HashMap<String, Span> = HashMap::new();
+        let items = std::mem::take(&mut module.tree.items);
+        for (k, item) in items.iter().enumerate() {
+            let own = ItemId { module: id, item: k };
+            match &item.kind {
+                ItemKind::Import(import) => self.import(module, import, item.span, &mut places),
+                ItemKind::Param(p) | ItemKind::Size(p) => self.value(module, &p.name, Def::Item(own), &mut places),
+                ItemKind::Fn(f) => self.value(module, &f.name, Def::Item(own), &mut places),
+                ItemKind::Type(t) => {
+                    module.types.insert(t.name.text.clone(), own);
+                }
+                ItemKind::Let { pattern, .. } => {
+                    let mut names = Vec::new();
+                    pattern_names(pattern, &mut names);
+                    for name in names {
+                        self.value(module, &name, Def::Item(own), &mut places);
+                    }
+                }
+                ItemKind::Test { .. } | ItemKind::Error => {}
+            }
+        }
+        module.tree.items = items;
+    }
+
+    fn value(&mut self, module: &mut Module, name: &ast::Name, def: Def, places: &mut HashMap<String, Span>) {
+        if let Some(first) = places.insert(name.text.clone(), name.span) {
+            let message = format!("`{}` is defined twice", name.text);
+            self.errors.push(Diagnostic::error("E0402", message).at(name.span, "again here").at(first, "first here"));
+        }
+        module.values.insert(name.text.clone(), def);
+    }
+
+    fn import(&mut self, module: &mut Module, import: &ast::Import, span: Span, places: &mut HashMap<String, Span>) {
+        let path: Vec<String> = import.path.iter().map(|n| n.text.clone()).collect();
+        let (Some(last), Some(first)) = (import.path.last(), import.path.first()) else { return };
+        let from = module.display.clone();
+        let target = self.find(&path, &from, first.span.to(last.span));
+        let Some(names) = &import.names else {
+            if let Some(target) = target.unwrap_or_else(|e| self.fail(e)) {
+                self.value(module, import.alias.as_ref().unwrap_or(last), Def::Module(target), places);
+            }
+            return;
+        };
+        for name in names {
+            self.import_name(module, name, &path, &target, places, span);
+        }
+        if let Err(e) = target
+            && names.is_empty()
+        {
+            self.errors.push(e);
+        }
+    }
+
+    /// One name in braces: an item of the module, or a module below it.
+    fn import_name(
+        &mut self,
+        module: &mut Module,
+        name: &ast::Name,
+        path: &[String],
+        target: &Result<Option<ModuleId>, Diagnostic>,
+        places: &mut HashMap<String, Span>,
+        span: Span,
+    ) {
+        if let Ok(Some(id)) = target
+            && let Some(source) = &self.modules[id.0 as usize]
+        {
+            let (def, ty) = (source.values.get(&name.text).copied(), source.types.get(&name.text).copied());
+            if let Some(ty) = ty {
+                module.types.insert(name.text.clone(), ty);
+            }
+            if let Some(def) = def {
+                self.value(module, name, def, places);
+            }
+            if def.is_some() || ty.is_some() {
+                return;
+            }
+        }
+        let mut below = path.to_vec();
+        below.push(name.text.clone());
+        let from = module.display.clone();
+        if let Ok(Some(id)) = self.find(&below, &from, name.span) {
+            self.value(module, name, Def::Module(id), places);
+            return;
+        }
+        match target {
+            Err(e) => {
+                if !self.errors.iter().any(|known| known.labels == e.labels) {
+                    self.errors.push(e.clone());
+                }
+            }
+            Ok(None) => {}
+            Ok(Some(id)) => {
+                let source = self.modules[id.0 as usize].as_ref();
+                let known: Vec<String> =
+                    source.iter().flat_map(|m| m.values.keys().chain(m.types.keys())).cloned().collect();
+                let message = format!("`{}` has no `{}`", path.join("."), name.text);
+                let mut e = Diagnostic::error("E0403", message).at(name.span, "not found").at(span, "");
+                e.labels.truncate(1);
+                e.help = did_you_mean(&name.text, known.iter().map(String::as_str));
+                self.errors.push(e);
+            }
+        }
+    }
+
+    fn fail(&mut self, e: Diagnostic) -> Option<ModuleId> {
+        self.errors.push(e);
+        None
+    }
+
+    /// The module at a path, read if it was not yet; `None` where reading it was already reported.
+    fn find(&mut self, path: &[String], from: &str, span: Span) -> Result<Option<ModuleId>, Diagnostic> {
+        let dotted = path.join(".");
+        let (display, text) = self
+            .loader
+            .load(path, Some(from))
+            .map_err(|why| Diagnostic::error("E0403", format!("there is no module `{dotted}`")).at(span, why))?;
+        if let Some(start) = self.open.iter().position(|d| *d == display) {
+            let mut ring = self.open[start..].to_vec();
+            ring.push(display);
+            let e =
+                Diagnostic::error("E0408", format!("`{dotted}` imports itself")).at(span, "comes back to the start");
+            return Err(e.note(ring.join(" imports ")).help("move what both need into a third file"));
+        }
+        match self.by_name.get(&display) {
+            Some(&id) => Ok(Some(id)),
+            None => Ok(Some(self.module(path.to_vec(), display, text))),
+        }
+    }
+}
+
+/// The names that a pattern binds.
+pub(crate) fn pattern_names(pattern: &ast::Pattern, out: &mut Vec<ast::Name>) {
+    match &pattern.kind {
+        PatternKind::Name(text) => out.push(ast::Name { text: text.clone(), span: pattern.span }),
+        PatternKind::Ignore | PatternKind::Error => {}
+        PatternKind::Tuple(parts) | PatternKind::Array(parts) => parts.iter().for_each(|p| pattern_names(p, out)),
+        PatternKind::Record(fields) => {
+            for (name, pattern) in fields {
+                match pattern {
+                    Some(p) => pattern_names(p, out),
+                    None => out.push(name.clone()),
+                }
+            }
+        }
+    }
+}

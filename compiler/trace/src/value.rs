@@ -1,0 +1,194 @@
+//! The values of a traced program: arrays of Core in the leaves, everything else known while tracing.
+
+use std::rc::Rc;
+
+use whorl_core::Atom;
+use whorl_source::{Diagnostic, Span};
+use whorl_syntax::ast;
+
+use crate::builtins::Builtin;
+use crate::keys::Key;
+use crate::script::ModuleId;
+
+/// Tracing a function stops at its first error.
+pub type R<T> = Result<T, Box<Diagnostic>>;
+
+#[derive(Clone)]
+pub enum Value<'a> {
+    /// A number or an array of numbers of the program.
+    Leaf(Atom),
+    /// A number known while tracing: a literal, a size, or what follows from them. It takes the type of what it meets.
+    Int(i64),
+    Float(f64),
+    Bool(bool),
+    Str(Rc<str>),
+    /// Numbers known while tracing, in brackets: `[64, 64]`.
+    List(Rc<[Value<'a>]>),
+    Unit,
+    Tuple(Rc<[Value<'a>]>),
+    Record(Rc<Record<'a>>),
+    /// `n` tuples, records or keys, held as one of arrays: every leaf of `elem` has `n` in front of its own sizes.
+    /// An array of numbers is a `Leaf`.
+    Array {
+        n: usize,
+        elem: Rc<Value<'a>>,
+    },
+    Key(Key),
+    Function(Rc<Function<'a>>),
+    Module(ModuleId),
+    /// `a..b`
+    Range(i64, i64),
+}
+
+#[derive(Clone)]
+pub struct Record<'a> {
+    /// The type it was declared as.
+    pub name: Option<&'a str>,
+    pub fields: Vec<(&'a str, Value<'a>)>,
+}
+
+impl<'a> Record<'a> {
+    pub fn get(&self, name: &str) -> Option<&Value<'a>> {
+        self.fields.iter().find(|(n, _)| *n == name).map(|(_, v)| v)
+    }
+}
+
+pub enum Function<'a> {
+    /// A function of a module.
+    Item {
+        module: ModuleId,
+        def: &'a ast::FnDef,
+    },
+    /// `fn(x) = …`, with the names around it. `serial` tells which closures are older than a loop.
+    Closure {
+        module: ModuleId,
+        env: Env<'a>,
+        lambda: Lambda<'a>,
+        serial: usize,
+    },
+    Builtin(&'static Builtin),
+    Derivative(Derivative<'a>),
+}
+
+#[derive(Clone, Copy)]
+pub struct Lambda<'a> {
+    pub params: &'a [ast::FnParam],
+    pub result: Option<&'a ast::Type>,
+    pub body: &'a ast::Expr,
+}
+
+/// `grad(f)` or `value_and_grad(f)`.
+pub struct Derivative<'a> {
+    pub of: Rc<Function<'a>>,
+    pub with_value: bool,
+    /// Which argument: by its place, or by its name.
+    pub wrt: Wrt,
+    /// `f` gives `(loss, anything)`.
+    pub aux: bool,
+}
+
+#[derive(Clone)]
+pub enum Wrt {
+    Place(usize),
+    Name(Rc<str>),
+}
+
+impl Function<'_> {
+    /// Whether both are the same function, so that one can stand for the other in loops and branches.
+    pub fn same(self: &Rc<Self>, other: &Rc<Self>) -> bool {
+        if Rc::ptr_eq(self, other) {
+            return true;
+        }
+        match (&**self, &**other) {
+            (Function::Item { def: a, .. }, Function::Item { def: b, .. }) => std::ptr::eq(*a, *b),
+            (Function::Builtin(a), Function::Builtin(b)) => a.name == b.name,
+            (Function::Derivative(a), Function::Derivative(b)) => a.of.same(&b.of) && a.with_value == b.with_value,
+            (Function::Closure { serial: a, .. }, Function::Closure { serial: b, .. }) => a == b,
+            (Function::Item { .. } | Function::Builtin(_) | Function::Derivative(_) | Function::Closure { .. }, _) => {
+                false
+            }
+        }
+    }
+
+    pub fn name(&self) -> String {
+        match self {
+            Function::Item { def, .. } => def.name.text.clone(),
+            Function::Closure { .. } => "a function".to_string(),
+            Function::Builtin(b) => b.name.to_string(),
+            Function::Derivative(d) if d.with_value => format!("value_and_grad({})", d.of.name()),
+            Function::Derivative(d) => format!("grad({})", d.of.name()),
+        }
+    }
+}
+
+/// An argument, or an operand, and where it is written.
+#[derive(Clone)]
+pub struct Arg<'a> {
+    pub name: Option<&'a str>,
+    pub value: Value<'a>,
+    pub span: Span,
+}
+
+impl<'a> Arg<'a> {
+    pub fn new(value: Value<'a>, span: Span) -> Arg<'a> {
+        Arg { name: None, value, span }
+    }
+}
+
+/// The names in scope, newest first; sharing makes a closure's copy free.
+#[derive(Clone, Default)]
+pub struct Env<'a>(Option<Rc<Binding<'a>>>);
+
+pub struct Binding<'a> {
+    pub name: &'a str,
+    pub value: Value<'a>,
+    /// Where the name was bound.
+    pub span: Span,
+    next: Env<'a>,
+}
+
+impl<'a> Env<'a> {
+    pub fn bind(&mut self, name: &'a str, value: Value<'a>, span: Span) {
+        let next = std::mem::take(self);
+        self.0 = Some(Rc::new(Binding { name, value, span, next }));
+    }
+
+    pub fn get(&self, name: &str) -> Option<&Binding<'a>> {
+        self.iter().find(|b| b.name == name)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Binding<'a>> {
+        std::iter::successors(self.0.as_deref(), |b| b.next.0.as_deref())
+    }
+}
+
+impl<'a> Value<'a> {
+    pub fn record(name: Option<&'a str>, fields: Vec<(&'a str, Value<'a>)>) -> Value<'a> {
+        Value::Record(Rc::new(Record { name, fields }))
+    }
+
+    pub fn tuple(items: Vec<Value<'a>>) -> Value<'a> {
+        Value::Tuple(items.into())
+    }
+
+    /// `n` of what `elem`'s leaves hold with `n` in front: an array of numbers stays a leaf.
+    pub fn array(n: usize, elem: Value<'a>) -> Value<'a> {
+        match elem {
+            Value::Leaf(_) | Value::Unit | Value::Function(_) | Value::Str(_) | Value::Module(_) => elem,
+            Value::Int(_) | Value::Float(_) | Value::Bool(_) | Value::List(_) | Value::Range(..) => elem,
+            Value::Tuple(_) | Value::Record(_) | Value::Array { .. } | Value::Key(_) => {
+                Value::Array { n, elem: Rc::new(elem) }
+            }
+        }
+    }
+
+    /// Whether it has parts, on which arithmetic works one by one.
+    pub fn is_tree(&self) -> bool {
+        matches!(self, Value::Tuple(_) | Value::Record(_) | Value::Array { .. })
+    }
+
+    /// Whether it is a number known while tracing.
+    pub fn is_static_number(&self) -> bool {
+        matches!(self, Value::Int(_) | Value::Float(_) | Value::Bool(_))
+    }
+}

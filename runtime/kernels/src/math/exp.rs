@@ -1,0 +1,157 @@
+//! exp, expm1, tanh and sigmoid.
+//!
+//! x = n ln 2 + r with n an integer and |r| <= (ln 2) / 2; exp(x) = 2ⁿ exp(r), and exp(r) = 1 + r + r² E(r).
+//! n comes from adding [`Width::MAGIC`], 1.5 × 2^mantissa: the sum's low bits are n, with no conversion.
+
+use super::Width;
+use super::poly::{poly, with_sign_of};
+use crate::ops::Ops;
+
+#[inline(always)]
+pub fn exp<O: Ops, W: Width>(o: &mut O, x: O::F) -> O::F {
+    let x = clamp(o, x, W::EXP_MIN, W::EXP_MAX);
+    let reduced = reduce::<O, W>(o, x);
+    exp_reduced::<O, W>(o, reduced)
+}
+
+/// What is left of an exponent: `shifted` = MAGIC + n, `n` as a float, and the remainder `r`.
+#[derive(Clone, Copy)]
+pub struct Reduced<F> {
+    pub shifted: F,
+    pub n: F,
+    pub r: F,
+}
+
+/// x within bounds; NaN stays.
+#[inline(always)]
+pub fn clamp<O: Ops>(o: &mut O, x: O::F, low: f64, high: f64) -> O::F {
+    let (low, high) = (o.f(low), o.f(high));
+    let x = o.min(high, x);
+    o.max(low, x)
+}
+
+/// For finite |x| below 2^(mantissa - 2), or NaN.
+#[inline(always)]
+pub fn reduce<O: Ops, W: Width>(o: &mut O, x: O::F) -> Reduced<O::F> {
+    let (log2_e, magic) = (o.f(std::f64::consts::LOG2_E), o.f(W::MAGIC));
+    let shifted = o.fma(x, log2_e, magic);
+    let n = o.sub(shifted, magic);
+    let (high, low) = (o.f(-W::LN2_HIGH), o.f(-W::LN2_LOW));
+    let r = o.fma(n, high, x);
+    let r = o.fma(n, low, r);
+    Reduced { shifted, n, r }
+}
+
+/// 2ⁿ exp(r), with one rounding where it is subnormal and infinity where it is too large.
+#[inline(always)]
+pub fn exp_reduced<O: Ops, W: Width>(o: &mut O, x: Reduced<O::F>) -> O::F {
+    let one = o.f(1.0);
+    let p = poly(o, x.r, W::EXP);
+    let p = o.fma(p, x.r, one);
+    let p = o.fma(p, x.r, one);
+    match o.scale(p, x.n) {
+        Some(y) => y,
+        None => scale_in_two::<O, W>(o, p, x.shifted),
+    }
+}
+
+/// 2ⁿ for a normal result, from MAGIC + n + `more`.
+#[inline(always)]
+pub fn power_of_two<O: Ops, W: Width>(o: &mut O, shifted: O::F, more: i64) -> O::F {
+    let bits = o.bits(shifted);
+    let bits = o.ishl(bits, W::MANTISSA);
+    let bias = o.i((W::BIAS + more) << W::MANTISSA);
+    let bits = o.iadd(bits, bias);
+    o.from_bits(bits)
+}
+
+/// p 2ⁿ in two factors, since 2ⁿ alone may not be a normal number; the first product is exact.
+/// MAGIC's own bits vanish: they are even multiples of 2^(width - mantissa), also when halved.
+#[inline(always)]
+fn scale_in_two<O: Ops, W: Width>(o: &mut O, p: O::F, shifted: O::F) -> O::F {
+    let one = o.i(W::BIAS << W::MANTISSA);
+    let bits = o.bits(shifted);
+    let half = o.isar(bits, 1);
+    let rest = o.isub(bits, half);
+    let mut p = p;
+    for n in [half, rest] {
+        let n = o.ishl(n, W::MANTISSA);
+        let n = o.iadd(n, one);
+        let factor = o.from_bits(n);
+        p = o.mul(p, factor);
+    }
+    p
+}
+
+/// exp(r) - 1 of a remainder r.
+#[inline(always)]
+fn expm1_of_remainder<O: Ops, W: Width>(o: &mut O, r: O::F) -> O::F {
+    let p = poly(o, r, W::EXP);
+    let square = o.mul(r, r);
+    o.fma(square, p, r)
+}
+
+/// exp(x) - 1 = 2ⁿ (exp(r) - 1) + (2ⁿ - 1), all in halves since 2ⁿ may overflow where the result does not.
+#[inline(always)]
+pub fn expm1<O: Ops, W: Width>(o: &mut O, x: O::F) -> O::F {
+    let clamped = clamp(o, x, W::EXPM1_MIN, W::EXP_MAX);
+    let Reduced { shifted, r, .. } = reduce::<O, W>(o, clamped);
+    let p = expm1_of_remainder::<O, W>(o, r);
+    let half = o.f(0.5);
+    let scale = power_of_two::<O, W>(o, shifted, -1);
+    let rest = o.sub(scale, half);
+    let y = o.fma(scale, p, rest);
+    let y = o.add(y, y);
+    with_sign_of::<O, W>(o, y, x)
+}
+
+/// tanh|x| = h / (1 + h), h = (exp(2|x|) - 1) / 2: errors of a large h fade, and the result never exceeds 1. Where h is small, the rounding of
+/// 1 + h would show, and y = h - h y once more shrinks it.
+#[inline(always)]
+pub fn tanh<O: Ops, W: Width>(o: &mut O, x: O::F) -> O::F {
+    let most = o.f(W::TANH_MAX);
+    let a = o.abs(x);
+    // NaN stays, as the second operand.
+    let a = o.min(most, a);
+    let (two_log2_e, magic) = (o.f(2.0 * std::f64::consts::LOG2_E), o.f(W::MAGIC));
+    let shifted = o.fma(a, two_log2_e, magic);
+    let n = o.sub(shifted, magic);
+    let twice = o.add(a, a);
+    let high = o.f(-W::LN2_HIGH);
+    let mut r = o.fma(n, high, twice);
+    if !W::NARROW {
+        // In f32 the one constant is good to 2^-28, and n is small wherever the error would be seen.
+        let low = o.f(-W::LN2_LOW);
+        r = o.fma(n, low, r);
+    }
+    let p = expm1_of_remainder::<O, W>(o, r);
+    let (half, one) = (o.f(0.5), o.f(1.0));
+    let scale = power_of_two::<O, W>(o, shifted, -1);
+    let rest = o.sub(scale, half);
+    let h = o.fma(scale, p, rest);
+    let below = o.add(h, one);
+    let y = o.div(h, below);
+    let minus_h = o.neg(h);
+    let refined = o.fma(minus_h, y, h);
+    let small = o.lt(h, one);
+    let y = o.select(small, refined, y);
+    with_sign_of::<O, W>(o, y, x)
+}
+
+/// 1 / (1 + e) for x >= 0, e = exp(-|x|); below, y = e / (1 + e) once more through y = e - e y, which shrinks its error.
+#[inline(always)]
+pub fn sigmoid<O: Ops, W: Width>(o: &mut O, x: O::F) -> O::F {
+    let (zero, one, low) = (o.f(0.0), o.f(1.0), o.f(W::EXP_MIN));
+    let a = o.abs(x);
+    let a = o.neg(a);
+    let a = o.max(low, a);
+    let reduced = reduce::<O, W>(o, a);
+    let e = exp_reduced::<O, W>(o, reduced);
+    let negative = o.lt(x, zero);
+    let above = o.select(negative, e, one);
+    let below = o.add(e, one);
+    let y = o.div(above, below);
+    let minus_e = o.neg(e);
+    let refined = o.fma(minus_e, y, e);
+    o.select(negative, refined, y)
+}

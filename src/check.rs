@@ -30,6 +30,6 @@ pub fn check(options: &args::Script) -> Result<ExitCode, String> {
             println!("train scan of {n} steps");
         }
     }
-    print!("{}", whorl_schedule::memory_table(&program, 8, &|span| source.map.line_name(span)));
+    print!("{}", whorl_schedule::memory_table(&program, 8, &|spans| pipeline::lines(&source.map, spans)));
     Ok(ExitCode::SUCCESS)
 }

@@ -31,8 +31,8 @@ impl Engine for CpuEngine {
         self.program.logs.iter().map(|n| n.to_string()).collect()
     }
 
-    fn start(&self, run: usize) -> RunState {
-        self.executable.new_run(run, &self.inputs)
+    fn start(&self, run: usize) -> Result<RunState, String> {
+        self.executable.new_run(run, &self.inputs).map_err(|e| e.to_string())
     }
 
     fn execute(&self, phase: usize, state: &mut RunState, from: usize, to: usize) -> Result<(), String> {
@@ -40,14 +40,14 @@ impl Engine for CpuEngine {
     }
 
     fn take_logs(&self, state: &mut RunState) -> Vec<LogValue> {
-        let events = std::mem::take(&mut state.logs);
+        let events = state.take_logs();
         let values = |e: whorl_cpu::LogEvent| {
             e.values.into_iter().map(move |value| LogValue { log: e.log, step: e.step, value })
         };
         events.into_iter().flat_map(values).collect()
     }
 
-    fn state_arrays<'a>(&self, phase: usize, state: &'a RunState) -> Vec<StateArray<'a>> {
+    fn state_arrays(&self, phase: usize, state: &RunState) -> Vec<StateArray> {
         let Some(loop_ir::Phase::Train { state: buffers, .. }) = self.program.phases.get(phase) else {
             return Vec::new();
         };
@@ -57,7 +57,7 @@ impl Engine for CpuEngine {
                 name: buffer.name.as_deref().unwrap_or("_").to_string(),
                 element: element(buffer.dtype),
                 shape: buffer.shape.to_vec(),
-                bytes: self.executable.buffer_bytes(state, *id),
+                bytes: self.executable.read(state, *id).bytes,
             }
         };
         buffers.iter().map(array).collect()

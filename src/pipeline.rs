@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use whorl_core::Program;
 use whorl_cpu::{Executable, Options};
 use whorl_schedule::loop_ir::LoopProgram;
-use whorl_source::{Diagnostic, SourceMap};
+use whorl_source::{Diagnostic, SourceMap, Span};
 use whorl_trace::{Script, Traced};
 use whorl_transform::distribute::distribute;
 use whorl_transform::simplify::simplify;
@@ -61,7 +61,7 @@ fn debug_verify(program: &Program, pass: &str) {
 
 pub fn schedule(program: &Program, map: &SourceMap) -> Result<LoopProgram, String> {
     whorl_schedule::schedule(program).map_err(|e| {
-        let place = e.spans.first().map_or(String::new(), |s| format!("{}: ", map.line_name(*s)));
+        let place = e.span.map_or(String::new(), |s| format!("{}: ", map.line_name(s)));
         format!("error: {place}{}", e.message)
     })
 }
@@ -81,6 +81,18 @@ pub fn compile(traced: Program, map: &SourceMap, threads: usize) -> Result<Compi
     let options = Options { threads, ..Options::default() };
     let executable = whorl_cpu::compile(&program, &options).map_err(|e| format!("error: {e}"))?;
     Ok(Compiled { program, executable, time: begin.elapsed() })
+}
+
+/// The lines that some code comes from, without repetition: `ppo.whorl:31, rl.whorl:7`.
+pub fn lines(map: &SourceMap, spans: &[Span]) -> String {
+    let mut names: Vec<String> = Vec::new();
+    for span in spans {
+        let name = map.line_name(*span);
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names.join(", ")
 }
 
 /// Prints warnings to standard error.

@@ -8,22 +8,22 @@ use crate::pipeline;
 pub fn show(options: &args::Show) -> Result<ExitCode, String> {
     let source = pipeline::load(&options.script)?;
     if options.stage == Stage::Tree {
-        println!("{:#?}", source.script.main_tree());
+        let (file, text) = (whorl_source::FileId(0), &source.text);
+        print!("{}", whorl_syntax::parse(file, text).tree.outline());
         return Ok(ExitCode::SUCCESS);
     }
     let traced = source.script.trace_main().map_err(|d| pipeline::render(&d, &source.map))?;
-    let lines = |span| source.map.line_name(span);
     match options.stage {
         Stage::Tree => {}
         Stage::Core => println!("{}", whorl_core::print::print(&traced.program)),
         Stage::Fused => println!("{}", whorl_core::print::print(&pipeline::flatten(traced.program))),
         Stage::Loops => {
             let program = pipeline::schedule(&pipeline::flatten(traced.program), &source.map)?;
-            println!("{}", whorl_schedule::print(&program, &lines));
+            println!("{}", whorl_schedule::print(&program, &|spans| pipeline::lines(&source.map, spans)));
         }
         Stage::Asm => {
             let compiled = pipeline::compile(traced.program, &source.map, 1)?;
-            println!("{}", compiled.executable.assembly());
+            println!("{}", compiled.executable.assembly().map_err(|e| format!("error: {e}"))?);
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -56,7 +56,7 @@ impl Control<'_, '_, '_> {
         let Some(cuts) = self.jobs.cuts.get(&list_key(nodes)) else {
             return self.here(nodes);
         };
-        for (_, job) in cuts {
+        for job in cuts {
             let status = self.call_job(*job);
             self.stop_unless_zero(status);
         }

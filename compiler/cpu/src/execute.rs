@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use whorl_core::ir::{ArrayData, Type};
 use whorl_schedule::loop_ir::{Buffer, BufferId, LoopProgram, Phase, Place};
+use whorl_schedule::verify;
 
 use crate::build::{Code, build, disassemble};
 use crate::runtime::Context;
@@ -24,6 +25,9 @@ pub struct Executable {
 
 /// `fn(arena, context, from, to) -> status`
 type PhaseFunction = unsafe extern "C" fn(*mut u8, *mut Context, i64, i64) -> i64;
+
+/// What one run leaves.
+type RunResult = Result<Vec<ArrayData>, RunError>;
 
 impl Executable {
     pub(crate) fn new(program: &LoopProgram, options: &Options) -> Result<Executable, CpuError> {
@@ -116,7 +120,7 @@ impl Executable {
     pub fn run_to_end(&self, inputs: &[ArrayData], threads: usize) -> Result<Vec<ArrayData>, RunError> {
         let runs = self.program.runs.unwrap_or(1);
         let next = AtomicUsize::new(0);
-        let rows: Mutex<Vec<(usize, Result<Vec<ArrayData>, RunError>)>> = Mutex::new(Vec::new());
+        let rows: Mutex<Vec<(usize, RunResult)>> = Mutex::new(Vec::new());
         let work = || {
             loop {
                 let run = next.fetch_add(1, Ordering::Relaxed);
@@ -190,18 +194,18 @@ fn addresses(constants: &[Option<Bytes>]) -> Vec<usize> {
     constants.iter().map(|c| c.as_ref().map_or(0, Bytes::address)).collect()
 }
 
-/// What the rest takes for granted: buffers are there and within the arena.
+/// What the rest takes for granted: inputs and outputs lie within the arena and, which only debug builds look into since the
+/// scheduler's tests do, the program is well-formed and its accesses stay within their buffers.
 fn check(program: &LoopProgram) -> Result<(), CpuError> {
-    for buffer in &program.buffers {
-        let good = match &buffer.place {
+    if cfg!(debug_assertions) {
+        verify(program).map_err(|e| CpuError::internal(format!("malformed Loop IR: {e}")))?;
+    }
+    let mut named = program.inputs.iter().chain(&program.outputs).chain(&program.run_index);
+    let good = |id: &BufferId| {
+        program.buffers.get(id.0 as usize).is_some_and(|buffer| match &buffer.place {
             Place::Arena(at) => at + buffer.bytes() <= program.arena_bytes,
             Place::Constant(data) => data.bytes.len() == buffer.bytes(),
-        };
-        if !good {
-            return Err(CpuError::internal(format!("a buffer of {} bytes has no place", buffer.bytes())));
-        }
-    }
-    let named = program.inputs.iter().chain(&program.outputs).chain(&program.run_index);
-    let there = |id: &BufferId| (id.0 as usize) < program.buffers.len();
-    if named.clone().all(there) { Ok(()) } else { Err(CpuError::internal("a buffer that is not there")) }
+        })
+    };
+    if named.all(good) { Ok(()) } else { Err(CpuError::internal("an input or output has no place")) }
 }

@@ -34,13 +34,13 @@ pub struct Jobs<'p> {
     /// Lane loops (and cumulative ones), by the address of their node.
     pub loops: HashMap<usize, Callee>,
     /// Lists that are cut, by their address and length.
-    pub cuts: HashMap<(usize, usize), Vec<(Range<usize>, JobId)>>,
+    pub cuts: HashMap<(usize, usize), Vec<JobId>>,
 }
 
 /// Where a lane loop's code is.
 #[derive(Debug)]
 pub enum Callee {
-    Inline(Plan),
+    Inline(Box<Plan>),
     Function(JobId),
 }
 
@@ -97,10 +97,8 @@ impl<'p> Jobs<'p> {
         if cuts.len() == 1 {
             return total;
         }
-        let cuts: Vec<(Range<usize>, JobId)> = cuts
-            .into_iter()
-            .map(|(range, weight)| (range.clone(), self.push(Job::Block(&nodes[range]), weight)))
-            .collect();
+        let cuts: Vec<JobId> =
+            cuts.into_iter().map(|(range, weight)| self.push(Job::Block(&nodes[range]), weight)).collect();
         let weight = CALL * cuts.len();
         self.cuts.insert(list_key(nodes), cuts);
         weight
@@ -121,7 +119,7 @@ impl<'p> Jobs<'p> {
         let cost = lanes::plan::size_of_code(&plan);
         let scalar = lanes::normal::rank(&plan.lanes) == 0;
         if scalar && cost <= INLINE {
-            self.loops.insert(node_key(node), Callee::Inline(plan));
+            self.loops.insert(node_key(node), Callee::Inline(Box::new(plan)));
             return cost;
         }
         let id = self.push(Job::Lanes(plan), cost);

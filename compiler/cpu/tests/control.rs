@@ -119,7 +119,18 @@ fn products() {
         let c = operand(random, &mut build, m, n);
         build.program.outputs.push(c.buffer);
         let (batch, accumulate) = (Shape::from_slice(&batch), random.below(2) == 0);
-        build.straight(vec![Node::MatMul(MatMul { dtype: d, batch, m, n, k, a, b, c, accumulate, spans: Spans::new() })]);
+        build.straight(vec![Node::MatMul(MatMul {
+            dtype: d,
+            batch,
+            m,
+            n,
+            k,
+            a,
+            b,
+            c,
+            accumulate,
+            spans: Spans::new(),
+        })]);
         build.check();
     }
 }

@@ -124,7 +124,10 @@ fn reductions() {
     let random = &mut Random(13);
     for turn in 0..500 {
         let d = DType::ALL[turn % 6];
-        let (dims, reduced) = (sizes(random, 2), sizes(random, 2));
+        let (dims, mut reduced) = (sizes(random, 2), sizes(random, 2));
+        if reduced.is_empty() {
+            reduced.push(size(random));
+        }
         let all: Vec<usize> = dims.iter().chain(&reduced).copied().collect();
         if all.iter().product::<usize>() > 20_000 {
             continue;
@@ -141,7 +144,8 @@ fn reductions() {
                 _ => random.one_of(&[ReduceOrder::Interleaved, ReduceOrder::Sequential]),
             };
             let fold = ReductionKind::Fold(random.one_of(monoids(d)));
-            let kind = if mode == 0 { fold } else { random.one_of(&[fold, ReductionKind::ArgMax, ReductionKind::ArgMin]) };
+            let kind =
+                if mode == 0 { fold } else { random.one_of(&[fold, ReductionKind::ArgMax, ReductionKind::ArgMin]) };
             let (dtype, order) = match kind {
                 ReductionKind::Fold(_) => (d, order),
                 ReductionKind::ArgMax | ReductionKind::ArgMin => (DType::I32, ReduceOrder::Sequential),

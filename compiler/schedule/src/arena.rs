@@ -159,7 +159,11 @@ impl Times {
                 self.now += 1;
                 arms.iter().for_each(|a| self.block(a));
             }
-            Node::Lanes(_) | Node::MatMul(_) | Node::Sort(_) | Node::Cumulative(_) | Node::Log { .. }
+            Node::Lanes(_)
+            | Node::MatMul(_)
+            | Node::Sort(_)
+            | Node::Cumulative(_)
+            | Node::Log { .. }
             | Node::Assert { .. } => {
                 each_access(node, &mut |b, t| self.touch(b, t));
                 self.now += 1;

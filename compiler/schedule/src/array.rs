@@ -18,7 +18,10 @@ pub enum Content {
     /// Everywhere the same.
     Lit(Lit),
     /// An `i32` that is affine in the position: ranges and the numbers of lanes.
-    Position { offset: isize, strides: Strides },
+    Position {
+        offset: isize,
+        strides: Strides,
+    },
     View(View),
 }
 

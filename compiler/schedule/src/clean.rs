@@ -73,7 +73,11 @@ fn does_something(n: &Node, read: &HashSet<BufferId>) -> bool {
 /// A store of what was just loaded from the same place.
 fn stores_itself(l: &Lanes, view: &View, value: Value) -> bool {
     matches!(&l.ops[value.0 as usize].kind, LaneKind::Load(from) if from == view)
-        && l.ops.iter().filter(|op| writes(&op.kind) && view_of(&op.kind).is_some_and(|v| v.buffer == view.buffer)).count() == 1
+        && l.ops
+            .iter()
+            .filter(|op| writes(&op.kind) && view_of(&op.kind).is_some_and(|v| v.buffer == view.buffer))
+            .count()
+            == 1
 }
 
 /// Whether a later store to the same elements makes this one vain, with no other access to the buffer between.

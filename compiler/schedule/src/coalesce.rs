@@ -124,7 +124,9 @@ impl<'a> Classes<'a> {
         each_view(node, &mut |v, _| fits &= !v.dynamic.iter().any(|d| is(d.index, b)));
         for (k, op) in l.ops.iter().enumerate() {
             match &op.kind {
-                LaneKind::Gather(v, _) | LaneKind::Scatter { view: v, .. } => fits &= !is(v.buffer, a) && !is(v.buffer, b),
+                LaneKind::Gather(v, _) | LaneKind::Scatter { view: v, .. } => {
+                    fits &= !is(v.buffer, a) && !is(v.buffer, b)
+                }
                 LaneKind::Store(w, _) if is(w.buffer, a) => fits &= loads.iter().all(|(at, v)| *at < k && same(v, w)),
                 LaneKind::Store(w, _) if is(w.buffer, b) => {
                     // Both are written: fine if with the same value.
@@ -169,7 +171,12 @@ fn collect<'a>(
             foreign.insert(*index);
         }
         Node::While { .. } | Node::Switch { .. } => {}
-        Node::Lanes(_) | Node::MatMul(_) | Node::Sort(_) | Node::Cumulative(_) | Node::Log { .. } | Node::Assert { .. } => {
+        Node::Lanes(_)
+        | Node::MatMul(_)
+        | Node::Sort(_)
+        | Node::Cumulative(_)
+        | Node::Log { .. }
+        | Node::Assert { .. } => {
             let (mut reads, mut writes) = (Vec::new(), Vec::new());
             each_access(node, &mut |b, t| match t {
                 Touch::Read => reads.push(b),
@@ -193,7 +200,9 @@ fn equal_pairs(p: &LoopProgram, l: &Lanes) -> HashSet<(BufferId, BufferId)> {
         v.dynamic.is_empty() && sizes.iter().product::<usize>() == len && injective(&sizes, &v.strides)
     };
     // What is written twice, or loaded and written, may hold something else in the end.
-    let count = |b: BufferId| l.ops.iter().filter(|op| writes(&op.kind) && view_of(&op.kind).is_some_and(|v| v.buffer == b)).count();
+    let count = |b: BufferId| {
+        l.ops.iter().filter(|op| writes(&op.kind) && view_of(&op.kind).is_some_and(|v| v.buffer == b)).count()
+    };
     let mut pairs = HashSet::new();
     let mut add = |v: &View, w: &View, copy: bool| {
         if copy && count(v.buffer) > 0 || !copy && count(v.buffer) > 1 || count(w.buffer) > 1 {

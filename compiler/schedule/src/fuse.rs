@@ -93,10 +93,29 @@ fn has_scatter(l: &Lanes) -> bool {
 pub fn is_heavy(kind: &LaneKind) -> bool {
     match kind {
         LaneKind::Unary(u, _) => match u {
-            Unary::Neg | Unary::Abs | Unary::Sign | Unary::Floor | Unary::Ceil | Unary::Round | Unary::Not
+            Unary::Neg
+            | Unary::Abs
+            | Unary::Sign
+            | Unary::Floor
+            | Unary::Ceil
+            | Unary::Round
+            | Unary::Not
             | Unary::PopCount => false,
-            Unary::Sqrt | Unary::Exp | Unary::Log | Unary::Log1p | Unary::Expm1 | Unary::Sin | Unary::Cos | Unary::Tan
-            | Unary::Asin | Unary::Acos | Unary::Atan | Unary::Tanh | Unary::Sigmoid | Unary::Erf | Unary::ErfInv => true,
+            Unary::Sqrt
+            | Unary::Exp
+            | Unary::Log
+            | Unary::Log1p
+            | Unary::Expm1
+            | Unary::Sin
+            | Unary::Cos
+            | Unary::Tan
+            | Unary::Asin
+            | Unary::Acos
+            | Unary::Atan
+            | Unary::Tanh
+            | Unary::Sigmoid
+            | Unary::Erf
+            | Unary::ErfInv => true,
         },
         LaneKind::Binary(b, ..) => {
             use whorl_core::prim::Binary::*;
@@ -106,8 +125,16 @@ pub fn is_heavy(kind: &LaneKind) -> bool {
             }
         }
         LaneKind::Threefry(..) => true,
-        LaneKind::Lit(_) | LaneKind::Position(_) | LaneKind::Load(_) | LaneKind::Gather(..) | LaneKind::Compare(..)
-        | LaneKind::Select(..) | LaneKind::MulAdd(..) | LaneKind::Convert(_) | LaneKind::Bitcast(_) | LaneKind::Store(..)
+        LaneKind::Lit(_)
+        | LaneKind::Position(_)
+        | LaneKind::Load(_)
+        | LaneKind::Gather(..)
+        | LaneKind::Compare(..)
+        | LaneKind::Select(..)
+        | LaneKind::MulAdd(..)
+        | LaneKind::Convert(_)
+        | LaneKind::Bitcast(_)
+        | LaneKind::Store(..)
         | LaneKind::Scatter { .. } => false,
     }
 }
@@ -242,7 +269,9 @@ enum How {
     Load,
     Store,
     /// At an offset the lane computes, or once for all reduced points.
-    Elsewhere { writes: bool },
+    Elsewhere {
+        writes: bool,
+    },
 }
 
 impl How {
@@ -290,7 +319,7 @@ fn apart(v: &View, w: &View) -> bool {
     let steps = v.strides.iter().copied().chain(v.dynamic.iter().map(|d| d.stride));
     let measure = steps.fold(0usize, |g, s| gcd(g, s.unsigned_abs()));
     let distance = v.offset.abs_diff(w.offset);
-    if measure == 0 { distance != 0 } else { distance % measure != 0 }
+    if measure == 0 { distance != 0 } else { !distance.is_multiple_of(measure) }
 }
 
 fn gcd(a: usize, b: usize) -> usize {

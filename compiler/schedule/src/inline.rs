@@ -72,7 +72,14 @@ struct Definitions {
 
 impl Definitions {
     fn of(p: &LoopProgram) -> Definitions {
-        let mut walk = Walk { p, next_block: 1, at: Vec::new(), candidates: Vec::new(), writes: HashMap::new(), reads: HashMap::new() };
+        let mut walk = Walk {
+            p,
+            next_block: 1,
+            at: Vec::new(),
+            candidates: Vec::new(),
+            writes: HashMap::new(),
+            reads: HashMap::new(),
+        };
         let mut top = 0;
         for phase in &p.phases {
             match phase {
@@ -129,7 +136,11 @@ impl Walk<'_> {
             match node {
                 Node::Loop { index, .. } => self.writes.entry(*index).or_default().push(self.at.clone()),
                 Node::While { .. } | Node::Switch { .. } => {}
-                Node::Lanes(_) | Node::MatMul(_) | Node::Sort(_) | Node::Cumulative(_) | Node::Log { .. }
+                Node::Lanes(_)
+                | Node::MatMul(_)
+                | Node::Sort(_)
+                | Node::Cumulative(_)
+                | Node::Log { .. }
                 | Node::Assert { .. } => {
                     let at = &self.at;
                     each_access(node, &mut |b, t| match t {

@@ -100,18 +100,36 @@ pub fn operands_mut(kind: &mut LaneKind) -> SmallVec<[&mut Value; 4]> {
 
 pub fn view_of(kind: &LaneKind) -> Option<&View> {
     match kind {
-        LaneKind::Load(v) | LaneKind::Gather(v, _) | LaneKind::Store(v, _) | LaneKind::Scatter { view: v, .. } => Some(v),
-        LaneKind::Lit(_) | LaneKind::Position(_) | LaneKind::Unary(..) | LaneKind::Binary(..) | LaneKind::Compare(..)
-        | LaneKind::Select(..) | LaneKind::MulAdd(..) | LaneKind::Convert(_) | LaneKind::Bitcast(_)
+        LaneKind::Load(v) | LaneKind::Gather(v, _) | LaneKind::Store(v, _) | LaneKind::Scatter { view: v, .. } => {
+            Some(v)
+        }
+        LaneKind::Lit(_)
+        | LaneKind::Position(_)
+        | LaneKind::Unary(..)
+        | LaneKind::Binary(..)
+        | LaneKind::Compare(..)
+        | LaneKind::Select(..)
+        | LaneKind::MulAdd(..)
+        | LaneKind::Convert(_)
+        | LaneKind::Bitcast(_)
         | LaneKind::Threefry(..) => None,
     }
 }
 
 pub fn view_of_mut(kind: &mut LaneKind) -> Option<&mut View> {
     match kind {
-        LaneKind::Load(v) | LaneKind::Gather(v, _) | LaneKind::Store(v, _) | LaneKind::Scatter { view: v, .. } => Some(v),
-        LaneKind::Lit(_) | LaneKind::Position(_) | LaneKind::Unary(..) | LaneKind::Binary(..) | LaneKind::Compare(..)
-        | LaneKind::Select(..) | LaneKind::MulAdd(..) | LaneKind::Convert(_) | LaneKind::Bitcast(_)
+        LaneKind::Load(v) | LaneKind::Gather(v, _) | LaneKind::Store(v, _) | LaneKind::Scatter { view: v, .. } => {
+            Some(v)
+        }
+        LaneKind::Lit(_)
+        | LaneKind::Position(_)
+        | LaneKind::Unary(..)
+        | LaneKind::Binary(..)
+        | LaneKind::Compare(..)
+        | LaneKind::Select(..)
+        | LaneKind::MulAdd(..)
+        | LaneKind::Convert(_)
+        | LaneKind::Bitcast(_)
         | LaneKind::Threefry(..) => None,
     }
 }

@@ -9,6 +9,7 @@
 //! [`evaluate`] can check by itself.
 
 mod accesses;
+mod accumulate;
 mod arena;
 mod array;
 mod clean;
@@ -74,6 +75,8 @@ const PASSES: &[Pass] = &[
     ("clean", clean::run),
     ("coalesce", coalesce::run),
     ("fuse", fuse::run),
+    ("clean", clean::run),
+    ("accumulate", accumulate::run),
     ("clean", clean::run),
     ("collapse", collapse::run),
 ];

@@ -133,7 +133,11 @@ impl Flow<'_> {
                     live.insert(*b);
                 }
             }
-            Node::Lanes(_) | Node::MatMul(_) | Node::Sort(_) | Node::Cumulative(_) | Node::Log { .. }
+            Node::Lanes(_)
+            | Node::MatMul(_)
+            | Node::Sort(_)
+            | Node::Cumulative(_)
+            | Node::Log { .. }
             | Node::Assert { .. } => {
                 self.after.insert(node, live.clone());
                 overwritten(self.p, node).into_iter().for_each(|b| live.remove(b));
@@ -248,7 +252,11 @@ impl Walk {
                 Node::Loop { index, .. } => self.touch(*index, Touch::Write, path),
                 Node::Switch { which: Scalar::Buffer(b), .. } => self.touch(*b, Touch::Read, path),
                 Node::While { .. } | Node::Switch { which: Scalar::Lit(_), .. } => {}
-                Node::Lanes(_) | Node::MatMul(_) | Node::Sort(_) | Node::Cumulative(_) | Node::Log { .. }
+                Node::Lanes(_)
+                | Node::MatMul(_)
+                | Node::Sort(_)
+                | Node::Cumulative(_)
+                | Node::Log { .. }
                 | Node::Assert { .. } => each_access(node, &mut |b, t| self.touch(b, t, path)),
             }
             for (k, body) in bodies(node).into_iter().enumerate() {

@@ -145,7 +145,12 @@ impl Printer<'_> {
             Node::Cumulative(c) => {
                 let (to, from, spans) = (self.view(&c.to), self.view(&c.from), self.lines(&c.spans));
                 let down = if c.reverse { " down" } else { "" };
-                self.write(format!("cumulative {:?}{down} {:?} x {}: {to} = {from}{spans}", c.op, c.rows.as_slice(), c.n));
+                self.write(format!(
+                    "cumulative {:?}{down} {:?} x {}: {to} = {from}{spans}",
+                    c.op,
+                    c.rows.as_slice(),
+                    c.n
+                ));
             }
             Node::Log { log, dims, value, mask } => {
                 let mask = mask.as_ref().map_or(String::new(), |m| format!(" where {}", self.view(m)));

@@ -32,7 +32,9 @@ fn node(p: &LoopProgram, n: &Node) -> Result<(), String> {
     match n {
         Node::Loop { index, .. } => scalar(p, *index, DType::I32),
         Node::While { test, .. } => scalar(p, *test, DType::Bool),
-        Node::Switch { which: Scalar::Buffer(b), .. } if p.buffer(*b).dtype == DType::Bool => scalar(p, *b, DType::Bool),
+        Node::Switch { which: Scalar::Buffer(b), .. } if p.buffer(*b).dtype == DType::Bool => {
+            scalar(p, *b, DType::Bool)
+        }
         Node::Switch { which: Scalar::Buffer(b), .. } => scalar(p, *b, DType::I32),
         Node::Switch { which: Scalar::Lit(_), .. } => Ok(()),
         Node::Lanes(l) => lanes(p, l).map_err(|e| format!("{e} in {l:?}")),
@@ -106,8 +108,15 @@ fn lanes(p: &LoopProgram, l: &Lanes) -> Result<(), String> {
                 view(p, v, &dims, at, op.dtype)?;
             }
             LaneKind::Load(v) | LaneKind::Store(v, _) => view(p, v, &dims, &[], op.dtype)?,
-            LaneKind::Lit(_) | LaneKind::Position(_) | LaneKind::Unary(..) | LaneKind::Binary(..) | LaneKind::Compare(..)
-            | LaneKind::Select(..) | LaneKind::MulAdd(..) | LaneKind::Convert(_) | LaneKind::Bitcast(_)
+            LaneKind::Lit(_)
+            | LaneKind::Position(_)
+            | LaneKind::Unary(..)
+            | LaneKind::Binary(..)
+            | LaneKind::Compare(..)
+            | LaneKind::Select(..)
+            | LaneKind::MulAdd(..)
+            | LaneKind::Convert(_)
+            | LaneKind::Bitcast(_)
             | LaneKind::Threefry(..) => {}
         }
     }

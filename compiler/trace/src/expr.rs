@@ -411,9 +411,8 @@ impl<'a> Tracer<'a> {
                 return fail(Diagnostic::error("E0206", "keys and other values in one array").at(item.span, ""));
             };
             self.use_key(k, item.span, "[…]")?;
-            for w in 0..2 {
-                let row = self.b.broadcast(k.data[w], &[1]);
-                words[w].push(row);
+            for (word, data) in words.iter_mut().zip(k.data) {
+                word.push(self.b.broadcast(data, &[1]));
             }
         }
         let data = [self.prim(Prim::Concat(0), &words[0], span)?, self.prim(Prim::Concat(0), &words[1], span)?];

@@ -105,7 +105,7 @@ impl<'a> Tracer<'a> {
                     let e = Diagnostic::error("E0103", format!("there is no element {i}"));
                     let e = e.at(e_span(arg), format!("the axis has {n} elements, from 0 to {}", n.saturating_sub(1)));
                     fail(if i < 0 {
-                        e.help(format!("the last element is `xs[len(xs) - 1]`, which is {} here", n - 1))
+                        e.help(format!("the last element is `xs[len(xs) - 1]`, which is {} here", n.saturating_sub(1)))
                     } else {
                         e
                     })

@@ -66,7 +66,7 @@ impl<'a> Tracer<'a> {
     fn fold(&mut self, op: BinaryOp, span: Span, l: &Arg<'a>, r: &Arg<'a>) -> R<Option<Value<'a>>> {
         let folded = match (&l.value, &r.value) {
             (Value::Int(a), Value::Int(b)) => {
-                if op == BinaryOp::Div && (*b == 0 || a % b != 0) {
+                if op == BinaryOp::Div && a.checked_rem(*b) != Some(0) {
                     let e = Diagnostic::error("E0201", format!("{a} / {b} is not a whole number")).at(span, "");
                     return fail(e.help("`div(a, b)` drops the remainder"));
                 }
@@ -208,7 +208,7 @@ impl<'a> Tracer<'a> {
 
     pub fn negate(&mut self, v: &Value<'a>, span: Span) -> R<Value<'a>> {
         self.leafwise1("`-`", v, span, &mut |t, x| match &x.value {
-            Value::Int(i) => Ok(Value::Int(-i)),
+            Value::Int(i) => Ok(Value::Int(i.saturating_neg())),
             Value::Float(f) => Ok(Value::Float(-f)),
             other => {
                 let a = t.atom(other, None, span)?;

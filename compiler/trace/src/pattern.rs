@@ -13,8 +13,12 @@ impl<'a> Tracer<'a> {
     pub fn bind(&mut self, pattern: &'a Pattern, value: Value<'a>, env: &mut Env<'a>) -> R<()> {
         match &pattern.kind {
             PatternKind::Name(name) => {
-                if let Value::Leaf(whorl_core::Atom::Var(v)) = value {
-                    self.b.vars.set_name(v, name.as_str());
+                let mut leaves = Vec::new();
+                value.leaf_paths(name, &mut leaves);
+                for (path, a) in leaves {
+                    if let Some(v) = a.var() {
+                        self.b.vars.set_name(v, path);
+                    }
                 }
                 env.bind(name, value, pattern.span);
                 Ok(())

@@ -54,7 +54,8 @@ impl<'a> Tracer<'a> {
 fn sum(a: &Linear, b: &Linear, times: i64) -> Linear {
     let mut out = a.clone();
     for (k, v) in b {
-        *out.entry(k.clone()).or_insert(0) += v * times;
+        let entry = out.entry(k.clone()).or_insert(0);
+        *entry = entry.wrapping_add(v.wrapping_mul(times));
     }
     out.retain(|_, v| *v != 0);
     out

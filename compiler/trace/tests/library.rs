@@ -53,3 +53,23 @@ fn examples_trace() {
         common::check(&common::trace(&module(path)));
     }
 }
+
+#[test]
+fn a_small_ppo_run() {
+    let small =
+        [("seeds", "2"), ("ppo.total_steps", "64"), ("ppo.n_envs", "2"), ("ppo.n_steps", "16"), ("ppo.hidden", "8")];
+    let script =
+        common::load_with(&[], &module("examples/cartpole_ppo.whorl"), &small).unwrap_or_else(|e| panic!("{e}"));
+    let traced = common::shown(&script, script.trace_main()).unwrap_or_else(|e| panic!("{e}"));
+    common::check(&traced);
+    assert_eq!(traced.params.iter().map(|l| l.path.as_str()).collect::<Vec<_>>(), ["key.0", "key.1"]);
+    let key = [whorl_core::ArrayData::scalar(0u32), whorl_core::ArrayData::scalar(0u32)];
+    let outcome = whorl_core::interp::run(&traced.program, &key).unwrap_or_else(|e| panic!("{e}"));
+    let losses: Vec<f64> = outcome.logs.iter().filter(|l| &*l.name == "loss").flat_map(|l| l.recorded()).collect();
+    assert_eq!(losses.len(), 4, "two runs of two updates");
+    assert!(losses.iter().all(|x| x.is_finite()), "{losses:?}");
+    let weights = traced.results.iter().zip(&outcome.results).find(|(l, _)| l.path == "net.policy.first.weight");
+    let (leaf, value) = weights.expect("the trained network");
+    assert_eq!(leaf.ty.shape.as_slice(), [2, 4, 8]);
+    assert!(value.to_f64().iter().all(|x| x.is_finite()));
+}

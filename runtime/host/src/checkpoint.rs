@@ -24,11 +24,11 @@ pub struct Header {
 }
 
 /// Writes the states (`states[run]`) to `path`: to a file beside it first, which replaces it once it is on the disk.
-pub fn write(path: &Path, header: &Header, states: &[Vec<StateArray<'_>>]) -> io::Result<()> {
+pub fn write(path: &Path, header: &Header, states: &[Vec<StateArray>]) -> io::Result<()> {
     let mut tensors = Vec::new();
     for (run, arrays) in states.iter().enumerate() {
         for (k, a) in arrays.iter().enumerate() {
-            let view = TensorView::new(dtype(a.element), a.shape.clone(), a.bytes).map_err(io::Error::other)?;
+            let view = TensorView::new(dtype(a.element), a.shape.clone(), &a.bytes).map_err(io::Error::other)?;
             tensors.push((format!("run{run}/{k}/{}", a.name), view));
         }
     }
@@ -81,7 +81,7 @@ mod tests {
         std::fs::create_dir_all(&dir).expect("a folder");
         let path = dir.join("checkpoint.safetensors");
         let bytes: Vec<u8> = [1.0f32, 2.0].iter().flat_map(|x| x.to_ne_bytes()).collect();
-        let array = StateArray { name: "w".into(), element: Element::F32, shape: vec![2], bytes: &bytes };
+        let array = StateArray { name: "w".into(), element: Element::F32, shape: vec![2], bytes: bytes.clone() };
         let header = Header { phase: 1, step: 3, source_hash: "abc".into() };
         write(&path, &header, &[vec![array]]).expect("written");
         let read = std::fs::read(&path).expect("read");

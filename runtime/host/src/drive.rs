@@ -66,7 +66,16 @@ pub fn drive<E: Engine>(
     observer: &mut impl Observer<E>,
 ) -> Driven<E::State> {
     let begin = Instant::now();
-    let mut states: Vec<E::State> = (0..engine.runs()).map(|r| engine.start(r)).collect();
+    let mut states = Vec::new();
+    for run in 0..engine.runs() {
+        match engine.start(run) {
+            Ok(state) => states.push(state),
+            Err(message) => {
+                let end = End::Failed(RunFailure { run, step: 0, message });
+                return Driven { states, end, elapsed: begin.elapsed() };
+            }
+        }
+    }
     let end = phases(engine, pace, stop, observer, &mut states, begin);
     Driven { states, end, elapsed: begin.elapsed() }
 }
@@ -169,8 +178,8 @@ mod tests {
         fn log_names(&self) -> Vec<String> {
             vec!["n".into()]
         }
-        fn start(&self, run: usize) -> Self::State {
-            (run as u64 * 1000, Vec::new())
+        fn start(&self, run: usize) -> Result<Self::State, String> {
+            Ok((run as u64 * 1000, Vec::new()))
         }
         fn execute(&self, phase: usize, s: &mut Self::State, from: usize, to: usize) -> Result<(), String> {
             for step in from as u64..to as u64 {
@@ -186,7 +195,7 @@ mod tests {
         fn take_logs(&self, s: &mut Self::State) -> Vec<LogValue> {
             std::mem::take(&mut s.1)
         }
-        fn state_arrays<'a>(&self, _: usize, _: &'a Self::State) -> Vec<StateArray<'a>> {
+        fn state_arrays(&self, _: usize, _: &Self::State) -> Vec<StateArray> {
             Vec::new()
         }
     }

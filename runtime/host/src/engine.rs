@@ -18,11 +18,12 @@ pub struct LogValue {
 
 /// A named array of a run's state, as it is stored in a checkpoint.
 #[derive(Clone, PartialEq, Debug)]
-pub struct StateArray<'a> {
+pub struct StateArray {
     pub name: String,
     pub element: Element,
     pub shape: Vec<usize>,
-    pub bytes: &'a [u8],
+    /// Row-major, native endian.
+    pub bytes: Vec<u8>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -52,11 +53,11 @@ pub trait Engine: Sync {
     fn runs(&self) -> usize;
     fn phases(&self) -> Vec<Phase>;
     fn log_names(&self) -> Vec<String>;
-    fn start(&self, run: usize) -> Self::State;
+    fn start(&self, run: usize) -> Result<Self::State, String>;
     /// Executes a phase; of a `Train` phase the steps `from..to`.
     fn execute(&self, phase: usize, state: &mut Self::State, from: usize, to: usize) -> Result<(), String>;
     /// What was logged since the last call, in order.
     fn take_logs(&self, state: &mut Self::State) -> Vec<LogValue>;
     /// All that the rest of the run depends on, inside a `Train` phase.
-    fn state_arrays<'a>(&self, phase: usize, state: &'a Self::State) -> Vec<StateArray<'a>>;
+    fn state_arrays(&self, phase: usize, state: &Self::State) -> Vec<StateArray>;
 }

@@ -19,12 +19,30 @@ trait Element: Copy + PartialOrd {
 macro_rules! with {
     ($dtype:expr, $T:ident => $body:expr) => {
         match $dtype {
-            DType::F32 => { type $T = f32; $body }
-            DType::F64 => { type $T = f64; $body }
-            DType::I32 => { type $T = i32; $body }
-            DType::U32 => { type $T = u32; $body }
-            DType::U8 => { type $T = u8; $body }
-            DType::Bool => { type $T = bool; $body }
+            DType::F32 => {
+                type $T = f32;
+                $body
+            }
+            DType::F64 => {
+                type $T = f64;
+                $body
+            }
+            DType::I32 => {
+                type $T = i32;
+                $body
+            }
+            DType::U32 => {
+                type $T = u32;
+                $body
+            }
+            DType::U8 => {
+                type $T = u8;
+                $body
+            }
+            DType::Bool => {
+                type $T = bool;
+                $body
+            }
         }
     };
 }
@@ -37,6 +55,7 @@ pub fn binary(op: Binary, d: DType, a: u64, b: u64) -> u64 {
     with!(d, T => T::binary(op, <T as Element>::of(a), <T as Element>::of(b)).bits())
 }
 
+#[allow(clippy::bool_comparison)] // One of the types is bool.
 pub fn compare(op: Compare, d: DType, a: u64, b: u64) -> bool {
     with!(d, T => {
         let (a, b) = (<T as Element>::of(a), <T as Element>::of(b));
@@ -90,7 +109,9 @@ pub fn threefry(x: [u64; 4]) -> [u64; 2] {
 pub fn order(d: DType, a: u64, b: u64) -> Ordering {
     let one_zero = |x: f64| if x == 0.0 { 0.0 } else { x };
     match d {
-        DType::F32 => one_zero(<f32 as Element>::of(a) as f64).total_cmp(&one_zero(<f32 as Element>::of(b) as f64)).then(nan_bits(a, b)),
+        DType::F32 => one_zero(<f32 as Element>::of(a) as f64)
+            .total_cmp(&one_zero(<f32 as Element>::of(b) as f64))
+            .then(nan_bits(a, b)),
         DType::F64 => one_zero(f64::from_bits(a)).total_cmp(&one_zero(f64::from_bits(b))),
         DType::I32 => (a as u32 as i32).cmp(&(b as u32 as i32)),
         DType::U32 | DType::U8 | DType::Bool => a.cmp(&b),
@@ -179,7 +200,14 @@ fn math1(op: Unary) -> MathFn {
         Unary::Sigmoid => MathFn::Sigmoid,
         Unary::Erf => MathFn::Erf,
         Unary::ErfInv => MathFn::ErfInv,
-        Unary::Neg | Unary::Abs | Unary::Sign | Unary::Floor | Unary::Ceil | Unary::Round | Unary::Sqrt | Unary::Not
+        Unary::Neg
+        | Unary::Abs
+        | Unary::Sign
+        | Unary::Floor
+        | Unary::Ceil
+        | Unary::Round
+        | Unary::Sqrt
+        | Unary::Not
         | Unary::PopCount => unreachable!("{op:?} is not elementary"),
     }
 }
@@ -201,7 +229,15 @@ macro_rules! float {
                 match op {
                     Unary::Neg => -x,
                     Unary::Abs => x.abs(),
-                    Unary::Sign => if x > 0.0 { 1.0 } else if x < 0.0 { -1.0 } else { x },
+                    Unary::Sign => {
+                        if x > 0.0 {
+                            1.0
+                        } else if x < 0.0 {
+                            -1.0
+                        } else {
+                            x
+                        }
+                    }
                     Unary::Floor => x.floor(),
                     Unary::Ceil => x.ceil(),
                     Unary::Round => x.round_ties_even(),
@@ -216,8 +252,20 @@ macro_rules! float {
                     Binary::Mul => a * b,
                     Binary::Div => a / b,
                     Binary::Rem => a % b,
-                    Binary::Min => if a < b || a.is_nan() { a } else { b },
-                    Binary::Max => if a > b || a.is_nan() { a } else { b },
+                    Binary::Min => {
+                        if a < b || a.is_nan() {
+                            a
+                        } else {
+                            b
+                        }
+                    }
+                    Binary::Max => {
+                        if a > b || a.is_nan() {
+                            a
+                        } else {
+                            b
+                        }
+                    }
                     _ => math::scalar::$binary(math2(op), a, b),
                 }
             }
@@ -241,8 +289,20 @@ macro_rules! integer {
             fn unary(op: Unary, x: $t) -> $t {
                 match op {
                     Unary::Neg => x.wrapping_neg(),
-                    Unary::Abs => if x < 0 { x.wrapping_neg() } else { x },
-                    Unary::Sign => if x < 0 { (0 as $t).wrapping_sub(1) } else { (x > 0) as $t },
+                    Unary::Abs => {
+                        if x < 0 {
+                            x.wrapping_neg()
+                        } else {
+                            x
+                        }
+                    }
+                    Unary::Sign => {
+                        if x < 0 {
+                            (0 as $t).wrapping_sub(1)
+                        } else {
+                            (x > 0) as $t
+                        }
+                    }
                     Unary::Not => !x,
                     Unary::PopCount => x.count_ones() as $t,
                     _ => unreachable!("{op:?} of an integer"),
@@ -254,8 +314,20 @@ macro_rules! integer {
                     Binary::Add => a.wrapping_add(b),
                     Binary::Sub => a.wrapping_sub(b),
                     Binary::Mul => a.wrapping_mul(b),
-                    Binary::Div => if b == 0 { !0 } else { a.wrapping_div(b) },
-                    Binary::Rem => if b == 0 { a } else { a.wrapping_rem(b) },
+                    Binary::Div => {
+                        if b == 0 {
+                            !0
+                        } else {
+                            a.wrapping_div(b)
+                        }
+                    }
+                    Binary::Rem => {
+                        if b == 0 {
+                            a
+                        } else {
+                            a.wrapping_rem(b)
+                        }
+                    }
                     Binary::Min => a.min(b),
                     Binary::Max => a.max(b),
                     Binary::And => a & b,

@@ -6,6 +6,9 @@ mod elements;
 mod memory;
 mod nodes;
 
+pub use elements::combine;
+pub use nodes::indices;
+
 use std::sync::Arc;
 
 use whorl_core::ir::*;

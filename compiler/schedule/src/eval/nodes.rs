@@ -61,11 +61,19 @@ impl Machine<'_> {
             LaneKind::Unary(u, x) => e::unary(*u, op.dtype, get(x)),
             LaneKind::Binary(b, x, y) => e::binary(*b, op.dtype, get(x), get(y)),
             LaneKind::Compare(c, x, y) => e::compare(*c, of(x), get(x), get(y)) as u64,
-            LaneKind::Select(c, x, y) => if get(c) != 0 { get(x) } else { get(y) },
+            LaneKind::Select(c, x, y) => {
+                if get(c) != 0 {
+                    get(x)
+                } else {
+                    get(y)
+                }
+            }
             LaneKind::MulAdd(x, y, z) => e::mul_add(op.dtype, get(x), get(y), get(z)),
             LaneKind::Convert(x) => e::convert(of(x), op.dtype, get(x)),
             LaneKind::Bitcast(x) => get(x),
-            LaneKind::Threefry(word, x) => e::threefry([get(&x[0]), get(&x[1]), get(&x[2]), get(&x[3])])[*word as usize],
+            LaneKind::Threefry(word, x) => {
+                e::threefry([get(&x[0]), get(&x[1]), get(&x[2]), get(&x[3])])[*word as usize]
+            }
             LaneKind::Store(v, x) => {
                 self.memory.store(v, position, 0, get(x))?;
                 0
@@ -111,7 +119,8 @@ impl Machine<'_> {
             let at = |k: usize| [row.as_slice(), &[k]].concat();
             let mut columns = Vec::new();
             for v in &s.from {
-                columns.push((0..s.n).map(|k| self.memory.load(v, &at(k), 0)).collect::<Result<Vec<u64>, EvalError>>()?);
+                columns
+                    .push((0..s.n).map(|k| self.memory.load(v, &at(k), 0)).collect::<Result<Vec<u64>, EvalError>>()?);
             }
             let mut order: Vec<usize> = (0..s.n).collect();
             order.sort_by(|&a, &b| {

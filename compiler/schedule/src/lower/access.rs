@@ -154,7 +154,12 @@ impl Lowerer<'_> {
     }
 
     /// At the end of a map (its dimension already gone), binds what `outs` are: the accumulators after their updates.
-    pub(super) fn end_accumulators(&mut self, ids: &[usize], results: &[Atom], outs: &[Var]) -> Result<(), ScheduleError> {
+    pub(super) fn end_accumulators(
+        &mut self,
+        ids: &[usize],
+        results: &[Atom],
+        outs: &[Var],
+    ) -> Result<(), ScheduleError> {
         for ((&id, result), out) in ids.iter().zip(results).zip(outs) {
             match result.var().and_then(|v| self.bound.get(&v)) {
                 Some(Bound::Accumulator(r)) if *r == id => {}

@@ -77,8 +77,11 @@ impl Lowerer<'_> {
         Ok(arrays)
     }
 
-    fn block(&mut self, stmts: &[Stmt], then: impl FnOnce(&mut Self) -> Result<(), ScheduleError>)
-        -> Result<Vec<Node>, ScheduleError> {
+    fn block(
+        &mut self,
+        stmts: &[Stmt],
+        then: impl FnOnce(&mut Self) -> Result<(), ScheduleError>,
+    ) -> Result<Vec<Node>, ScheduleError> {
         let spans = self.spans.clone();
         self.blocks.push(Vec::new());
         self.stmts(stmts)?;

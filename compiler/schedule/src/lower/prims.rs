@@ -47,8 +47,9 @@ impl Lowerer<'_> {
                 let perm: Vec<usize> = (0..lanes).chain(perm.iter().map(|k| lanes + k)).collect();
                 arrays[0].clone().permuted(&perm)
             }
-            Slice { starts, shape, strides } => (0..shape.len())
-                .fold(arrays[0].clone(), |a, k| a.sliced(lanes + k, starts[k], shape[k], strides[k])),
+            Slice { starts, shape, strides } => {
+                (0..shape.len()).fold(arrays[0].clone(), |a, k| a.sliced(lanes + k, starts[k], shape[k], strides[k]))
+            }
             Reverse(axes) => axes.iter().fold(arrays[0].clone(), |a, k| a.reversed(lanes + k)),
             Pad { low, interior, .. } => self.pad(&arrays, low, interior, outs[0]),
             Concat(axis) => self.concat(&arrays, lanes + axis, outs[0]),

@@ -34,9 +34,8 @@ impl Operand {
     fn merged(&self) -> Option<(isize, isize)> {
         let strides = self.array.strides();
         let (_, free, contract) = self.sizes();
-        let merge = |sizes: &[usize], strides: &[isize]| {
-            reshape(sizes, strides, &[sizes.iter().product()]).map(|s| s[0])
-        };
+        let merge =
+            |sizes: &[usize], strides: &[isize]| reshape(sizes, strides, &[sizes.iter().product()]).map(|s| s[0]);
         let (f, c) = strides[self.batch..].split_at(self.free);
         Some((merge(free, f)?, merge(contract, c)?))
     }
@@ -90,7 +89,10 @@ impl Lowerer<'_> {
         let reduced: &[usize] = if reduced.is_empty() { &[1] } else { reduced };
         if x.rank() == array.rank() {
             // Views of a loop with `reduced` have strides for it.
-            lane.ops.iter_mut().filter_map(|op| crate::lanes::view_of_mut(&mut op.kind)).for_each(|v| v.strides.push(0));
+            lane.ops
+                .iter_mut()
+                .filter_map(|op| crate::lanes::view_of_mut(&mut op.kind))
+                .for_each(|v| v.strides.push(0));
         }
         let reduction = Reduction { kind, value, into, order: ReduceOrder::Sequential };
         let node = lane.reduce(dims, reduced, vec![reduction], &self.spans);
@@ -127,7 +129,9 @@ impl Lowerer<'_> {
                 break;
             }
             m *= size;
-            (batch.pop(), sa.pop(), sb.pop());
+            batch.pop();
+            sa.pop();
+            sb.pop();
         }
         let mut sc = crate::array::contiguous(&batch);
         sc.iter_mut().for_each(|s| *s *= (m * n) as isize);

@@ -429,3 +429,19 @@ fn what_is_not_flat_is_an_error() {
     });
     assert!(schedule(&p).unwrap_err().message.contains("scan inside of a map"));
 }
+
+#[test]
+fn products_are_added_in_place() {
+    let s = check(&[f32s(&[4, 3]), f32s(&[5, 4]), f32s(&[5, 3])], |b, x| {
+        let outs = b.scan(3, false, &[x[0]], |b, i, c| {
+            let i = b.prim1(Prim::Convert(DType::F32), &[i]);
+            let scaled = b.mul(x[1], i);
+            let dot = Dot { lhs_contract: [0][..].into(), rhs_contract: [0][..].into(), ..Dot::default() };
+            let g = b.prim1(Prim::Dot(dot), &[scaled, x[2]]);
+            vec![b.add(c[0], g)]
+        });
+        outs.to_vec()
+    });
+    let text = print(&s, &|_| String::new());
+    assert!(text.contains(" += "), "{text}");
+}

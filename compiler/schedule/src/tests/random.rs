@@ -19,6 +19,12 @@ fn check_seeds(seeds: std::ops::Range<u64>, config: &Config) {
 
 #[test]
 fn generated_programs() {
-    let most = std::env::var("WHORL_SEEDS").ok().and_then(|s| s.parse().ok()).unwrap_or(150);
+    let most = std::env::var("WHORL_SEEDS").ok().and_then(|s| s.parse().ok()).unwrap_or(60);
     check_seeds(0..most, &Config::default());
+}
+
+#[test]
+fn large_generated_programs() {
+    let large = Config { statements: 12, depth: 3, unbounded: true, ..Config::default() };
+    check_seeds(1000..1006, &large);
 }

@@ -157,7 +157,7 @@ fn reshape<'a>(t: &mut Tracer<'a>, g: &Given<'a>) -> R<Value<'a>> {
     let mut new = t.sizes(&known)?;
     if let Some(k) = open {
         let others: usize = new.iter().product();
-        new.insert(k, if others == 0 { 0 } else { total / others });
+        new.insert(k, total.checked_div(others).unwrap_or(0));
     }
     if new.iter().product::<usize>() != total {
         let e = Diagnostic::error("E0108", format!("{} elements do not fill {}", total, shape_text(&new)));
@@ -277,15 +277,19 @@ fn concat<'a>(t: &mut Tracer<'a>, g: &Given<'a>) -> R<Value<'a>> {
         total += own[axis];
         inners.push(Arg { value: inner, ..array.clone() });
     }
-    let parts: Vec<Vec<Atom>> = inners.iter().map(|a| a.value.leaves()).collect();
-    if parts.iter().any(|p| p.len() != parts[0].len()) {
-        return fail(Diagnostic::error("E0109", "arrays are joined that do not have one structure").at(g.span, ""));
-    }
-    let mut k = 0;
-    let joined = inners[0].value.map_leaves(&mut |_| {
-        let atoms: Vec<Atom> = parts.iter().map(|p| p[k]).collect();
-        k += 1;
-        t.prim(Prim::Concat(axis), &atoms, g.span)
+    let joined = t.leafwise("`concat`", &inners, &mut |t, x| {
+        if let Value::Key(_) = x[0].value {
+            let words =
+                |k: usize| x.iter().map(move |a| if let Value::Key(key) = &a.value { Some(key.data[k]) } else { None });
+            if let (Some(first), Some(second)) =
+                (words(0).collect::<Option<Vec<_>>>(), words(1).collect::<Option<Vec<_>>>())
+            {
+                let data = [t.prim(Prim::Concat(axis), &first, g.span)?, t.prim(Prim::Concat(axis), &second, g.span)?];
+                return Ok(Value::Key(t.new_key(data)));
+            }
+        }
+        let atoms = x.iter().map(|a| t.atom(&a.value, None, a.span)).collect::<R<Vec<Atom>>>()?;
+        Ok(Value::Leaf(t.prim(Prim::Concat(axis), &atoms, g.span)?))
     })?;
     let mut sizes = sizes;
     sizes[axis] = total;

@@ -85,7 +85,7 @@ fn literal_float(v: &Value) -> Option<DType> {
 /// What is exact on every machine is done while tracing.
 fn exact<'a>(op: Unary, v: &Value<'a>) -> Option<Value<'a>> {
     match (op, v) {
-        (Unary::Abs, Value::Int(i)) => Some(Value::Int(i.abs())),
+        (Unary::Abs, Value::Int(i)) => Some(Value::Int(i.saturating_abs())),
         (Unary::Sign, Value::Int(i)) => Some(Value::Int(i.signum())),
         (Unary::Sqrt, Value::Int(i)) => Some(Value::Float((*i as f64).sqrt())),
         (Unary::Floor | Unary::Ceil | Unary::Round, Value::Int(i)) => Some(Value::Int(*i)),
@@ -101,7 +101,7 @@ fn exact<'a>(op: Unary, v: &Value<'a>) -> Option<Value<'a>> {
 fn square<'a>(t: &mut Tracer<'a>, g: &Given<'a>) -> R<Value<'a>> {
     let x = g.arg(0);
     t.leafwise1("`square`", &x.value, x.span, &mut |t, x| match x.value {
-        Value::Int(i) => Ok(Value::Int(i * i)),
+        Value::Int(i) => Ok(Value::Int(i.saturating_mul(i))),
         Value::Float(f) => Ok(Value::Float(f * f)),
         _ => {
             let a = t.atom(&x.value, None, x.span)?;

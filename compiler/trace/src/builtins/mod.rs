@@ -17,6 +17,9 @@ use crate::names::{did_you_mean, listed};
 use crate::tracer::{Tracer, fail};
 use crate::value::{Arg, R, Value};
 
+/// Elements of an array; more is a mistake, and its size in bytes might not fit a number.
+const LARGEST: usize = 1 << 44;
+
 pub struct Builtin {
     pub name: &'static str,
     pub params: &'static [&'static str],
@@ -143,7 +146,12 @@ impl<'a> Tracer<'a> {
                 v => out.push(self.size(v, arg.span)?),
             }
         }
-        Ok(out)
+        let total = out.iter().try_fold(1usize, |total, n| total.checked_mul(*n));
+        match (total, args.last()) {
+            (Some(total), _) if total <= LARGEST => Ok(out),
+            (_, None) => Ok(out),
+            (_, Some(last)) => fail(Diagnostic::error("E0105", "this array is too large").at(last.span, "")),
+        }
     }
 
     /// An axis of an array of so many, counted from the end if it is negative.

@@ -66,7 +66,7 @@ fn as_float<'a>(v: &Value<'a>) -> Value<'a> {
 
 fn div<'a>(t: &mut Tracer<'a>, g: &Given<'a>) -> R<Value<'a>> {
     t.leafwise("`div`", &[g.arg(0), g.arg(1)], &mut |t, x| match (&x[0].value, &x[1].value) {
-        (Value::Int(a), Value::Int(b)) if *b != 0 => Ok(Value::Int(a / b)),
+        (Value::Int(a), Value::Int(b)) if *b != 0 => Ok(Value::Int(a.wrapping_div(*b))),
         _ => {
             let atoms = t.numbers("`div`", g.span, x)?;
             let dtype = t.b.ty(atoms[0]).dtype;

@@ -1,0 +1,106 @@
+//! Every `test` block of the standard library, of `tests/programs` and of the examples on the three machines, and what the
+//! `main`s of the programs and examples compute and log.
+
+mod support;
+
+use support::machines::{agree, exposed, flatten, same_bits};
+use whorl::pipeline::{self, Source};
+use whorl_core::ir::ArrayData;
+use whorl_trace::Traced;
+
+#[test]
+fn standard_library() {
+    let failures = whorl::standard_library::modules().into_iter().flat_map(|(name, text)| {
+        let source = support::load_text(&name, text, &[]);
+        blocks(&name, &source)
+    });
+    report(failures.collect());
+}
+
+#[test]
+fn programs() {
+    let mut failures = Vec::new();
+    for path in support::scripts("tests/programs") {
+        let name = path.file_name().map_or(String::new(), |n| n.to_string_lossy().into_owned());
+        match support::try_load(&path, &[]) {
+            Ok(source) => {
+                failures.extend(blocks(&name, &source));
+                failures.extend(main(&name, &source));
+            }
+            Err(e) => failures.push(format!("{name}: {e}")),
+        }
+    }
+    report(failures);
+}
+
+#[test]
+fn examples() {
+    // As small as they go: the interpreter runs them too.
+    let small: [(&str, &[(&str, &str)]); 3] = [
+        ("cartpole_ppo", &[("seeds", "2"), ("ppo.total_steps", "128"), ("ppo.n_steps", "16"), ("ppo.hidden", "8")]),
+        ("cartpole_random", &[("envs", "10"), ("steps", "40")]),
+        ("linear_regression", &[("steps", "10")]),
+    ];
+    let mut failures = Vec::new();
+    for path in support::scripts("examples") {
+        let name = path.file_stem().map_or(String::new(), |n| n.to_string_lossy().into_owned());
+        failures.extend(blocks(&name, &support::load(&path, &[])));
+        let settings = small.iter().find(|(n, _)| *n == name);
+        let (_, settings) = settings.unwrap_or_else(|| panic!("say how small {name} can be made"));
+        failures.extend(main(&name, &support::load(&path, settings)));
+    }
+    report(failures);
+}
+
+#[track_caller]
+fn report(failures: Vec<String>) {
+    assert!(failures.is_empty(), "{} failed\n{}", failures.len(), failures.join("\n"));
+}
+
+/// Every `test` of a script; what fails, by name.
+fn blocks(file: &str, source: &Source) -> Vec<String> {
+    let mut failures = Vec::new();
+    let only = std::env::var("WHORL_TEST").ok();
+    for (k, case) in source.script.tests().iter().enumerate() {
+        let name = format!("{file}: {}", case.name);
+        if only.as_ref().is_some_and(|part| !name.contains(part.as_str())) {
+            continue;
+        }
+        let traced = source.script.trace_test(k).map_err(|d| pipeline::render(&d, &source.map));
+        match traced.and_then(|t| run_block(&t)) {
+            Ok(()) => println!("ok      {name}"),
+            Err(e) => {
+                println!("FAILED  {name}\n{e}");
+                failures.push(format!("{name}: {e}"));
+            }
+        }
+    }
+    failures
+}
+
+/// The asserts hold on all machines, as does all else that the block computes.
+fn run_block(traced: &Traced) -> Result<(), String> {
+    agree(&traced.program, &[])??;
+    let all = exposed(&flatten(traced.program.clone())?);
+    same_bits(&all, &[]).map_err(|e| format!("with all values kept: {e}"))??;
+    Ok(())
+}
+
+/// The results and logs of `main`, if the script has one.
+fn main(file: &str, source: &Source) -> Option<String> {
+    let name = format!("{file}: main");
+    let traced = match source.script.trace_main() {
+        Ok(traced) => traced,
+        Err(d) if d.iter().any(|d| d.code == "E0409") => return None,
+        Err(d) => return Some(format!("{name}: {}", pipeline::render(&d, &source.map))),
+    };
+    let seed = |leaf: &whorl_trace::Leaf| ArrayData::scalar(u32::from(leaf.path == "key.1"));
+    let args: Vec<ArrayData> = traced.params.iter().map(seed).collect();
+    match agree(&traced.program, &args) {
+        Ok(Ok(_)) => {
+            println!("ok      {name}");
+            None
+        }
+        Ok(Err(e)) | Err(e) => Some(format!("{name}: {e}")),
+    }
+}

@@ -1,0 +1,235 @@
+//! The three machines: the interpreter of Core, the evaluator of Loop IR, and the CPU. What one computes, all must.
+//!
+//! ```text
+//! traced Core ── interpreter                    the same values but for regrouped sums
+//!      │ flatten
+//! flat Core ──── interpreter ┐
+//!      │ schedule            │
+//! Loop IR ────── evaluator   ├ the same bits, results and logs
+//!      │ compile             │
+//! machine code ─ CPU ────────┘ (vectors and scalars, one thread and two)
+//! ```
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use whorl_core::ir::{ArrayData, Atom, Program};
+use whorl_core::{interp, print, verify};
+use whorl_cpu::{Executable, Options, VectorMode};
+use whorl_schedule::loop_ir::{LoopProgram, Phase};
+use whorl_transform::distribute::distribute;
+use whorl_transform::simplify::simplify;
+
+/// What a machine leaves: results and what was logged, or the message of the assertion that failed.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Outcome {
+    pub results: Vec<ArrayData>,
+    /// Name and elements, in order; records of nothing are left out.
+    pub logs: Vec<(String, Vec<f64>)>,
+}
+
+/// `Err` is the program's own failure (an `assert`), which machines must agree on as well.
+pub type Run = Result<Outcome, String>;
+
+/// How far the values of traced and flat Core may lie apart, relative to the largest of their array.
+const REGROUPED: f64 = 1e-5;
+
+/// Runs the program on all machines. `Ok` is what they agree on; `Err` says which differ, or which pass broke the program.
+pub fn agree(traced: &Program, args: &[ArrayData]) -> Result<Run, String> {
+    verify::verify(traced).map_err(|e| format!("tracing made ill-formed Core: {e:?}"))?;
+    let reference = guarded("the interpreter on traced Core", || Ok(interpreted(traced, args)))?;
+    let flat = flatten(traced.clone())?;
+    let run = same_bits(&flat, args)?;
+    match (&reference, &run) {
+        (Ok(a), Ok(b)) => {
+            let (left, right) = (a.results.iter().map(ArrayData::to_f64), b.results.iter().map(ArrayData::to_f64));
+            for (k, (x, y)) in left.zip(right).enumerate() {
+                near(&x, &y).map_err(|e| format!("result {k} differs between traced and flat Core: {e}"))?;
+            }
+            logs_near(&a.logs, &b.logs).map_err(|e| format!("logs differ between traced and flat Core: {e}"))?;
+        }
+        (Err(a), Err(b)) if a == b => {}
+        (a, b) => return Err(format!("traced Core: {}, flat Core: {}", said(a), said(b))),
+    }
+    Ok(run)
+}
+
+/// The flat program on the interpreter, the evaluator and the CPU: the same to the bit.
+pub fn same_bits(flat: &Program, args: &[ArrayData]) -> Result<Run, String> {
+    let expected = guarded("the interpreter on flat Core", || Ok(interpreted(flat, args)))?;
+    let loops = guarded("schedule", || whorl_schedule::schedule(flat).map_err(|e| e.to_string()))?;
+    whorl_schedule::verify(&loops).map_err(|e| format!("ill-formed Loop IR: {e}"))?;
+    let evaluated = guarded("the evaluator", || evaluated(&loops, args))?;
+    compare("the evaluator", &expected, &evaluated)?;
+    for (name, vector) in [("the CPU", VectorMode::Auto), ("the CPU without vectors", VectorMode::Scalar)] {
+        let executable = guarded("compile", || {
+            whorl_cpu::compile(&loops, &Options { threads: 1, vector }).map_err(|e| e.to_string())
+        })?;
+        let run = guarded(name, || Ok(executed(&loops, &executable, args)))?;
+        compare(name, &expected, &run)?;
+        if loops.runs.is_some() && vector == VectorMode::Auto {
+            for threads in [1, 2] {
+                let together = guarded(name, || Ok(executable.run_to_end(args, threads)))?;
+                let mut together = together.map(|results| Outcome { results, logs: Vec::new() }).map_err(|e| e.message);
+                if let (Ok(a), Ok(b)) = (&mut together, &expected) {
+                    a.logs.clone_from(&b.logs);
+                }
+                compare(&format!("{name} on {threads} threads"), &expected, &together)?;
+            }
+        }
+    }
+    Ok(expected)
+}
+
+/// The passes of `pipeline::flatten`, with the verifier after each in every build.
+pub fn flatten(program: Program) -> Result<Program, String> {
+    let checked = |pass: &str, program: Program| match verify::verify(&program) {
+        Ok(()) => Ok(program),
+        Err(e) => Err(format!("{pass} made ill-formed Core: {e:?}\n{}", print::print(&program))),
+    };
+    let program = checked("simplify", guarded("simplify", || Ok(simplify(program)))?)?;
+    let program = checked("distribute", guarded("distribute", || Ok(distribute(&program)))?)?;
+    checked("simplify after distribute", guarded("simplify after distribute", || Ok(simplify(program)))?)
+}
+
+/// The program with everything it computes at its top as a result, so that all of it is compared, not only what is asserted.
+pub fn exposed(flat: &Program) -> Program {
+    let mut out = flat.clone();
+    let made = flat.main.body.stmts.iter().flat_map(|s| s.outs.iter().copied());
+    let results: Vec<Atom> = made.map(Atom::Var).collect();
+    out.main.body.results = results.into_iter().collect();
+    out
+}
+
+/// Runs everything on the CPU; for tests whose reference is recorded.
+#[track_caller]
+pub fn on_cpu(traced: Program, args: &[ArrayData]) -> Vec<ArrayData> {
+    let flat = whorl::pipeline::flatten(traced);
+    let loops = whorl_schedule::schedule(&flat).unwrap_or_else(|e| panic!("{e}"));
+    let executable = whorl_cpu::compile(&loops, &Options::default()).unwrap_or_else(|e| panic!("{e}"));
+    executable.run_to_end(args, 1).unwrap_or_else(|e| panic!("{e}"))
+}
+
+fn interpreted(program: &Program, args: &[ArrayData]) -> Run {
+    let outcome = interp::run(program, args).map_err(|e| e.to_string())?;
+    let logs = outcome.logs.iter().map(|r| (r.name.to_string(), r.recorded()));
+    Ok(Outcome { results: outcome.results, logs: filled(logs) })
+}
+
+fn evaluated(loops: &LoopProgram, args: &[ArrayData]) -> Result<Run, String> {
+    match whorl_schedule::evaluate(loops, args) {
+        Ok(outcome) => {
+            let logs = outcome.logs.into_iter().map(|r| (r.name.to_string(), r.values));
+            Ok(Ok(Outcome { results: outcome.results, logs: filled(logs) }))
+        }
+        Err(e @ whorl_schedule::EvalError::Assert { .. }) => Ok(Err(e.to_string())),
+        Err(e @ whorl_schedule::EvalError::Defect(_)) => Err(e.to_string()),
+    }
+}
+
+/// Run after run, phase after phase, as the host does it; every train scan in two chunks.
+fn executed(loops: &LoopProgram, executable: &Executable, args: &[ArrayData]) -> Run {
+    let (mut rows, mut logs) = (Vec::new(), Vec::new());
+    for run in 0..loops.runs.unwrap_or(1) {
+        let mut state = executable.new_run(run, args).map_err(|e| e.message)?;
+        for (k, phase) in loops.phases.iter().enumerate() {
+            let n = if let Phase::Train { n, .. } = phase { *n } else { 0 };
+            for (from, to) in [(0, n / 2), (n / 2, n)] {
+                if n > 0 || from == to && to == 0 {
+                    executable.run_phase(k, &mut state, from, to).map_err(|e| e.message)?;
+                }
+                if n == 0 {
+                    break;
+                }
+            }
+        }
+        let events = state.take_logs().into_iter();
+        logs.extend(filled(events.map(|e| (loops.logs[e.log as usize].to_string(), e.values))));
+        rows.push(executable.outputs(&state));
+    }
+    let results = (0..loops.outputs.len()).map(|k| {
+        let ty = rows[0][k].ty.clone();
+        let bytes = rows.iter().flat_map(|row| row[k].bytes.iter().copied()).collect();
+        ArrayData { ty: loops.runs.map_or(ty.clone(), |n| ty.stacked(n)), bytes }
+    });
+    Ok(Outcome { results: results.collect(), logs })
+}
+
+fn filled(logs: impl Iterator<Item = (String, Vec<f64>)>) -> Vec<(String, Vec<f64>)> {
+    logs.filter(|(_, values)| !values.is_empty()).collect()
+}
+
+/// A panic is a defect with a name, not the end of the test.
+fn guarded<T>(what: &str, f: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(f)) {
+        Ok(result) => result.map_err(|e| format!("{what}: {e}")),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.or(panic.downcast_ref::<&str>().map(|s| s.to_string())).unwrap_or_default();
+            Err(format!("{what} panicked: {text}"))
+        }
+    }
+}
+
+fn compare(machine: &str, expected: &Run, got: &Run) -> Result<(), String> {
+    match (expected, got) {
+        (Ok(a), Ok(b)) => {
+            for (k, (x, y)) in a.results.iter().zip(&b.results).enumerate() {
+                if x.ty != y.ty {
+                    return Err(format!("result {k} on {machine}: {:?}, not {:?}", y.ty, x.ty));
+                }
+                if let Some(at) = (0..x.ty.size()).find(|&i| !same(x.element(i).to_f64(), y.element(i).to_f64())) {
+                    let (x, y, ty) = (x.element(at).to_f64(), y.element(at).to_f64(), &x.ty);
+                    return Err(format!("result {k} on {machine}: {y:?}, not {x:?}, at place {at} of {ty:?}"));
+                }
+            }
+            if a.results.len() != b.results.len() {
+                return Err(format!("{machine}: {} results, not {}", b.results.len(), a.results.len()));
+            }
+            let equal = a.logs.len() == b.logs.len()
+                && a.logs.iter().zip(&b.logs).all(|(x, y)| x.0 == y.0 && x.1.len() == y.1.len() && {
+                    x.1.iter().zip(&y.1).all(|(p, q)| same(*p, *q))
+                });
+            if equal { Ok(()) } else { Err(format!("logs on {machine}: {:?}, not {:?}", b.logs, a.logs)) }
+        }
+        (Err(a), Err(b)) if a == b => Ok(()),
+        (a, b) => Err(format!("{machine}: {}, not {}", said(b), said(a))),
+    }
+}
+
+/// The same bits; which NaN it is does not matter.
+fn same(x: f64, y: f64) -> bool {
+    x.to_bits() == y.to_bits() || x.is_nan() && y.is_nan()
+}
+
+fn said(run: &Run) -> String {
+    match run {
+        Ok(_) => "no failure".to_string(),
+        Err(message) => format!("`{message}`"),
+    }
+}
+
+fn logs_near(a: &[(String, Vec<f64>)], b: &[(String, Vec<f64>)]) -> Result<(), String> {
+    // Distribution may take the lanes' records together; by name, all elements in order are the same.
+    let mut names: Vec<&String> = a.iter().chain(b).map(|(n, _)| n).collect();
+    names.sort();
+    names.dedup();
+    for name in names {
+        let all = |logs: &[(String, Vec<f64>)]| -> Vec<f64> {
+            logs.iter().filter(|(n, _)| n == name).flat_map(|(_, v)| v.iter().copied()).collect()
+        };
+        near(&all(a), &all(b)).map_err(|e| format!("`{name}`: {e}"))?;
+    }
+    Ok(())
+}
+
+fn near(a: &[f64], b: &[f64]) -> Result<(), String> {
+    if a.len() != b.len() {
+        return Err(format!("{} elements and {}", a.len(), b.len()));
+    }
+    let scale = a.iter().filter(|x| x.is_finite()).fold(1e-3f64, |m, x| m.max(x.abs()));
+    let far = |x: f64, y: f64| !(same(x, y) || x == y || (x - y).abs() <= REGROUPED * scale);
+    match a.iter().zip(b).position(|(x, y)| far(*x, *y)) {
+        Some(at) => Err(format!("{:?} and {:?} at place {at} of {}", a[at], b[at], a.len())),
+        None => Ok(()),
+    }
+}

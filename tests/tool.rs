@@ -1,0 +1,272 @@
+//! The command line, from outside: the built binary in a folder of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+const TRAINING: &str = r#"/// A tiny learner.
+
+param lr: f32 = 0.1 in (0, 1) "step size"
+size runs = 2 "side by side"
+size steps = 40
+
+fn main(key: Key) = for k in split(key, runs) {
+  train scan w = 5.0 * normal(k) for t in 0..steps {
+    let loss = w * w
+    log("loss", loss)
+    if t % 10 == 9 { log("rare", w) }
+    w - lr * grad(fn(w) = w * w)(w)
+  }
+}
+
+test "it shrinks" { assert 0.5 * 0.5 < 0.5 }
+"#;
+
+/// A folder that goes when the test ends.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Folder {
+        let path = std::env::temp_dir().join(format!("whorl-tool-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("a folder for the test");
+        Folder(path)
+    }
+
+    fn with(name: &str, script: &str) -> Folder {
+        let folder = Folder::new(name);
+        folder.write("script.whorl", script);
+        folder
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.0.join(name), text).expect("a file for the test");
+    }
+
+    fn read(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.0.join(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
+    }
+
+    fn text(&self, name: &str) -> String {
+        String::from_utf8(self.read(name)).expect("text")
+    }
+
+    /// `whorl` with these arguments, in the folder.
+    fn whorl(&self, line: &str) -> Said {
+        let output = Command::new(env!("CARGO_BIN_EXE_whorl")).args(line.split_whitespace()).current_dir(&self.0).output();
+        Said::new(line, output.expect("the binary runs"))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What is left behind in the temporary folder does no harm.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+struct Said {
+    line: String,
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl Said {
+    fn new(line: &str, output: Output) -> Said {
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+        Said { line: line.to_string(), code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    }
+
+    #[track_caller]
+    fn good(self) -> Said {
+        assert_eq!(self.code, Some(0), "whorl {}\n{}\n{}", self.line, self.out, self.err);
+        self
+    }
+
+    #[track_caller]
+    fn bad(self, code: i32, parts: &[&str]) {
+        assert_eq!(self.code, Some(code), "whorl {}\n{}\n{}", self.line, self.out, self.err);
+        for part in parts {
+            assert!(self.err.contains(part), "whorl {} does not say `{part}`:\n{}", self.line, self.err);
+        }
+        assert!(!self.err.contains("panicked"), "whorl {}:\n{}", self.line, self.err);
+    }
+}
+
+#[track_caller]
+fn events(out: &str) -> Vec<Value> {
+    out.lines().map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{l}: {e}"))).collect()
+}
+
+fn kind(event: &Value) -> &str {
+    event["event"].as_str().unwrap_or("")
+}
+
+#[test]
+fn json_tells_what_happened() {
+    let folder = Folder::with("json", TRAINING);
+    let said = folder.whorl("run script.whorl --json --out out").good();
+    let events = events(&said.out);
+    let first = events.first().expect("an event");
+    assert_eq!(kind(first), "compiled");
+    for field in ["trace_s", "compile_s", "arena_bytes"] {
+        assert!(first[field].is_number(), "{first}");
+    }
+    let last = events.last().expect("an event");
+    assert_eq!(kind(last), "done");
+    assert!(last["run_s"].is_number() && last["env_steps"].is_number(), "{last}");
+    assert_eq!(last["final"]["loss"].as_array().map(Vec::len), Some(2), "{last}");
+    let logs = &events[1..events.len() - 1];
+    assert!(logs.iter().all(|e| kind(e) == "log"));
+    let of = |name: &str| logs.iter().filter(|e| e["name"] == name).collect::<Vec<_>>();
+    let losses = of("loss");
+    assert!(losses.windows(2).all(|w| w[0]["step"].as_u64() < w[1]["step"].as_u64()));
+    for e in losses.iter().chain(&of("rare")) {
+        assert_eq!(e["values"].as_array().map(Vec::len), Some(2), "{e}");
+    }
+    assert!(!losses.is_empty() && !of("rare").is_empty());
+}
+
+#[test]
+fn the_run_folder() {
+    let folder = Folder::with("folder", TRAINING);
+    let said = folder.whorl("run script.whorl --out out --seed 7 --runs 3 --lr 0.05 --quiet").good();
+    assert!(said.out.is_empty() && said.err.is_empty(), "--quiet says nothing: {}{}", said.out, said.err);
+    let config = folder.text("out/config.toml");
+    for line in ["seed = 7", "\"runs\" = 3", "\"lr\" = 0.05", "\"steps\" = 40"] {
+        assert!(config.contains(line), "no `{line}` in\n{config}");
+    }
+    let metrics = folder.text("out/metrics.jsonl");
+    let records = events(&metrics);
+    assert!(records.iter().any(|r| r["name"] == "loss" && r["values"].as_array().is_some_and(|v| v.len() == 3)));
+    assert!(folder.text("out/curve.svg").contains("<svg"));
+    let checkpoint = folder.read("out/checkpoint.safetensors");
+    let length = u64::from_le_bytes(checkpoint[..8].try_into().expect("eight bytes")) as usize;
+    let header: Value = serde_json::from_slice(&checkpoint[8..8 + length]).expect("a header");
+    assert_eq!(header["__metadata__"]["step"], "40");
+    let arrays = header.as_object().expect("an object").keys().filter(|k| k.starts_with("run2/")).count();
+    assert!(arrays > 0, "{header}");
+}
+
+#[test]
+fn the_default_folder_is_named_after_the_script() {
+    let folder = Folder::with("default", TRAINING);
+    folder.whorl("run script.whorl --quiet").good();
+    folder.whorl("run script.whorl --quiet").good();
+    let runs = std::fs::read_dir(folder.0.join("runs")).expect("runs").map(|e| e.expect("an entry").file_name());
+    let runs: Vec<String> = runs.map(|n| n.to_string_lossy().into_owned()).collect();
+    assert!(runs.len() == 2 && runs.iter().all(|r| r.starts_with("script-2")), "{runs:?}");
+}
+
+/// All that a run leaves but for times and the command.
+fn traces(folder: &Folder, out: &str) -> (Vec<u8>, String) {
+    (folder.read(&format!("{out}/checkpoint.safetensors")), folder.text(&format!("{out}/metrics.jsonl")))
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bits() {
+    let folder = Folder::with("seed", TRAINING);
+    for (out, rest) in [("a", "--seed 5 --threads 1"), ("b", "--seed 5 --threads 2"), ("c", "--seed 6 --threads 2")] {
+        folder.whorl(&format!("run script.whorl --quiet --runs 4 --out {out} {rest}")).good();
+    }
+    assert!(traces(&folder, "a") == traces(&folder, "b"), "one thread and two differ");
+    assert!(traces(&folder, "a").0 != traces(&folder, "c").0, "seeds 5 and 6 are the same");
+}
+
+#[test]
+fn an_agent_gives_the_same_bits_on_one_thread_and_two() {
+    let folder = Folder::new("agent");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/cartpole_ppo.whorl");
+    for threads in [1, 2] {
+        let line = format!(
+            "run {} --seeds 2 --set ppo.total_steps=4096 --seed 3 --quiet --threads {threads} --out t{threads}",
+            script.display()
+        );
+        folder.whorl(&line).good();
+    }
+    assert!(traces(&folder, "t1") == traces(&folder, "t2"), "one thread and two differ");
+}
+
+#[test]
+fn a_calculation_prints_its_result() {
+    let folder = Folder::with("calculation", "fn main() = { total: sum([1.0, 2.0, 3.0]), twice: 2 * [1, 2] }\n");
+    let said = folder.whorl("run script.whorl --out out").good();
+    assert_eq!(said.out, "total = 6\ntwice = [2, 4]\n");
+}
+
+#[test]
+fn mistakes_on_the_command_line() {
+    let folder = Folder::with("mistakes", TRAINING);
+    folder.whorl("").good();
+    folder.whorl("--help").good();
+    folder.whorl("run --help").good();
+    folder.whorl("fly script.whorl").bad(2, &["there is no command `fly`", "run, check, test and show"]);
+    folder.whorl("run").bad(2, &["which file?"]);
+    folder.whorl("run missing.whorl").bad(1, &["missing.whorl"]);
+    folder.whorl("run script.whorl --stepz 3").bad(1, &["`stepz`", "did you mean `steps`?"]);
+    folder.whorl("run script.whorl --lr 2").bad(1, &["E0405", "`lr` = 2", "bounds"]);
+    folder.whorl("run script.whorl --lr fast").bad(1, &["`fast`", "`lr`"]);
+    folder.whorl("run script.whorl --steps 1.5").bad(1, &["steps"]);
+    folder.whorl("run script.whorl --set lr").bad(2, &["--set name=value"]);
+    folder.whorl("run script.whorl --seed x").bad(2, &["x"]);
+    folder.whorl("run script.whorl --threads 0").bad(2, &["at least one thread"]);
+    folder.whorl("show script.whorl --stage soup").bad(2, &["soup", "tree, core, fused, loops and asm"]);
+}
+
+#[test]
+fn a_folder_is_not_written_over() {
+    let folder = Folder::with("over", TRAINING);
+    folder.whorl("run script.whorl --quiet --out out").good();
+    let before = traces(&folder, "out");
+    folder.whorl("run script.whorl --quiet --out out --seed 1").bad(1, &["out", "exists", "--out DIR"]);
+    assert!(traces(&folder, "out") == before, "the first run's files changed");
+}
+
+#[test]
+fn a_wrong_script_is_answered_with_its_place() {
+    let folder = Folder::with("wrong", "fn main(key: Key) = normal(kex, 3)\n");
+    for command in ["run", "check", "show"] {
+        folder.whorl(&format!("{command} script.whorl")).bad(1, &["error[E0401]", "script.whorl:1:", "did you mean `key`?"]);
+    }
+    assert!(!folder.0.join("runs").exists(), "a script that does not compile leaves no folder");
+}
+
+#[test]
+fn a_failed_assert_ends_the_run() {
+    let script = "fn main(key: Key) {\n  let x = uniform(key, 3)\n  assert all(x > 2.0), \"x is large\"\n  x\n}\n";
+    let folder = Folder::with("assert", script);
+    folder.whorl("run script.whorl --quiet --out out").bad(1, &["x is large", "script.whorl:3"]);
+}
+
+#[test]
+fn check_tells_of_knobs_and_memory() {
+    let folder = Folder::with("check", TRAINING);
+    let said = folder.whorl("check script.whorl --runs 5").good();
+    for part in ["lr", "step size", "5 runs", "train scan of 40 steps", "f32[5]"] {
+        assert!(said.out.contains(part), "no `{part}` in\n{}", said.out);
+    }
+    assert!(!folder.0.join("runs").exists());
+}
+
+#[test]
+fn show_prints_every_stage() {
+    let folder = Folder::with("show", TRAINING);
+    for (stage, part) in [("tree", "Module"), ("core", "scan"), ("fused", "scan"), ("loops", "train"), ("asm", "ret")] {
+        let said = folder.whorl(&format!("show script.whorl --stage {stage}")).good();
+        assert!(said.out.contains(part), "no `{part}` in --stage {stage}:\n{}", said.out);
+    }
+}
+
+#[test]
+fn test_runs_the_tests() {
+    let folder = Folder::with("test", "test \"good\" { assert 1 < 2 }\ntest \"wrong\" {\n  let x = uniform(key(0), 2)\n  assert all(x > 2.0)\n}\n");
+    let said = folder.whorl("test script.whorl");
+    assert_eq!(said.code, Some(1), "{}{}", said.out, said.err);
+    assert!(said.out.contains("1 passed, 1 failed"), "{}", said.out);
+    assert!(said.err.contains("FAILED script.whorl: wrong") && said.err.contains("script.whorl:4"), "{}", said.err);
+    let said = folder.whorl("test script.whorl --filter good").good();
+    assert!(said.out.contains("1 passed, 0 failed"), "{}", said.out);
+    folder.whorl("test std --filter gae").good();
+    folder.whorl("test").bad(2, &["which file?"]);
+}

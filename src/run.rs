@@ -13,7 +13,7 @@ use whorl_cpu::RunState;
 use whorl_host::checkpoint::{self, Header};
 use whorl_host::curve;
 use whorl_host::drive::{End, Observer, Pace, Progress, drive};
-use whorl_host::engine::{Engine, LogValue};
+use whorl_host::engine::{Engine, LogValue, Phase};
 use whorl_host::folder::{Folder, record_json, values_json};
 use whorl_host::metrics::{Metrics, spread};
 
@@ -81,11 +81,15 @@ fn main_arguments(params: &[whorl_trace::Leaf], seed: u32) -> Result<Vec<ArrayDa
     params.iter().map(argument).collect()
 }
 
-/// Small results of the script are printed: a script may be a calculation.
+/// The results of a script that only calculates are printed, if they are small; what training gives lies in the run folder.
 fn print_results(engine: &CpuEngine, leaves: &[whorl_trace::Leaf], states: &[RunState]) {
     const MOST: usize = 64;
+    if engine.phases().iter().any(|p| matches!(p, Phase::Train(_))) {
+        return;
+    }
     for (k, leaf) in leaves.iter().enumerate() {
         if leaf.ty.size() > MOST {
+            println!("{}: {}{:?}", leaf.path, leaf.ty.dtype.name(), leaf.ty.shape.as_slice());
             continue;
         }
         let values: Vec<String> =

@@ -7,6 +7,8 @@
 use std::collections::HashMap;
 
 use smallvec::SmallVec;
+use whorl_core::builder::Builder;
+use whorl_core::interp;
 use whorl_core::ir::*;
 use whorl_core::prim::{Binary, Monoid, Prim, Reduce};
 use whorl_core::rewrite::Substitution;
@@ -41,11 +43,8 @@ impl Simplifier<'_> {
     fn body(&mut self, body: &mut Body) {
         self.prims.push(HashMap::new());
         self.maps.push(HashMap::new());
-        let stmts = std::mem::take(&mut body.stmts);
-        for stmt in stmts {
-            if let Some(stmt) = self.stmt(stmt) {
-                body.stmts.push(stmt);
-            }
+        for stmt in std::mem::take(&mut body.stmts) {
+            self.place(stmt, &mut body.stmts);
         }
         for r in &mut body.results {
             *r = self.rename.get(*r);
@@ -54,11 +53,32 @@ impl Simplifier<'_> {
         self.maps.pop();
     }
 
+    /// Appends the statement, simplified; of a switch whose choice is known, its arm.
+    fn place(&mut self, stmt: Stmt, into: &mut Vec<Stmt>) {
+        if let Op::Form(form) = &stmt.op
+            && let Form::Switch(s) = &**form
+            && let Atom::Lit(which) = self.rename.get(s.which)
+        {
+            let arm = s.arms[(which.to_f64().max(0.0) as usize).min(s.arms.len() - 1)].clone();
+            arm.stmts.into_iter().for_each(|s| self.place(s, into));
+            for (out, r) in stmt.outs.iter().zip(&arm.results) {
+                let r = self.rename.get(*r);
+                self.rename.insert(*out, r);
+            }
+            return;
+        }
+        into.extend(self.stmt(stmt));
+    }
+
     /// The statement to keep, if any; its results are renamed otherwise.
     fn stmt(&mut self, mut stmt: Stmt) -> Option<Stmt> {
         match &mut stmt.op {
             Op::Prim(prim, args) => {
                 args.iter_mut().for_each(|a| *a = self.rename.get(*a));
+                if let Some(lit) = constant(prim, args) {
+                    self.rename.insert(stmt.outs[0], lit.into());
+                    return None;
+                }
                 if let Some(atom) = rule(self, prim, args, &stmt.outs) {
                     self.rename.insert(stmt.outs[0], atom);
                     return None;
@@ -92,11 +112,6 @@ impl Simplifier<'_> {
                     }
                     self.maps.last_mut().expect("a scope").insert(key, stmt.outs.clone());
                 }
-                if let Form::Switch(s) = &**form
-                    && let Atom::Lit(which) = s.which
-                {
-                    return self.chosen_arm(which, stmt);
-                }
             }
             Op::Effect(Effect::Log { value, mask, .. }) => {
                 (*value, *mask) = (self.rename.get(*value), self.rename.get(*mask));
@@ -112,20 +127,6 @@ impl Simplifier<'_> {
         for (new, old) in outs.iter().zip(known) {
             self.rename.insert(*new, (*old).into());
         }
-    }
-
-    /// A switch whose choice is known is left to the backends if its arm has statements; an empty arm is its results.
-    fn chosen_arm(&mut self, which: Lit, stmt: Stmt) -> Option<Stmt> {
-        let Op::Form(form) = &stmt.op else { return Some(stmt) };
-        let Form::Switch(s) = &**form else { return Some(stmt) };
-        let arm = &s.arms[(which.to_f64().max(0.0) as usize).min(s.arms.len() - 1)];
-        if !arm.stmts.is_empty() {
-            return Some(stmt);
-        }
-        for (out, r) in stmt.outs.iter().zip(&arm.results) {
-            self.rename.insert(*out, *r);
-        }
-        None
     }
 
     /// The primitive and operands that define an atom.
@@ -145,6 +146,21 @@ impl Simplifier<'_> {
             },
         }
     }
+}
+
+/// The result of an elementwise primitive of literals, as the interpreter has it.
+fn constant(prim: &Prim, args: &[Atom]) -> Option<Lit> {
+    let lits: Vec<Lit> = args.iter().map(|a| if let Atom::Lit(l) = a { Some(*l) } else { None }).collect::<Option<_>>()?;
+    if lits.is_empty() || !prim.is_elementwise() || matches!(prim, Prim::Threefry) {
+        return None;
+    }
+    let mut b = Builder::default();
+    let params: Vec<Var> = lits.iter().map(|l| b.fresh(Type::scalar(l.dtype))).collect();
+    b.begin();
+    let result = b.prim1(prim.clone(), &params.iter().map(|v| (*v).into()).collect::<Vec<Atom>>());
+    let body = b.end(vec![result]);
+    let args: Vec<ArrayData> = lits.into_iter().map(ArrayData::from).collect();
+    Some(interp::run_function(&b.vars, &Function { params, body }, &args).ok()?.results[0].element(0))
 }
 
 /// What a primitive's one result is known to be without computing it.

@@ -1,6 +1,7 @@
 //! Checkpoints: the whole training state of every run in one `safetensors` file, replaced atomically.
 //!
-//! Arrays are named `run{r}/{index}/{name}`; the metadata hold the format, the phase and the next step, and the hash of the source.
+//! Arrays are named `run{r}/{index}/{name}`; the metadata's entry `whorl` is JSON with the version, the format, the phase and the
+//! next step, and the hash of the source.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -32,13 +33,15 @@ pub fn write(path: &Path, header: &Header, states: &[Vec<StateArray>]) -> io::Re
             tensors.push((format!("run{run}/{k}/{}", a.name), view));
         }
     }
-    let metadata = HashMap::from([
-        ("whorl".to_string(), env!("CARGO_PKG_VERSION").to_string()),
-        ("format".to_string(), FORMAT.to_string()),
-        ("phase".to_string(), header.phase.to_string()),
-        ("step".to_string(), header.step.to_string()),
-        ("source_hash".to_string(), header.source_hash.clone()),
-    ]);
+    let about = serde_json::json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "format": FORMAT,
+        "phase": header.phase,
+        "step": header.step,
+        "source_hash": header.source_hash,
+    });
+    // One entry, so that equal states are equal files: a map's entries would come in any order.
+    let metadata = HashMap::from([("whorl".to_string(), about.to_string())]);
     let bytes = safetensors::serialize(tensors, Some(metadata)).map_err(io::Error::other)?;
     replace(path, &bytes)
 }

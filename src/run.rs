@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::json;
-use whorl_core::ir::ArrayData;
+use whorl_core::ir::{ArrayData, DType};
 use whorl_cpu::RunState;
 use whorl_host::checkpoint::{self, Header};
 use whorl_host::curve;
 use whorl_host::drive::{End, Observer, Pace, Progress, drive};
-use whorl_host::engine::{Engine, LogValue, Phase};
+use whorl_host::engine::{Engine, LogValue};
 use whorl_host::folder::{Folder, record_json, values_json};
 use whorl_host::metrics::{Metrics, spread};
 
@@ -81,21 +81,26 @@ fn main_arguments(params: &[whorl_trace::Leaf], seed: u32) -> Result<Vec<ArrayDa
     params.iter().map(argument).collect()
 }
 
-/// The results of a script that only calculates are printed, if they are small; what training gives lies in the run folder.
+/// The script's results, if they are small; larger ones are in the checkpoint.
 fn print_results(engine: &CpuEngine, leaves: &[whorl_trace::Leaf], states: &[RunState]) {
     const MOST: usize = 64;
-    if engine.phases().iter().any(|p| matches!(p, Phase::Train(_))) {
+    if leaves.iter().map(|l| l.ty.size()).sum::<usize>() > MOST {
         return;
     }
+    let outputs: Vec<Vec<ArrayData>> = states.iter().map(|s| engine.executable.outputs(s)).collect();
     for (k, leaf) in leaves.iter().enumerate() {
-        if leaf.ty.size() > MOST {
-            println!("{}: {}{:?}", leaf.path, leaf.ty.dtype.name(), leaf.ty.shape.as_slice());
-            continue;
-        }
-        let values: Vec<String> =
-            states.iter().flat_map(|s| engine.executable.outputs(s)[k].to_f64()).map(|x| format!("{x}")).collect();
+        let values: Vec<String> = outputs.iter().flat_map(|o| o[k].to_f64()).map(|x| shortest(leaf.ty.dtype, x)).collect();
         let name = if leaf.path.is_empty() { "result" } else { &leaf.path };
         println!("{name} = {}", if leaf.ty.is_scalar() { values.concat() } else { format!("[{}]", values.join(", ")) });
+    }
+}
+
+/// The shortest text that reads back as the number of this type.
+fn shortest(dtype: DType, x: f64) -> String {
+    match dtype {
+        DType::F32 => format!("{}", x as f32),
+        DType::Bool => format!("{}", x != 0.0),
+        DType::F64 | DType::I32 | DType::U32 | DType::U8 => format!("{x}"),
     }
 }
 

@@ -29,14 +29,16 @@ pub fn simplify(program: Program) -> Program {
     dce(program)
 }
 
+type Outs = SmallVec<[Var; 2]>;
+
 struct Simplifier<'a> {
     vars: &'a mut Vars,
     rename: Substitution,
     /// How variables that primitives define were computed.
     defs: HashMap<Var, (Prim, Atoms)>,
     /// What is available, by scope, innermost last.
-    prims: Vec<HashMap<(Prim, Atoms), SmallVec<[Var; 2]>>>,
-    maps: Vec<HashMap<String, SmallVec<[Var; 2]>>>,
+    prims: Vec<HashMap<(Prim, Atoms), Outs>>,
+    maps: Vec<HashMap<String, Outs>>,
 }
 
 impl Simplifier<'_> {

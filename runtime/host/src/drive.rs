@@ -85,7 +85,7 @@ fn phases<E: Engine>(
     pace: &Pace,
     stop: &AtomicBool,
     observer: &mut impl Observer<E>,
-    states: &mut Vec<E::State>,
+    states: &mut [E::State],
     begin: Instant,
 ) -> End {
     for (phase, kind) in engine.phases().into_iter().enumerate() {
@@ -121,12 +121,15 @@ fn next_size(steps: usize, took: Duration, target: Duration) -> usize {
     (by_time as usize).clamp(1, steps.max(1) * 4)
 }
 
+/// A run's state, and how its chunk went.
+type Slot<'s, S> = (&'s mut S, Result<(), RunFailure>);
+
 /// One chunk of every run; free threads take the next run.
 fn chunk<E: Engine>(
     engine: &E,
     threads: usize,
     phase: usize,
-    states: &mut Vec<E::State>,
+    states: &mut [E::State],
     from: usize,
     to: usize,
 ) -> Result<(), RunFailure> {
@@ -139,8 +142,7 @@ fn chunk<E: Engine>(
     }
     let next = AtomicUsize::new(0);
     let count = states.len();
-    let slots: Vec<Mutex<(&mut E::State, Result<(), RunFailure>)>> =
-        states.iter_mut().map(|s| Mutex::new((s, Ok(())))).collect();
+    let slots: Vec<Mutex<Slot<E::State>>> = states.iter_mut().map(|s| Mutex::new((s, Ok(())))).collect();
     std::thread::scope(|scope| {
         for _ in 0..threads.min(count) {
             scope.spawn(|| {

@@ -64,7 +64,7 @@ impl Metrics {
                 || self.records.iter().filter(|r| r.name == name).filter_map(|r| Some((r.step, r.values[run]?)));
             let late: Vec<f64> = of_run().filter(|(s, _)| *s as f64 >= since).map(|(_, v)| v).collect();
             match late.len() {
-                0 => of_run().last().map(|(_, v)| v),
+                0 => of_run().next_back().map(|(_, v)| v),
                 n => Some(late.iter().sum::<f64>() / n as f64),
             }
         };

@@ -14,6 +14,10 @@ pub(crate) fn form(d: &mut Distributor, form: &Form, outs: &[Var]) -> SmallVec<[
         Form::Scan(s) => scan(d, s, outs),
         Form::While(w) => while_loop(d, w),
         Form::Switch(s) => {
+            // The only arm is taken whatever `which` says.
+            if let [arm] = &s.arms[..] {
+                return d.body(arm).into();
+            }
             let which = d.value(s.which);
             if which.levels.is_empty() { uniform_switch(d, s, which.atom) } else { varying_switch(d, s, &which) }
         }

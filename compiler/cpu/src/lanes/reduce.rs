@@ -192,11 +192,7 @@ impl Walker<'_, '_, '_> {
             }
         }
         if plan.cumulative {
-            for (k, op) in plan.lanes.ops.iter().enumerate() {
-                if matches!(op.kind, LaneKind::Store(..)) {
-                    self.op(k, op)?;
-                }
-            }
+            self.store_prefix()?;
         }
         Ok(())
     }
@@ -229,9 +225,30 @@ impl Walker<'_, '_, '_> {
             new = self.arith().first_lanes(width, dtype, new, old);
         }
         self.set(cell, new);
-        if self.plan.cumulative {
-            self.groups[g].values[r.value.0 as usize] = Some(new);
+        Ok(())
+    }
+
+    /// In a cumulative loop, what is stored is the fold so far, not the element. The element stays the op's value: where it is the
+    /// same for all steps, it was loaded once, before them.
+    fn store_prefix(&mut self) -> Result<(), CpuError> {
+        let plan = self.plan;
+        let Some(r) = plan.lanes.reductions.first() else { return Ok(()) };
+        let element = r.value.0 as usize;
+        let Some(Accumulator::Sequential(cells)) = self.accumulators.first() else {
+            return Err(CpuError::internal("prefix results without a fold"));
+        };
+        let cells = cells.clone();
+        let folds: Vec<Lane4> = cells.into_iter().map(|c| self.read(c)).collect();
+        let swap = |groups: &mut [super::walk::Group], values: Vec<Option<Lane4>>| -> Vec<Option<Lane4>> {
+            groups.iter_mut().zip(values).map(|(g, v)| std::mem::replace(&mut g.values[element], v)).collect()
+        };
+        let elements = swap(&mut self.groups, folds.into_iter().map(Some).collect());
+        for (k, op) in plan.lanes.ops.iter().enumerate() {
+            if matches!(op.kind, LaneKind::Store(..)) {
+                self.op(k, op)?;
+            }
         }
+        swap(&mut self.groups, elements);
         Ok(())
     }
 

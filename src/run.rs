@@ -23,6 +23,8 @@ use crate::pipeline;
 
 /// Time between two checkpoints.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
+/// A line of progress fits a narrow terminal.
+const LINE_WIDTH: usize = 79;
 /// Time between two lines of progress where the output is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
@@ -173,18 +175,14 @@ impl<'a> Watch<'a> {
         }
         let left = seconds * (p.total - p.done) as f64 / p.done.max(1) as f64;
         line += &format!("  {left:.0} s left");
-        let mut shown: Vec<&str> = Vec::new();
-        for record in self.metrics.records.iter().rev() {
-            if shown.len() == 4 {
+        for name in self.engine.log_names() {
+            let latest = self.metrics.records.iter().rev().find(|r| r.name == name);
+            let Some((mean, deviation)) = latest.and_then(|r| spread(&r.values)) else { continue };
+            let field = format!("  {name} {}", with_spread(mean, deviation, self.engine.runs()));
+            if line.chars().count() + field.chars().count() > LINE_WIDTH {
                 break;
             }
-            if shown.contains(&record.name.as_str()) {
-                continue;
-            }
-            if let Some((mean, deviation)) = spread(&record.values) {
-                shown.push(&record.name);
-                line += &format!("  {} {}", record.name, with_spread(mean, deviation, record.values.len()));
-            }
+            line += &field;
         }
         line
     }

@@ -20,7 +20,8 @@ fn cartpole() {
         let state = ["x", "x_dot", "theta", "theta_dot"].map(|field| array(&format!("state/{field}")));
         let actions = array("action");
         let scalar = Tree::Leaf(Type::scalar(DType::F32));
-        let trees = [scalar.clone(), scalar.clone(), scalar.clone(), scalar, Tree::Leaf(Type::new(DType::I32, &[steps]))];
+        let trees =
+            [scalar.clone(), scalar.clone(), scalar.clone(), scalar, Tree::Leaf(Type::new(DType::I32, &[steps]))];
         let traced = support::function(&source, "follow", &trees);
         let mut args: Vec<ArrayData> = state.iter().map(|s| ArrayData::scalar(s.to_f64()[0] as f32)).collect();
         args.push(ArrayData::vector(&actions.to_f64().iter().map(|a| *a as i32).collect::<Vec<_>>()));

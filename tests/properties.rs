@@ -7,11 +7,13 @@ use whorl_core::generate::{Config, arguments, program};
 use whorl_core::ir::DType;
 use whorl_core::print;
 
-/// Runs programs of many seeds; the first that fails is shown whole. `WHORL_SEED` runs one alone.
+/// Runs programs of many seeds; the first that fails is shown whole. `WHORL_SEED` runs one alone, `WHORL_SEEDS` many times
+/// as many as usual.
 #[track_caller]
 fn hold(config: &Config, seeds: std::ops::Range<u64>) {
-    let only = std::env::var("WHORL_SEED").ok().and_then(|s| s.parse().ok());
-    let seeds = only.map_or(seeds, |s| s..s + 1);
+    let number = |name: &str| std::env::var(name).ok().and_then(|s| s.parse::<u64>().ok());
+    let times = number("WHORL_SEEDS").unwrap_or(1);
+    let seeds = number("WHORL_SEED").map_or(seeds.start..seeds.start + times * (seeds.end - seeds.start), |s| s..s + 1);
     for seed in seeds {
         let traced = program(seed, config);
         let args = arguments(seed, &traced);

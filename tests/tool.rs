@@ -53,7 +53,8 @@ impl Folder {
 
     /// `whorl` with these arguments, in the folder.
     fn whorl(&self, line: &str) -> Said {
-        let output = Command::new(env!("CARGO_BIN_EXE_whorl")).args(line.split_whitespace()).current_dir(&self.0).output();
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_whorl")).args(line.split_whitespace()).current_dir(&self.0).output();
         Said::new(line, output.expect("the binary runs"))
     }
 }
@@ -142,9 +143,10 @@ fn the_run_folder() {
     assert!(records.iter().any(|r| r["name"] == "loss" && r["values"].as_array().is_some_and(|v| v.len() == 3)));
     assert!(folder.text("out/curve.svg").contains("<svg"));
     let checkpoint = folder.read("out/checkpoint.safetensors");
-    let length = u64::from_le_bytes(checkpoint[..8].try_into().expect("eight bytes")) as usize;
-    let header: Value = serde_json::from_slice(&checkpoint[8..8 + length]).expect("a header");
-    assert_eq!(header["__metadata__"]["step"], "40");
+    let (header, _) = parts(&checkpoint);
+    let about = header["__metadata__"]["whorl"].as_str().expect("what the checkpoint says of itself");
+    let about: Value = serde_json::from_str(about).expect("JSON");
+    assert_eq!(about["step"], 40, "{about}");
     let arrays = header.as_object().expect("an object").keys().filter(|k| k.starts_with("run2/")).count();
     assert!(arrays > 0, "{header}");
 }
@@ -159,9 +161,23 @@ fn the_default_folder_is_named_after_the_script() {
     assert!(runs.len() == 2 && runs.iter().all(|r| r.starts_with("script-2")), "{runs:?}");
 }
 
-/// All that a run leaves but for times and the command.
+/// All that a run leaves but for times and the command: the bytes of its checkpoint, and its records.
 fn traces(folder: &Folder, out: &str) -> (Vec<u8>, String) {
     (folder.read(&format!("{out}/checkpoint.safetensors")), folder.text(&format!("{out}/metrics.jsonl")))
+}
+
+/// The header of a checkpoint and the bytes of its arrays.
+fn parts(checkpoint: &[u8]) -> (Value, &[u8]) {
+    let length = u64::from_le_bytes(checkpoint[..8].try_into().expect("eight bytes")) as usize;
+    let (header, arrays) = checkpoint[8..].split_at(length);
+    (serde_json::from_slice(header).expect("a header"), arrays)
+}
+
+/// Two runs left the same, to the bit.
+#[track_caller]
+fn same(a: &(Vec<u8>, String), b: &(Vec<u8>, String)) {
+    assert_eq!(a.1, b.1, "metrics");
+    assert!(a.0 == b.0, "the checkpoints differ");
 }
 
 #[test]
@@ -170,8 +186,9 @@ fn the_same_seed_gives_the_same_bits() {
     for (out, rest) in [("a", "--seed 5 --threads 1"), ("b", "--seed 5 --threads 2"), ("c", "--seed 6 --threads 2")] {
         folder.whorl(&format!("run script.whorl --quiet --runs 4 --out {out} {rest}")).good();
     }
-    assert!(traces(&folder, "a") == traces(&folder, "b"), "one thread and two differ");
-    assert!(traces(&folder, "a").0 != traces(&folder, "c").0, "seeds 5 and 6 are the same");
+    let (a, b, c) = (traces(&folder, "a"), traces(&folder, "b"), traces(&folder, "c"));
+    same(&a, &b);
+    assert!(parts(&a.0).1 != parts(&c.0).1, "seeds 5 and 6 are the same");
 }
 
 #[test]
@@ -185,7 +202,7 @@ fn an_agent_gives_the_same_bits_on_one_thread_and_two() {
         );
         folder.whorl(&line).good();
     }
-    assert!(traces(&folder, "t1") == traces(&folder, "t2"), "one thread and two differ");
+    same(&traces(&folder, "t1"), &traces(&folder, "t2"));
 }
 
 #[test]
@@ -227,7 +244,9 @@ fn a_folder_is_not_written_over() {
 fn a_wrong_script_is_answered_with_its_place() {
     let folder = Folder::with("wrong", "fn main(key: Key) = normal(kex, 3)\n");
     for command in ["run", "check", "show"] {
-        folder.whorl(&format!("{command} script.whorl")).bad(1, &["error[E0401]", "script.whorl:1:", "did you mean `key`?"]);
+        folder
+            .whorl(&format!("{command} script.whorl"))
+            .bad(1, &["error[E0401]", "script.whorl:1:", "did you mean `key`?"]);
     }
     assert!(!folder.0.join("runs").exists(), "a script that does not compile leaves no folder");
 }
@@ -260,7 +279,10 @@ fn show_prints_every_stage() {
 
 #[test]
 fn test_runs_the_tests() {
-    let folder = Folder::with("test", "test \"good\" { assert 1 < 2 }\ntest \"wrong\" {\n  let x = uniform(key(0), 2)\n  assert all(x > 2.0)\n}\n");
+    let folder = Folder::with(
+        "test",
+        "test \"good\" { assert 1 < 2 }\ntest \"wrong\" {\n  let x = uniform(key(0), 2)\n  assert all(x > 2.0)\n}\n",
+    );
     let said = folder.whorl("test script.whorl");
     assert_eq!(said.code, Some(1), "{}{}", said.out, said.err);
     assert!(said.out.contains("1 passed, 1 failed"), "{}", said.out);

@@ -66,6 +66,8 @@ fn npy(bytes: &[u8]) -> Option<ArrayData> {
         return None;
     }
     let after = |key: &str| header.split_once(key).map(|(_, value)| value.trim_start());
+    let elements = &rest[from + length..];
+    let mut narrowed = Vec::new();
     let dtype = match after("'descr':")?.split('\'').nth(1)? {
         "<f4" => DType::F32,
         "<f8" => DType::F64,
@@ -73,12 +75,20 @@ fn npy(bytes: &[u8]) -> Option<ArrayData> {
         "<u4" => DType::U32,
         "|u1" => DType::U8,
         "|b1" => DType::Bool,
+        // NumPy's default for whole numbers; those recorded are small.
+        "<i8" => {
+            for word in elements.chunks_exact(8) {
+                let wide = i64::from_le_bytes(word.try_into().ok()?);
+                narrowed.extend_from_slice(&i32::try_from(wide).ok()?.to_ne_bytes());
+            }
+            DType::I32
+        }
         _ => return None,
     };
+    let elements = if narrowed.is_empty() { elements } else { &narrowed };
     let sizes = after("'shape':")?.strip_prefix('(')?.split_once(')')?.0;
     let sizes = sizes.split(',').map(str::trim).filter(|n| !n.is_empty());
     let shape: Vec<usize> = sizes.map(|n| n.parse().ok()).collect::<Option<_>>()?;
     let ty = Type::new(dtype, &shape);
-    let elements = &rest[from + length..];
     (elements.len() == ty.size() * dtype.bytes()).then(|| ArrayData { ty, bytes: elements.to_vec() })
 }

@@ -184,7 +184,7 @@ impl<'a> Tracer<'a> {
             return fail(e.at(condition.span, format!("this is {}", v.describe(&self.b))));
         }
         let text = match message {
-            Some(m) => m.to_string(),
+            Some(m) => format!("{m} ({})", self.script.map.line_name(span)),
             None => format!("{} ({})", self.text(condition.span).trim_matches('`'), self.script.map.line_name(span)),
         };
         let outer = self.b.at(span);
@@ -348,6 +348,10 @@ impl<'a> Tracer<'a> {
         } else {
             new
         };
+        // A wrapper puts its own function in the place of the wrapped one.
+        if let (Value::Function(_), Value::Function(_)) = (old, &new) {
+            return Ok(new);
+        }
         match crate::tree::join(&self.b, old, &new) {
             // A field known while tracing may get another value; it stays known.
             Ok((_, fitted)) if !old.is_static_number() => Ok(fitted),

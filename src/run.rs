@@ -91,7 +91,8 @@ fn print_results(engine: &CpuEngine, leaves: &[whorl_trace::Leaf], states: &[Run
     }
     let outputs: Vec<Vec<ArrayData>> = states.iter().map(|s| engine.executable.outputs(s)).collect();
     for (k, leaf) in leaves.iter().enumerate() {
-        let values: Vec<String> = outputs.iter().flat_map(|o| o[k].to_f64()).map(|x| shortest(leaf.ty.dtype, x)).collect();
+        let values: Vec<String> =
+            outputs.iter().flat_map(|o| o[k].to_f64()).map(|x| shortest(leaf.ty.dtype, x)).collect();
         let name = if leaf.path.is_empty() { "result" } else { &leaf.path };
         println!("{name} = {}", if leaf.ty.is_scalar() { values.concat() } else { format!("[{}]", values.join(", ")) });
     }

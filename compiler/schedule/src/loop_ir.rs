@@ -90,7 +90,7 @@ pub enum Place {
 }
 
 /// Addresses of elements: `offset + sum(clamp(*d.index, 0, d.max) * d.stride) + sum(strides[k] * dim_k)`.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct View {
     pub buffer: BufferId,
     pub offset: isize,
@@ -184,7 +184,7 @@ pub struct LaneOp {
     pub dtype: DType,
 }
 
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum LaneKind {
     Lit(Lit),
     /// The position along a dimension of `dims` ++ `reduced`, as `i32`.
@@ -212,7 +212,7 @@ pub enum LaneKind {
     },
 }
 
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct LaneIndex {
     /// An `i32`.
     pub index: Value,

@@ -285,7 +285,8 @@ impl Control<'_, '_, '_> {
         let a = self.frame.pointer(self.builder, &m.a)?;
         let b = self.frame.pointer(self.builder, &m.b)?;
         let c = self.frame.pointer(self.builder, &m.c)?;
-        call(self.builder, runtime::matmul as *const u8, &[site, a, b, c], None);
+        let bias = self.maybe_pointer(m.epilogue.as_ref().map(|e| &e.bias))?;
+        call(self.builder, runtime::matmul as *const u8, &[site, a, b, c, bias], None);
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use whorl_core::ir::DType;
 use whorl_kernels::elem::Elem;
 use whorl_kernels::matmul::{Epilogue, MatmulDesc, matmul_f32, matmul_f64};
 use whorl_kernels::sort::{SortDesc, SortOperand, sort_rows};
-use whorl_schedule::loop_ir::{MatMul, Sort, View};
+use whorl_schedule::loop_ir::{Activation, MatMul, Sort, View};
 
 use crate::CpuError;
 
@@ -74,25 +74,30 @@ impl MatMulSite {
             c_row,
             c_col,
             accumulate: m.accumulate,
-            epilogue: Epilogue::None,
+            epilogue: match m.epilogue.as_ref().map(|e| e.activation) {
+                None => Epilogue::None,
+                Some(Activation::None) => Epilogue::Bias,
+                Some(Activation::Tanh) => Epilogue::BiasTanh,
+                Some(Activation::Relu) => Epilogue::BiasRelu,
+            },
         };
         Ok(MatMulSite { double: m.dtype == DType::F64, desc, outer })
     }
 }
 
 /// # Safety
-/// Called by generated code: with a site of its executable and addresses in its arena.
-pub unsafe extern "C" fn matmul(site: *const MatMulSite, a: *const u8, b: *const u8, c: *mut u8) {
+/// Called by generated code: with a site of its executable and addresses in its arena (`bias`: of anything without an epilogue).
+pub unsafe extern "C" fn matmul(site: *const MatMulSite, a: *const u8, b: *const u8, c: *mut u8, bias: *const u8) {
     // SAFETY: the views of a verified program stay within their buffers, and products write where nothing else is.
     unsafe {
         let site = &*site;
         for at in &site.outer {
             if site.double {
                 let (a, b, c) = (a.cast::<f64>(), b.cast::<f64>(), c.cast::<f64>());
-                matmul_f64(&site.desc, a.offset(at[0]), b.offset(at[1]), c.offset(at[2]), std::ptr::null());
+                matmul_f64(&site.desc, a.offset(at[0]), b.offset(at[1]), c.offset(at[2]), bias.cast());
             } else {
                 let (a, b, c) = (a.cast::<f32>(), b.cast::<f32>(), c.cast::<f32>());
-                matmul_f32(&site.desc, a.offset(at[0]), b.offset(at[1]), c.offset(at[2]), std::ptr::null());
+                matmul_f32(&site.desc, a.offset(at[0]), b.offset(at[1]), c.offset(at[2]), bias.cast());
             }
         }
     }

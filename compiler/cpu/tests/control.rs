@@ -118,6 +118,12 @@ fn products() {
         let (a, b) = (operand(random, &mut build, m, k), operand(random, &mut build, k, n));
         let c = operand(random, &mut build, m, n);
         build.program.outputs.push(c.buffer);
+        let bias = build.input(ArrayData::from_lits(d, &[n], &vec![Lit::of(d, 0.25); n]));
+        let mut along_n = vec![0; batch.len() + 1];
+        along_n.push(1);
+        let activations = [None, Some(Activation::None), Some(Activation::Tanh), Some(Activation::Relu)];
+        let epilogue =
+            activations[random.below(4)].map(|activation| Epilogue { bias: view(bias, &along_n), activation });
         let (batch, accumulate) = (Shape::from_slice(&batch), random.below(2) == 0);
         build.straight(vec![Node::MatMul(MatMul {
             dtype: d,
@@ -129,6 +135,7 @@ fn products() {
             b,
             c,
             accumulate,
+            epilogue,
             spans: Spans::new(),
         })]);
         build.check();

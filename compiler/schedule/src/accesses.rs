@@ -64,6 +64,7 @@ pub fn each_view(node: &Node, f: &mut impl FnMut(&View, Touch)) {
         Node::MatMul(m) => {
             f(&m.a, Touch::Read);
             f(&m.b, Touch::Read);
+            m.epilogue.iter().for_each(|e| f(&e.bias, Touch::Read));
             if m.accumulate {
                 f(&m.c, Touch::Read);
             }
@@ -96,7 +97,10 @@ pub fn each_view_mut(node: &mut Node, f: &mut impl FnMut(&mut View)) {
             l.ops.iter_mut().filter_map(|op| crate::lanes::view_of_mut(&mut op.kind)).for_each(&mut *f);
             l.reductions.iter_mut().for_each(|r| f(&mut r.into));
         }
-        Node::MatMul(m) => [&mut m.a, &mut m.b, &mut m.c].into_iter().for_each(f),
+        Node::MatMul(m) => {
+            let bias = m.epilogue.as_mut().map(|e| &mut e.bias);
+            [&mut m.a, &mut m.b, &mut m.c].into_iter().chain(bias).for_each(f);
+        }
         Node::Sort(s) => s.from.iter_mut().chain(&mut s.to).for_each(f),
         Node::Cumulative(c) => [&mut c.from, &mut c.to].into_iter().for_each(f),
         Node::Log { value, mask, .. } | Node::Assert { condition: value, mask, .. } => {

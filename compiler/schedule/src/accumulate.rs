@@ -82,7 +82,7 @@ fn writer(nodes: &[Node], t: BufferId, x: BufferId) -> Option<usize> {
         if writes_t {
             let Node::MatMul(m) = node else { return None };
             let dims: Vec<usize> = m.batch.iter().chain([&m.m, &m.n]).copied().collect();
-            let all = !m.accumulate && m.c.dynamic.is_empty() && injective(&dims, &m.c.strides);
+            let all = !m.accumulate && m.epilogue.is_none() && m.c.dynamic.is_empty() && injective(&dims, &m.c.strides);
             return all.then_some(at);
         }
     }

@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use whorl_core::ir::DType;
+
 use crate::accesses::*;
 use crate::lanes::{operands, operands_mut, view_of, writes};
 use crate::loop_ir::*;
@@ -120,24 +122,17 @@ pub fn keep(l: &mut Lanes, used: &[bool]) {
 
 /// Equal ops are one; loads only if no write to their buffer lies between.
 fn join_equal(l: &mut Lanes) {
-    let mut known: HashMap<String, Value> = HashMap::new();
-    let mut of_buffer: HashMap<BufferId, Vec<String>> = HashMap::new();
+    let mut known: HashMap<(LaneKind, DType), Value> = HashMap::new();
     let mut new: Vec<Value> = Vec::new();
     for k in 0..l.ops.len() {
         operands_mut(&mut l.ops[k].kind).into_iter().for_each(|v| *v = new[v.0 as usize]);
         let op = &l.ops[k];
         let mut this = Value(k as u32);
         if writes(&op.kind) {
-            let view = view_of(&op.kind).expect("writes have views");
-            of_buffer.remove(&view.buffer).into_iter().flatten().for_each(|key| {
-                known.remove(&key);
-            });
+            let written = view_of(&op.kind).expect("writes have views").buffer;
+            known.retain(|(kind, _), _| view_of(kind).is_none_or(|v| v.buffer != written));
         } else {
-            let key = format!("{:?} {:?}", op.kind, op.dtype);
-            this = *known.entry(key.clone()).or_insert(this);
-            if let Some(view) = view_of(&op.kind) {
-                of_buffer.entry(view.buffer).or_default().push(key);
-            }
+            this = *known.entry((op.kind.clone(), op.dtype)).or_insert(this);
         }
         new.push(this);
     }

@@ -15,6 +15,7 @@ mod array;
 mod clean;
 mod coalesce;
 mod collapse;
+mod epilogue;
 mod eval;
 mod fuse;
 mod inline;
@@ -62,7 +63,7 @@ pub fn schedule(program: &Program) -> Result<LoopProgram, ScheduleError> {
 type Pass = (&'static str, fn(&mut LoopProgram));
 
 /// In order. Fusing brings copies next to what is copied, so that more can be recomputed; places shared by coalescing make
-/// more loops touch the same elements only.
+/// more loops touch the same elements only. What products take over is cheap to read again, hence the inlining after it.
 const PASSES: &[Pass] = &[
     ("inline", inline::run),
     ("clean", clean::run),
@@ -72,6 +73,9 @@ const PASSES: &[Pass] = &[
     ("inline", inline::run),
     ("clean", clean::run),
     ("fuse", fuse::run),
+    ("clean", clean::run),
+    ("epilogue", epilogue::run),
+    ("inline", inline::run),
     ("clean", clean::run),
     ("coalesce", coalesce::run),
     ("fuse", fuse::run),

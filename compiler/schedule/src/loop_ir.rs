@@ -90,7 +90,7 @@ pub enum Place {
 }
 
 /// Addresses of elements: `offset + sum(clamp(*d.index, 0, d.max) * d.stride) + sum(strides[k] * dim_k)`.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct View {
     pub buffer: BufferId,
     pub offset: isize,
@@ -184,7 +184,7 @@ pub struct LaneOp {
     pub dtype: DType,
 }
 
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum LaneKind {
     Lit(Lit),
     /// The position along a dimension of `dims` ++ `reduced`, as `i32`.
@@ -212,7 +212,7 @@ pub enum LaneKind {
     },
 }
 
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct LaneIndex {
     /// An `i32`.
     pub index: Value,
@@ -248,8 +248,8 @@ pub enum ReduceOrder {
     Sequential,
 }
 
-/// `c[b…, i, j] = sum over l of a[b…, i, l] * b[b…, l, j]`, `fma`-accumulated from +0 upward in l, then, if `accumulate`, added to c.
-/// Strides of the views: a batch…, m, k; b batch…, k, n; c batch…, m, n. f32 or f64.
+/// `c[b…, i, j] = sum over l of a[b…, i, l] * b[b…, l, j]`, `fma`-accumulated from +0 upward in l, then, if `accumulate`, added to c;
+/// then goes through the epilogue. Strides of the views: a batch…, m, k; b batch…, k, n; c batch…, m, n. f32 or f64.
 #[derive(Clone, PartialEq, Debug)]
 pub struct MatMul {
     pub dtype: DType,
@@ -261,7 +261,25 @@ pub struct MatMul {
     pub b: View,
     pub c: View,
     pub accumulate: bool,
+    pub epilogue: Option<Epilogue>,
     pub spans: Spans,
+}
+
+/// What becomes of a product's element before it is stored: `activation(element + bias[j])`.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Epilogue {
+    /// Strides: batch…, m (both of them zero), n.
+    pub bias: View,
+    pub activation: Activation,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Activation {
+    /// The sum with the bias itself.
+    None,
+    Tanh,
+    /// `max(x, +0)`.
+    Relu,
 }
 
 /// Sorts each row of `n` elements: `rows` are the leading dimensions of the views' strides, the sorted axis is the last.

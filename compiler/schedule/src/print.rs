@@ -135,7 +135,15 @@ impl Printer<'_> {
                 let (c, a, b) = (self.view(&m.c), self.view(&m.a), self.view(&m.b));
                 let sizes = format!("batch {:?} m {} n {} k {}", m.batch.as_slice(), m.m, m.n, m.k);
                 let spans = self.lines(&m.spans);
-                self.write(format!("matmul {sizes}: {c} {op} {a} @ {b}{spans}"));
+                let epilogue = m.epilogue.as_ref().map_or(String::new(), |e| {
+                    let activation = match e.activation {
+                        Activation::None => "",
+                        Activation::Tanh => ", tanh",
+                        Activation::Relu => ", relu",
+                    };
+                    format!(" + {}{activation}", self.view(&e.bias))
+                });
+                self.write(format!("matmul {sizes}: {c} {op} {a} @ {b}{epilogue}{spans}"));
             }
             Node::Sort(s) => {
                 let views = |v: &[View]| v.iter().map(|v| self.view(v)).collect::<Vec<_>>().join(", ");

@@ -43,7 +43,14 @@ fn node(p: &LoopProgram, n: &Node) -> Result<(), String> {
             view(p, &m.a, &dims(m.m, m.k), &[], m.dtype)?;
             view(p, &m.b, &dims(m.k, m.n), &[], m.dtype)?;
             view(p, &m.c, &dims(m.m, m.n), &[], m.dtype)?;
-            let apart = m.c.buffer != m.a.buffer && m.c.buffer != m.b.buffer;
+            let mut apart = m.c.buffer != m.a.buffer && m.c.buffer != m.b.buffer;
+            if let Some(Epilogue { bias, .. }) = &m.epilogue {
+                view(p, bias, &dims(m.m, m.n), &[], m.dtype)?;
+                let rank = bias.strides.len();
+                // Kernels take it as a row.
+                let row = bias.strides[..rank - 1].iter().all(|s| *s == 0) && (m.n == 1 || bias.strides[rank - 1] == 1);
+                apart &= row && m.c.buffer != bias.buffer;
+            }
             if apart && m.dtype.is_float() { Ok(()) } else { Err(format!("a product into its operand: {m:?}")) }
         }
         Node::Sort(s) => {

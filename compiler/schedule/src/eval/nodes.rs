@@ -105,6 +105,15 @@ impl Machine<'_> {
                     let old = self.memory.load(&m.c, &at(i, j), 0)?;
                     sum = e::binary(whorl_core::prim::Binary::Add, m.dtype, old, sum);
                 }
+                if let Some(Epilogue { bias, activation }) = &m.epilogue {
+                    let bias = self.memory.load(bias, &at(i, j), 0)?;
+                    sum = e::binary(whorl_core::prim::Binary::Add, m.dtype, sum, bias);
+                    sum = match activation {
+                        Activation::None => sum,
+                        Activation::Tanh => e::unary(whorl_core::prim::Unary::Tanh, m.dtype, sum),
+                        Activation::Relu => e::binary(whorl_core::prim::Binary::Max, m.dtype, sum, zero),
+                    };
+                }
                 // Stored early, so that a product into its own operand shows.
                 self.memory.store(&m.c, &at(i, j), 0, sum)?;
                 results.push(sum);

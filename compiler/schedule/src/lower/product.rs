@@ -141,7 +141,19 @@ impl Lowerer<'_> {
         let c = View { strides: sc, ..self.view(&array) };
         let (va, vb) = (View { strides: sa, ..self.view(&a.array) }, View { strides: sb, ..self.view(&b.array) });
         let (dtype, spans) = (array.dtype, self.spans.clone());
-        self.emit(Node::MatMul(MatMul { dtype, batch, m, n, k, a: va, b: vb, c, accumulate: false, spans }));
+        self.emit(Node::MatMul(MatMul {
+            dtype,
+            batch,
+            m,
+            n,
+            k,
+            a: va,
+            b: vb,
+            c,
+            accumulate: false,
+            epilogue: None,
+            spans,
+        }));
         array
     }
 }

@@ -445,3 +445,33 @@ fn products_are_added_in_place() {
     let text = print(&s, &|_| String::new());
     assert!(text.contains(" += "), "{text}");
 }
+
+#[test]
+fn products_take_over_biases_and_activations() {
+    let layer = |b: &mut Builder, x: Atom, w: Atom, bias: Atom, rows: &[usize]| {
+        let dot = Dot { lhs_contract: [rows.len()][..].into(), rhs_contract: [0][..].into(), ..Dot::default() };
+        let z = b.prim1(Prim::Dot(dot), &[x, w]);
+        let shape: Shape = rows.iter().copied().chain([6]).collect();
+        let wide = b.prim1(Prim::Broadcast { shape, axes: [rows.len()][..].into() }, &[bias]);
+        b.add(z, wide)
+    };
+    for rows in [&[4][..], &[2, 3]] {
+        let input: Vec<usize> = rows.iter().copied().chain([5]).collect();
+        let s = check(&[f32s(&input), f32s(&[5, 6]), f32s(&[6]), f32s(&[6, 6]), f32s(&[6])], |b, x| {
+            let z = layer(b, x[0], x[1], x[2], rows);
+            let h = unary(b, Unary::Tanh, z);
+            let z = layer(b, h, x[3], x[4], rows);
+            let zero = Lit::f32(0.0).into();
+            let relu = b.binary(Binary::Max, z, zero);
+            let slope = b.mul(h, h);
+            let last = layer(b, relu, x[3], x[4], rows);
+            // What is used twice stays a loop.
+            let twice = layer(b, relu, x[3], x[2], rows);
+            let gated = unary(b, Unary::Tanh, twice);
+            let gated = b.mul(gated, twice);
+            vec![h, slope, last, gated]
+        });
+        let text = print(&s, &|_| String::new());
+        assert!(text.contains(", tanh\n") && text.contains(", relu\n"), "{text}");
+    }
+}

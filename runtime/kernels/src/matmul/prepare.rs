@@ -92,15 +92,15 @@ impl<T: Copy> Product<T> {
         }
     }
 
-    /// Cycles, roughly: two vector fmas a cycle, half a cycle for an element that a transposition packs in registers, two for one
-    /// that moves alone.
+    /// Cycles, roughly: two vector fmas a cycle, a quarter of a cycle for an element that a transposition packs in registers, two
+    /// for one that moves alone.
     #[inline(always)]
     fn cost<U: Copy, L: Lanes<U>>(&self) -> usize {
         let vectors = self.n.div_ceil(L::N);
         // Fewer than eight accumulators wait for each other.
         let fmas = (self.m * vectors / 2).max(4) * self.k;
-        let pack =
-            if self.packs() { if self.b_row == 1 { self.n * self.k / 2 } else { 2 * self.n * self.k } } else { 0 };
+        let blocks = if self.b_row == 1 { (self.n - self.n % L::N) * (self.k - self.k % L::N) } else { 0 };
+        let pack = if self.packs() { blocks / 4 + 2 * (self.n * self.k - blocks) } else { 0 };
         let scatter = if self.scatters() { 2 * self.m * self.n } else { 0 };
         fmas + pack + scatter
     }

@@ -123,6 +123,7 @@ impl<'a> Tracer<'a> {
             Function::Item { def, .. } => of(&def.params),
             Function::Closure { lambda, .. } => of(lambda.params),
             Function::Derivative(d) => self.parameter_names(&d.of),
+            Function::Variant { .. } | Function::VariantOf(_) => Vec::new(),
             Function::Builtin(b) => b.params.iter().map(|p| Some(p.trim_end_matches(['?', '*']))).collect(),
         }
     }

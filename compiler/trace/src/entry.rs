@@ -59,6 +59,7 @@ impl Script {
                 | ItemKind::Param(_)
                 | ItemKind::Size(_)
                 | ItemKind::Type(_)
+                | ItemKind::Enum(_)
                 | ItemKind::Let { .. }
                 | ItemKind::Test { .. }
                 | ItemKind::Error => false,
@@ -106,6 +107,7 @@ impl Script {
                 | ItemKind::Param(_)
                 | ItemKind::Size(_)
                 | ItemKind::Type(_)
+                | ItemKind::Enum(_)
                 | ItemKind::Fn(_)
                 | ItemKind::Let { .. }
                 | ItemKind::Error => None,

@@ -45,6 +45,9 @@ impl<'a> Tracer<'a> {
             ExprKind::Record { ty, fields } => self.record(ty.as_deref(), fields, e.span, env),
             ExprKind::Block(block) => self.block(block, env),
             ExprKind::Field(of, name) => {
+                if let Some(of) = self.enum_named(of, env) {
+                    return self.member_of_enum(of, name);
+                }
                 let v = self.expr(of, env)?;
                 self.field(&v, name, of.span)
             }
@@ -107,6 +110,7 @@ impl<'a> Tracer<'a> {
             ExprKind::If { condition, then, otherwise } => {
                 self.branch(condition, then, otherwise.as_deref(), env, e.span)
             }
+            ExprKind::Match { of, arms } => self.match_on(of, arms, env, e.span),
             ExprKind::For { pattern, iter, body } => self.for_loop(pattern, iter, body, env, e.span),
             ExprKind::Scan(scan) => self.scan(scan, env, e.span),
             ExprKind::While { pattern, init, condition, max, body } => {
@@ -207,6 +211,11 @@ impl<'a> Tracer<'a> {
         let mut known: Vec<&str> = env.iter().map(|b| b.name).chain(module.values.keys().map(String::as_str)).collect();
         builtins::names().for_each(|n| known.push(n));
         let mut e = Diagnostic::error("E0401", format!("unknown name `{name}`")).at(span, "");
+        if let Some(of) = self.find_enum(&[(name, span)], self.module) {
+            let e = Diagnostic::error("E0401", format!("`{name}` is a type, not a value")).at(span, "");
+            let first = of.def.variants.first().map_or("…", |v| &v.name.text);
+            return fail(e.help(format!("name the variant: `{name}.{first}`")));
+        }
         e.help = did_you_mean(name, known);
         fail(e)
     }
@@ -227,7 +236,7 @@ impl<'a> Tracer<'a> {
                     None => fail(Diagnostic::error("E0401", format!("unknown name `{name}`")).at(span, "")),
                 }
             }
-            ItemKind::Import(_) | ItemKind::Type(_) | ItemKind::Test { .. } | ItemKind::Error => {
+            ItemKind::Import(_) | ItemKind::Type(_) | ItemKind::Enum(_) | ItemKind::Test { .. } | ItemKind::Error => {
                 fail(Diagnostic::error("E0401", format!("`{name}` is not a value")).at(span, ""))
             }
         }
@@ -306,7 +315,14 @@ impl<'a> Tracer<'a> {
         span: Span,
         env: &Env<'a>,
     ) -> R<Value<'a>> {
-        let v = Value::record(None, self.fields(fields, env)?);
+        let given = self.fields(fields, env)?;
+        if let Some(path) = ty
+            && let Some(of) = self.enum_of_path(path)
+            && let Some(name) = path.last()
+        {
+            return self.variant_with_fields(of, name, given, span);
+        }
+        let v = Value::record(None, given);
         match ty {
             Some(path) => self.promise_path(&v, path, &mut env.clone(), &Site::new("the record", span)),
             None => Ok(v),

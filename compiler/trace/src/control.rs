@@ -470,6 +470,7 @@ fn newer(f: &Function, serial: usize) -> bool {
     match f {
         Function::Closure { serial: s, .. } => *s > serial,
         Function::Derivative(d) => newer(&d.of, serial),
+        Function::Custom(c) => newer(&c.forward, serial) || newer(&c.backward, serial),
         Function::Item { .. } | Function::Builtin(_) | Function::Variant { .. } | Function::VariantOf(_) => false,
     }
 }

@@ -2,6 +2,7 @@
 
 use whorl_core::{Atom, DType, Function as CoreFunction, Program, Type};
 use whorl_source::{Diagnostic, Span};
+use whorl_transform::ad::custom;
 use whorl_syntax::ast::{ItemKind, PatternKind};
 
 use crate::names::did_you_mean;
@@ -157,7 +158,7 @@ impl Script {
         let (param_leaves, result_leaves) = (params.iter().map(leaf).collect(), results.iter().map(leaf).collect());
         let vars = params.iter().filter_map(|(_, a)| a.var()).collect();
         Ok(Traced {
-            program: Program { vars: t.b.vars, main: CoreFunction { params: vars, body } },
+            program: custom::strip(Program { vars: t.b.vars, main: CoreFunction { params: vars, body } }),
             params: param_leaves,
             results: result_leaves,
             warnings: t.warnings,

@@ -352,28 +352,34 @@ impl<'a> Tracer<'a> {
         let new = self.fields(fields, env)?;
         for ((name, _), (_, value)) in fields.iter().zip(new) {
             let old = self.field(&v, name, of.span)?;
-            let value = self.fitting(&old, value, name)?;
-            v = with_field(&v, &name.text, &value);
+            let (value, same) = self.fitting(&old, value, name)?;
+            if !same && matches!(v, Value::Array { .. }) {
+                let e = Diagnostic::error("E0201", format!("the field `{}` would change its type", name.text));
+                let e = e.at(name.span, format!("was {}, now {}", old.describe(&self.b), value.describe(&self.b)));
+                return fail(e.help("in an array every record has one type: `for s in xs { s with { … } }`"));
+            }
+            // A record whose field is something else now is not of the type that it was declared as.
+            v = with_field(&v, &name.text, &value, same);
         }
         Ok(v)
     }
 
-    fn fitting(&mut self, old: &Value<'a>, new: Value<'a>, name: &Name) -> R<Value<'a>> {
+    /// The new value of a field, of the type of the old one if it can be, and whether it is.
+    fn fitting(&mut self, old: &Value<'a>, new: Value<'a>, name: &Name) -> R<(Value<'a>, bool)> {
         let new = if matches!(old, Value::Leaf(_)) && matches!(new, Value::List(_) | Value::Range(..)) {
             self.settle(&new, name.span)?
         } else {
             new
         };
-        match crate::tree::join(&self.b, old, &new) {
-            // A field known while tracing may get another value; it stays known.
-            Ok((_, fitted)) if !old.is_static_number() => Ok(fitted),
-            Ok(_) => Ok(new),
-            Err(m) => {
-                let at = if m.path.is_empty() { name.text.clone() } else { format!("{}.{}", name.text, m.path) };
-                let e = Diagnostic::error("E0201", format!("the field `{at}` would change its type"));
-                fail(e.at(name.span, format!("was {}, now {}", m.left, m.right)))
-            }
+        if let (Value::Function(_), Value::Function(_)) = (old, &new) {
+            return Ok((new, true));
         }
+        Ok(match crate::tree::join(&self.b, old, &new) {
+            // A field known while tracing may get another value; it stays known.
+            Ok((_, fitted)) if !old.is_static_number() => (fitted, true),
+            Ok(_) => (new, true),
+            Err(_) => (new, false),
+        })
     }
 
     /// `[a, b, c]`: numbers known while tracing stay known; others are stacked, part by part.
@@ -437,16 +443,18 @@ impl<'a> Tracer<'a> {
     }
 }
 
-fn with_field<'a>(v: &Value<'a>, name: &str, new: &Value<'a>) -> Value<'a> {
+/// The record, or the array of records, with a field replaced; `same`: by one of the old type.
+fn with_field<'a>(v: &Value<'a>, name: &str, new: &Value<'a>, same: bool) -> Value<'a> {
     match v {
         Value::Record(r) => {
             let fields = r.fields.iter().map(|(n, old)| (*n, if *n == name { new.clone() } else { old.clone() }));
-            Value::Record(Rc::new(Record { name: r.name, fields: fields.collect() }))
+            let of = r.name.filter(|_| same);
+            Value::Record(Rc::new(Record { name: of, fields: fields.collect() }))
         }
         Value::Array { n, elem } => {
             let inner = match new {
-                Value::Array { elem: new, .. } => with_field(elem, name, new),
-                other => with_field(elem, name, other),
+                Value::Array { elem: new, .. } => with_field(elem, name, new, same),
+                other => with_field(elem, name, other, same),
             };
             Value::array(*n, inner)
         }

@@ -109,6 +109,7 @@ pub enum Function<'a> {
     /// `Cell.of`, the variant of a number.
     VariantOf(EnumRef<'a>),
     Derivative(Derivative<'a>),
+    Custom(CustomVjp<'a>),
 }
 
 #[derive(Clone, Copy)]
@@ -118,20 +119,47 @@ pub struct Lambda<'a> {
     pub body: &'a ast::Expr,
 }
 
-/// `grad(f)` or `value_and_grad(f)`.
+/// `grad(f)` and its relatives.
 pub struct Derivative<'a> {
     pub of: Rc<Function<'a>>,
-    pub with_value: bool,
-    /// Which argument: by its place, or by its name.
+    pub kind: DerivativeKind,
     pub wrt: Wrt,
     /// `f` gives `(loss, anything)`.
     pub aux: bool,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Copy, PartialEq)]
+pub enum DerivativeKind {
+    Grad,
+    ValueAndGrad,
+    Jacobian,
+}
+
+/// By what is differentiated.
+#[derive(Clone, PartialEq)]
 pub enum Wrt {
+    One(Part),
+    /// The gradient is a tuple.
+    Several(Rc<[Part]>),
+}
+
+/// An argument, or a part of one: `wrt: 1`, `wrt: "net"`, `wrt: "net.first.weight"`.
+#[derive(Clone, PartialEq)]
+pub struct Part {
+    pub argument: Argument,
+    pub fields: Rc<[Rc<str>]>,
+}
+
+#[derive(Clone, PartialEq)]
+pub enum Argument {
     Place(usize),
     Name(Rc<str>),
+}
+
+/// `custom_vjp(forward, backward)`
+pub struct CustomVjp<'a> {
+    pub forward: Rc<Function<'a>>,
+    pub backward: Rc<Function<'a>>,
 }
 
 impl Function<'_> {
@@ -143,7 +171,10 @@ impl Function<'_> {
         match (&**self, &**other) {
             (Function::Item { def: a, .. }, Function::Item { def: b, .. }) => std::ptr::eq(*a, *b),
             (Function::Builtin(a), Function::Builtin(b)) => a.name == b.name,
-            (Function::Derivative(a), Function::Derivative(b)) => a.of.same(&b.of) && a.with_value == b.with_value,
+            (Function::Derivative(a), Function::Derivative(b)) => {
+                a.of.same(&b.of) && a.kind == b.kind && a.wrt == b.wrt && a.aux == b.aux
+            }
+            (Function::Custom(a), Function::Custom(b)) => a.forward.same(&b.forward) && a.backward.same(&b.backward),
             (Function::Closure { serial: a, .. }, Function::Closure { serial: b, .. }) => a == b,
             (Function::Variant { of: a, variant: i }, Function::Variant { of: b, variant: j }) => {
                 std::ptr::eq(a.def, b.def) && i == j
@@ -153,6 +184,7 @@ impl Function<'_> {
                 Function::Item { .. }
                 | Function::Builtin(_)
                 | Function::Derivative(_)
+                | Function::Custom(_)
                 | Function::Variant { .. }
                 | Function::VariantOf(_)
                 | Function::Closure { .. },
@@ -170,8 +202,12 @@ impl Function<'_> {
                 format!("{}.{}", of.def.name.text, of.def.variants[*variant].name.text)
             }
             Function::VariantOf(of) => format!("{}.of", of.def.name.text),
-            Function::Derivative(d) if d.with_value => format!("value_and_grad({})", d.of.name()),
-            Function::Derivative(d) => format!("grad({})", d.of.name()),
+            Function::Derivative(d) => match d.kind {
+                DerivativeKind::Grad => format!("grad({})", d.of.name()),
+                DerivativeKind::ValueAndGrad => format!("value_and_grad({})", d.of.name()),
+                DerivativeKind::Jacobian => format!("jacobian({})", d.of.name()),
+            },
+            Function::Custom(c) => format!("custom_vjp({})", c.forward.name()),
         }
     }
 }

@@ -359,6 +359,21 @@ fn enums_and_arms() {
 enum U { a, B }
 fn f(x) = match x { 1 -> 2, _ => 3 }"##,
         r##"
+error[E0020]: an enum without variants
+  ┌─ t.whorl:1:6
+1 │ enum T { }
+  │      ^
+  help: enum Cell { Empty, Wall, Goal }
+error[E0020]: a variant begins with a capital letter, which tells it from a name that an arm binds
+  ┌─ t.whorl:2:10
+2 │ enum U { a, B }
+  │          ^
+  help: A
+error[E0010]: an arm is written with `=>`, not `->`
+  ┌─ t.whorl:3:23
+3 │ fn f(x) = match x { 1 -> 2, _ => 3 }
+  │                       ^^
+  help: Empty => 0.0
 "##,
     );
 }

@@ -105,7 +105,7 @@ impl<'a> Tracer<'a> {
         let tangent = match crate::tree::join(&self.b, &value, &tangent) {
             Ok((_, tangent)) => tangent,
             Err(m) => {
-                let e = Diagnostic::error("E0502", "a tangent has the structure of the value");
+                let e = Diagnostic::error("E0507", "a tangent has the structure of the value");
                 return fail(
                     e.at(t.span, format!("{} is {}", m.place(), m.right))
                         .at(x.span, format!("{} is {}", m.place(), m.left)),
@@ -144,7 +144,7 @@ impl<'a> Tracer<'a> {
             let e = Diagnostic::error("E0505", "a jacobian is of floats");
             return fail(e.at(span, format!("the function gives {}", linked.result.describe(&self.b))));
         }
-        let backward = to.size() < from.size();
+        let backward = to.size() < from.size() || ad::custom::holds(&linked.function.body);
         let (around, n) = if backward { (&to, to.size()) } else { (&from, from.size()) };
         let index = self.b.fresh(Type::scalar(DType::I32));
         self.b.begin();
@@ -183,7 +183,7 @@ impl<'a> Tracer<'a> {
         let cotangent = match crate::tree::join(&self.b, &linked.result, &cotangent) {
             Ok((_, cotangent)) => cotangent,
             Err(m) => {
-                let e = Diagnostic::error("E0502", "a cotangent has the structure of the value of the function");
+                let e = Diagnostic::error("E0507", "a cotangent has the structure of the value of the function");
                 let e = e.at(c.span, format!("{} is {}", m.place(), m.right));
                 return fail(e.at(span, format!("{} is {} in the value", m.place(), m.left)));
             }

@@ -143,7 +143,9 @@ impl<'a> Tracer<'a> {
                     self.assert(condition, message.as_deref(), statement.span, &env)?;
                 }
                 StatementKind::Expr(e) => {
-                    self.expr(e, &env)?;
+                    let effects = self.effects;
+                    let v = self.expr(e, &env)?;
+                    self.unused(&v, e, effects);
                 }
             }
         }
@@ -151,6 +153,21 @@ impl<'a> Tracer<'a> {
             Some(result) => self.expr(result, &env),
             None => Ok(Value::Unit),
         }
+    }
+
+    /// Warns of a line whose value nobody has, and which did nothing else.
+    fn unused(&mut self, v: &Value<'a>, e: &'a Expr, effects: usize) {
+        let told = self.warnings.iter().any(|w| w.labels.first().is_some_and(|l| l.span == e.span));
+        if matches!(v, Value::Unit) || self.effects > effects || told {
+            return;
+        }
+        let w = Diagnostic::warning("W0001", "the value of this line is not used");
+        let w = w.at(e.span, format!("it gives {}", v.describe(&self.b)));
+        self.warnings.push(w.help(match &e.kind {
+            ExprKind::Binary(BinaryOp::Eq, ..) => "`assert a == b` checks; `let a = b` binds",
+            ExprKind::Call { .. } => "nothing changes in place: `let x = …` keeps what a function gives",
+            _ => "`let x = …` keeps it; only the last line of a block is its value",
+        }));
     }
 
     fn yield_value(&mut self, value: &'a Expr, span: Span, env: &Env<'a>) -> R<()> {
@@ -191,6 +208,7 @@ impl<'a> Tracer<'a> {
             Some(m) => m.to_string(),
             None => format!("{} ({})", self.text(condition.span).trim_matches('`'), self.script.map.line_name(span)),
         };
+        self.effects += 1;
         let outer = self.b.at(span);
         self.b.effect(Effect::Assert { message: text.into(), condition: a, mask: Lit::bool(true).into() });
         self.b.at_spans(outer);
@@ -216,7 +234,7 @@ impl<'a> Tracer<'a> {
             let first = of.def.variants.first().map_or("…", |v| &v.name.text);
             return fail(e.help(format!("name the variant: `{name}.{first}`")));
         }
-        e.help = did_you_mean(name, known);
+        e.help = crate::habits::of_name(name).map(str::to_string).or_else(|| did_you_mean(name, known));
         fail(e)
     }
 

@@ -16,6 +16,7 @@ mod derive;
 mod entry;
 mod enums;
 mod expr;
+mod habits;
 mod index;
 mod keys;
 mod leafwise;

@@ -86,7 +86,7 @@ impl<'a> Tracer<'a> {
         let missing = ways.iter().zip(&e.def.variants).filter(|(w, _)| w.is_none());
         let missing: Vec<&str> = missing.map(|(_, v)| v.name.text.as_str()).collect();
         if !missing.is_empty() {
-            let arms = if missing.len() == 1 { "an arm" } else { "arms" };
+            let arms = if missing.len() == 1 { "arm" } else { "arms" };
             let d = Diagnostic::error("E0210", format!("this `match` has no {arms} for {}", listed(missing.clone())));
             let d = d.at(span, "").at(e.def.name.span, "declared here");
             return fail(d.help(format!("`{} => …`, or `_ => …` for all that are left", missing[0])));

@@ -122,7 +122,8 @@ impl<'a> Tracer<'a> {
             }
             Value::Module(id) => self.module_member(*id, name),
             other => {
-                let e = Diagnostic::error("E0202", format!("there is no field `{}` here", name.text));
+                let mut e = Diagnostic::error("E0202", format!("there is no field `{}` here", name.text));
+                e.help = crate::habits::of_member(&name.text);
                 fail(e.at(whole, format!("this is {}", other.describe(&self.b))))
             }
         }

@@ -240,7 +240,11 @@ impl Loading<'_> {
         let (display, text) = self
             .loader
             .load(path, Some(from))
-            .map_err(|why| Diagnostic::error("E0403", format!("there is no module `{dotted}`")).at(span, why))?;
+            .map_err(|why| {
+                let mut e = Diagnostic::error("E0403", format!("there is no module `{dotted}`")).at(span, why);
+                e.help = path.first().and_then(|p| crate::habits::of_name(p)).map(str::to_string);
+                e
+            })?;
         if let Some(start) = self.open.iter().position(|d| *d == display) {
             let mut ring = self.open[start..].to_vec();
             ring.push(display);

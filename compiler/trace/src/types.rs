@@ -440,7 +440,12 @@ impl<'a> Tracer<'a> {
         DType::ALL.into_iter().map(DType::name).chain(["Key", "size", "string"]).for_each(|n| known.push(n));
         let span = path.last().map_or(Span::NONE, |p| p.1);
         let mut e = Diagnostic::error("E0401", format!("unknown type `{name}`")).at(span, "");
-        e.help = did_you_mean(&name, known).or(Some("a parameter without a type takes any value".to_string()));
+        e.help = did_you_mean(&name, known).or(match name.as_str() {
+            "float" | "Tensor" | "Array" | "ndarray" | "float32" => Some("`f32`, or `f32[n, 4]` for an array".to_string()),
+            "int" | "int32" => Some("`i32`; a size known before the program runs is a `size`".to_string()),
+            "str" => Some("`string`".to_string()),
+            _ => None,
+        }).or(Some("a parameter without a type takes any value".to_string()));
         fail(e)
     }
 

@@ -27,8 +27,8 @@ impl Parser<'_> {
         let mark = self.mark();
         let name = self.name("the name of a variant");
         if name.text.starts_with(|c: char| !c.is_uppercase()) {
-            let mut capital = name.text.clone();
-            capital[..1].make_ascii_uppercase();
+            let mut letters = name.text.chars();
+            let capital: String = letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect();
             let message = "a variant begins with a capital letter, which tells it from a name that an arm binds";
             self.complain(codes::BAD_VARIANT, name.span, message, capital);
         }

@@ -126,6 +126,7 @@ fn log<'a>(t: &mut Tracer<'a>, g: &Given<'a>) -> R<Value<'a>> {
     for (path, a) in leaves {
         // Records are numbers; a bool counts as 0 or 1.
         let a = if t.b.ty(a).dtype == DType::Bool { t.prim(Prim::Convert(DType::F32), &[a], value.span)? } else { a };
+        t.effects += 1;
         t.b.effect(Effect::Log { name: path.into(), value: a, mask: Lit::bool(true).into() });
     }
     Ok(Value::Unit)

@@ -14,7 +14,8 @@ pub fn strip(mut program: Program) -> Program {
     program
 }
 
-fn holds(body: &Body) -> bool {
+/// Whether there is a derivative of the user's in the body, which has no forward mode.
+pub fn holds(body: &Body) -> bool {
     body.stmts.iter().any(|s| match &s.op {
         Op::Prim(Prim::Custom(_), _) => true,
         Op::Form(f) => f.bodies().into_iter().any(holds),

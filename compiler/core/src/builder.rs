@@ -175,6 +175,16 @@ impl Builder {
     }
 }
 
+impl Effect {
+    /// The atoms that it reads.
+    pub fn operands_mut(&mut self) -> [&mut Atom; 2] {
+        match self {
+            Effect::Log { value, mask, .. } => [value, mask],
+            Effect::Assert { condition, mask, .. } => [condition, mask],
+        }
+    }
+}
+
 impl Form {
     /// The types of what the statement of this form binds.
     pub fn result_types(&self, vars: &Vars) -> Vec<Type> {

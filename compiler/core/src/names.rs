@@ -94,6 +94,7 @@ impl Prim {
             Prim::Convert(_) => "convert",
             Prim::Bitcast(_) => "bitcast",
             Prim::StopGradient => "stop_gradient",
+            Prim::Custom(_) => "custom",
             Prim::Threefry => "threefry",
             Prim::Iota(_) => "iota",
             Prim::Broadcast { .. } => "broadcast",
@@ -120,7 +121,7 @@ impl Prim {
         let sizes = |s: &[usize]| Attribute::Sizes(s.into());
         match self {
             Prim::Unary(_) | Prim::Binary(_) | Prim::Compare(_) => Vec::new(),
-            Prim::Select | Prim::MulAdd | Prim::StopGradient | Prim::Threefry => Vec::new(),
+            Prim::Select | Prim::MulAdd | Prim::StopGradient | Prim::Custom(_) | Prim::Threefry => Vec::new(),
             Prim::Convert(to) | Prim::Bitcast(to) => vec![("to", Attribute::DType(*to))],
             Prim::Iota(n) => vec![("n", sizes(&[*n]))],
             Prim::Broadcast { shape, axes } => vec![("shape", sizes(shape)), ("axes", sizes(axes))],

@@ -3,9 +3,11 @@
 //! What else is known of a primitive sits in tables of the same order: derivative and transpose in `whorl-transform`, values in
 //! [`crate::interp`], emission in the backends.
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
-use crate::ir::{DType, Shape, Type};
+use crate::ir::{DType, Function, Shape, Type};
 
 /// Elementwise, one operand, same type out.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -113,6 +115,38 @@ pub struct Dot {
     pub rhs_contract: SmallVec<[usize; 2]>,
 }
 
+/// A function with a reverse derivative of the user's: `(x…, y…, rest…) -> y…`, the y computed by other statements. Its
+/// tangents are the same with `pull`, `(x'…, y…, rest…) -> y'…`, which only its transpose has a meaning for. Tracing takes both
+/// out of finished programs.
+#[derive(Clone, Debug)]
+pub struct Custom {
+    pub rule: Arc<CustomRule>,
+    pub pull: bool,
+}
+
+/// How many x and y there are, and the cotangents of the x: a function of the rest and of the cotangents of the y, which
+/// uses nothing from outside.
+#[derive(Debug)]
+pub struct CustomRule {
+    pub inputs: usize,
+    pub outputs: usize,
+    pub backward: Function,
+}
+
+impl PartialEq for Custom {
+    fn eq(&self, other: &Custom) -> bool {
+        Arc::ptr_eq(&self.rule, &other.rule) && self.pull == other.pull
+    }
+}
+
+impl Eq for Custom {}
+
+impl std::hash::Hash for Custom {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        (Arc::as_ptr(&self.rule) as usize, self.pull).hash(state);
+    }
+}
+
 /// A primitive, with what is fixed at compile time. Operands are written behind each.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Prim {
@@ -130,6 +164,8 @@ pub enum Prim {
     Bitcast(DType),
     /// `(x)`: x, with no derivative.
     StopGradient,
+    /// The user's own derivative, in programs that are being traced; see [`Custom`].
+    Custom(Custom),
     /// `(k0, k1, c0, c1: u32) -> (u32, u32)`: the block of Threefry-2x32, 20 rounds (Salmon et al., 2011).
     Threefry,
 
@@ -215,7 +251,8 @@ impl Prim {
             Unary(_) | Binary(_) | Compare(_) | Select | MulAdd | Convert(_) | Bitcast(_) | StopGradient | Threefry => {
                 true
             }
-            Iota(_)
+            Custom(_)
+            | Iota(_)
             | Broadcast { .. }
             | Reshape(_)
             | Transpose(_)
@@ -256,6 +293,7 @@ impl Prim {
             Binary(_) | Compare(_) | Pad { .. } | Dot(_) => 2..=2,
             Select | MulAdd => 3..=3,
             Threefry => 4..=4,
+            Custom(c) => c.rule.inputs + c.rule.outputs..=usize::MAX,
             Concat(_) | Index(_) => 1..=usize::MAX,
             IndexSet(_) | IndexAdd(_) => 2..=usize::MAX,
             Sort { keys, .. } => *keys..=usize::MAX,
@@ -293,6 +331,7 @@ impl Prim {
                 one(Type { dtype: *d, shape: args[0].shape.clone() })
             }
             StopGradient => one(args[0].clone()),
+            Custom(c) => Ok(args[c.rule.inputs..c.rule.inputs + c.rule.outputs].iter().cloned().collect()),
             Threefry => {
                 ensure!(args.iter().all(|t| t.dtype == DType::U32), "threefry takes u32");
                 let t = Type { dtype: DType::U32, shape: elementwise_shape(args)? };

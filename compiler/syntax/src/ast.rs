@@ -34,6 +34,7 @@ pub enum ItemKind {
     Param(Param),
     Size(Param),
     Type(TypeDef),
+    Enum(EnumDef),
     Fn(FnDef),
     /// `let env = …` at the top of a file: a constant of the module.
     Let {
@@ -83,6 +84,30 @@ pub struct Bounds {
 pub struct TypeDef {
     pub name: Name,
     pub params: Vec<Name>,
+    pub ty: Type,
+}
+
+/// `enum Shape { Empty, Square(f32), Circle { centre: f32[2], radius: f32 } }`
+#[derive(Clone, PartialEq, Debug)]
+pub struct EnumDef {
+    pub name: Name,
+    pub variants: Vec<Variant>,
+}
+
+/// One of the cases of an enum.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Variant {
+    pub name: Name,
+    /// The fields stand in braces and have names of their own; else they are called `0`, `1`, ….
+    pub named: bool,
+    pub fields: Vec<VariantField>,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct VariantField {
+    pub name: Name,
+    /// What tells it from the fields of other variants: `Circle.radius`, `Square.0`.
+    pub path: String,
     pub ty: Type,
 }
 
@@ -227,6 +252,11 @@ pub enum ExprKind {
         then: Block,
         otherwise: Option<Box<Expr>>,
     },
+    /// `match e { Empty => 0.0, Square(side) => side * side, _ => 1.0 }`
+    Match {
+        of: Box<Expr>,
+        arms: Vec<Arm>,
+    },
     For {
         pattern: Pattern,
         iter: Box<Expr>,
@@ -259,7 +289,39 @@ pub struct Scan {
     pub init: Option<Expr>,
     pub element: Pattern,
     pub iter: Expr,
+    /// `until c`, asked before each step: from where it holds on, the carry stays as it is, and what is yielded is zero.
+    pub until: Option<Expr>,
     pub body: Block,
+}
+
+/// `A or B => e`
+#[derive(Clone, PartialEq, Debug)]
+pub struct Arm {
+    pub cases: Vec<Case>,
+    pub body: Expr,
+}
+
+/// What a value may be, for an arm to be taken.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Case {
+    pub kind: CaseKind,
+    pub span: Span,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub enum CaseKind {
+    /// `Empty`, `Shape.Empty`, `Square(side)`, `Circle { radius }`: a variant of the value's enum, and patterns for its fields.
+    /// A single name that begins with a small letter is bound to the whole value.
+    Variant {
+        path: Vec<Name>,
+        payload: Option<Pattern>,
+    },
+    Int(i64),
+    Bool(bool),
+    String(String),
+    /// `_`
+    Rest,
+    Error,
 }
 
 /// `e` or `name: e`

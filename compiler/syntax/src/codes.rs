@@ -20,7 +20,7 @@
 //! | E0017 | a chain of comparisons (`a < b < c`) |
 //! | E0018 | an item inside a block |
 //! | E0019 | a type was expected |
-//! | E0020 | `match` or `enum`, which the language does not have yet |
+//! | E0020 | an `enum` without variants, or one that cannot be told from a name |
 //! | E0021 | a pattern was expected |
 //! | E0022 | a keyword where a name belongs |
 //! | E0023 | a record in a head, where `{` opens the body |
@@ -65,7 +65,7 @@ pub const TOO_DEEP: Code = "E0016";
 pub const CHAINED_COMPARISON: Code = "E0017";
 pub const ITEM_IN_BLOCK: Code = "E0018";
 pub const EXPECTED_TYPE: Code = "E0019";
-pub const NOT_YET: Code = "E0020";
+pub const BAD_VARIANT: Code = "E0020";
 pub const EXPECTED_PATTERN: Code = "E0021";
 pub const KEYWORD_AS_NAME: Code = "E0022";
 pub const RECORD_IN_HEAD: Code = "E0023";

@@ -60,6 +60,8 @@ pub enum TokenKind {
     Dot,
     DotDot,
     Arrow,
+    /// `=>`
+    FatArrow,
     Equals,
     EqualsEquals,
     BangEquals,
@@ -403,6 +405,7 @@ fn word(text: &str) -> TokenKind {
 /// Longer symbols before their prefixes.
 const SYMBOLS: &[(&str, TokenKind)] = &[
     ("->", TokenKind::Arrow),
+    ("=>", TokenKind::FatArrow),
     ("..", TokenKind::DotDot),
     ("==", TokenKind::EqualsEquals),
     ("!=", TokenKind::BangEquals),

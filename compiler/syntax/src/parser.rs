@@ -6,6 +6,7 @@
 //! at their line end.
 
 mod blocks;
+mod choices;
 mod expressions;
 mod forms;
 mod habits;
@@ -336,7 +337,7 @@ impl<'a> Parser<'a> {
     /// An item, judged by its first two tokens (`let` may also be a statement and does not count).
     fn starts_item(&self) -> bool {
         match (self.kind(), self.nth(1)) {
-            (TokenKind::Pub | TokenKind::Import, _) => true,
+            (TokenKind::Pub | TokenKind::Import | TokenKind::Enum, _) => true,
             (TokenKind::Fn, TokenKind::Ident) => true,
             (TokenKind::Ident, TokenKind::Ident) => {
                 self.next_on_same_line() && matches!(self.current_text(), "param" | "size" | "type")

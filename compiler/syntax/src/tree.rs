@@ -61,6 +61,9 @@ pub enum NodeKind {
     For,
     Scan,
     While,
+    Enum,
+    Match,
+    Arm,
     Error,
 }
 

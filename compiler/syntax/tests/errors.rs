@@ -353,21 +353,27 @@ error[E0017]: comparisons do not chain
 }
 
 #[test]
-fn what_is_not_there_yet() {
+fn enums_and_arms() {
     check(
-        r##"enum T { A, B }
-fn f() = match x { 1 => 2, _ => 3 }"##,
+        r##"enum T { }
+enum U { a, B }
+fn f(x) = match x { 1 -> 2, _ => 3 }"##,
         r##"
-error[E0020]: `enum` is not there yet
-  ┌─ t.whorl:1:1
-1 │ enum T { A, B }
-  │ ^^^^
-  help: use a record with an `i32` that says which case it is
-error[E0020]: `match` is not there yet
+error[E0020]: an enum without variants
+  ┌─ t.whorl:1:6
+1 │ enum T { }
+  │      ^
+  help: enum Cell { Empty, Wall, Goal }
+error[E0020]: a variant begins with a capital letter, which tells it from a name that an arm binds
   ┌─ t.whorl:2:10
-2 │ fn f() = match x { 1 => 2, _ => 3 }
-  │          ^^^^^
-  help: choose with `if … else if … else …`
+2 │ enum U { a, B }
+  │          ^
+  help: A
+error[E0010]: an arm is written with `=>`, not `->`
+  ┌─ t.whorl:3:23
+3 │ fn f(x) = match x { 1 -> 2, _ => 3 }
+  │                       ^^
+  help: Empty => 0.0
 "##,
     );
 }

@@ -46,6 +46,10 @@ fn show(e: &Expr) -> String {
             let otherwise = otherwise.as_ref().map_or("-".to_string(), |e| show(e));
             format!("(if {} {} {otherwise})", show(condition), show_block(then))
         }
+        ExprKind::Match { of, arms } => {
+            let arms = arms.iter().map(|a| format!("{}=>{}", a.cases.len(), show(&a.body)));
+            format!("(match {} {})", show(of), arms.collect::<Vec<_>>().join(" "))
+        }
         ExprKind::For { iter, body, .. } => format!("(for {} {})", show(iter), show_block(body)),
         ExprKind::Scan(s) => {
             let words = [(s.train, "train "), (s.reverse, "reverse ")];

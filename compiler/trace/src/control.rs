@@ -1,5 +1,7 @@
 //! Branches and loops: bodies are traced once and become forms.
 
+use std::rc::Rc;
+
 use whorl_core::{Atom, Body, Carry, DType, Form, Lit, Map, Prim, Scan, Switch, Type, While};
 use whorl_source::{Diagnostic, Span};
 use whorl_syntax::ast::{self, Block, Expr, Pattern, PatternKind};
@@ -7,7 +9,7 @@ use whorl_syntax::ast::{self, Block, Expr, Pattern, PatternKind};
 use crate::keys::Pick;
 use crate::tracer::{Tracer, Yielded, fail};
 use crate::tree::{Mismatch, join};
-use crate::value::{Env, Function, R, Value};
+use crate::value::{Arg, Env, Function, R, Value};
 
 /// What a loop goes over.
 enum Source<'a> {
@@ -60,7 +62,7 @@ impl<'a> Tracer<'a> {
         Ok(self.renew_keys(&v))
     }
 
-    fn arm(&mut self, span: Span, f: impl FnOnce(&mut Tracer<'a>) -> R<Value<'a>>) -> R<(Value<'a>, Body)> {
+    pub fn arm(&mut self, span: Span, f: impl FnOnce(&mut Tracer<'a>) -> R<Value<'a>>) -> R<(Value<'a>, Body)> {
         let serial = self.serial;
         self.b.begin();
         let v = f(self)?;
@@ -71,7 +73,7 @@ impl<'a> Tracer<'a> {
     }
 
     /// A `bool` scalar.
-    fn condition(&mut self, v: &Value<'a>, span: Span) -> R<Atom> {
+    pub fn condition(&mut self, v: &Value<'a>, span: Span) -> R<Atom> {
         let a = self.atom(v, None, span)?;
         let ty = self.b.ty(a);
         if ty == Type::scalar(DType::Bool) {
@@ -115,7 +117,7 @@ impl<'a> Tracer<'a> {
 
     /// A value that leaves the body of a loop.
     fn loop_result(&mut self, v: &Value<'a>, serial: usize, body: &Block) -> R<Value<'a>> {
-        let span = body.result.as_ref().map_or(body.span, |r| crate::call::result_span(r));
+        let span = body_span(body);
         let v = self.settle(v, span)?;
         self.no_new_functions(&v, serial, span, "a loop")?;
         self.use_keys_in(&v, span, "the result of a loop")?;
@@ -135,19 +137,23 @@ impl<'a> Tracer<'a> {
 
     fn source(&mut self, iter: &'a Expr, env: &Env<'a>) -> R<(usize, Source<'a>)> {
         let v = self.expr(iter, env)?;
-        if let Value::Range(from, to) = v {
+        self.source_of(&v, iter.span)
+    }
+
+    fn source_of(&mut self, v: &Value<'a>, span: Span) -> R<(usize, Source<'a>)> {
+        if let &Value::Range(from, to) = v {
             return Ok(((to - from).max(0) as usize, Source::Range(from)));
         }
-        let v = if matches!(v, Value::List(_)) { self.settle(&v, iter.span)? } else { self.arrayed(&v, 1, iter.span)? };
+        let v = if matches!(v, Value::List(_)) { self.settle(v, span)? } else { self.arrayed(v, 1, span)? };
         let (sizes, _) = v.outer(&self.b);
         match sizes.first() {
             Some(0) => {
-                fail(Diagnostic::error("E0106", "there is nothing to go over").at(iter.span, "this has no elements"))
+                fail(Diagnostic::error("E0106", "there is nothing to go over").at(span, "this has no elements"))
             }
             Some(&n) => Ok((n, Source::Elements(v))),
             None => {
                 let e = Diagnostic::error("E0206", "a loop goes over a range or an array");
-                let e = e.at(iter.span, format!("this is {}", v.describe(&self.b)));
+                let e = e.at(span, format!("this is {}", v.describe(&self.b)));
                 fail(match v {
                     Value::Int(n) => e.help(format!("`0..{n}`")),
                     Value::Tuple(_) => e.help("`zip(a, b)` goes over arrays side by side"),
@@ -197,6 +203,51 @@ impl<'a> Tracer<'a> {
         Ok(elem?.map_keys(&mut |k| k.picked(how, n, k.data, loops)))
     }
 
+    /// `fold(f, init, xs)`: a scan whose step is `f(carry, x)`.
+    pub fn fold_over(&mut self, f: &Rc<Function<'a>>, init: &Arg<'a>, xs: &Arg<'a>, span: Span) -> R<Value<'a>> {
+        let (n, source) = self.source_of(&xs.value, xs.span)?;
+        let (init_value, carries, carry) = self.carry(&init.value, init.span)?;
+        let index = self.b.fresh(Type::scalar(DType::I32));
+        self.b.begin();
+        self.loops += 1;
+        let carry = self.renew_keys(&carry);
+        let element = self.element_of(&source, n, index.into(), xs.span)?;
+        let next = self.call(f, vec![Arg::new(carry.clone(), init.span), Arg::new(element, xs.span)], span)?;
+        let next = self.next_carry(&carry, &next, span, init.span, "fold")?;
+        self.loops -= 1;
+        let body = self.b.end(next.leaves());
+        let form = Scan { n, reverse: false, train: false, index, carries, body };
+        let outs = self.b.form(Form::Scan(form));
+        let last = init_value.with_leaves(&mut outs.into_iter());
+        Ok(self.renew_keys(&last))
+    }
+
+    /// `f` of each element of arrays side by side: a `for`.
+    pub fn map_over(&mut self, f: &Rc<Function<'a>>, arrays: &[Arg<'a>], span: Span) -> R<Value<'a>> {
+        let (mut sources, mut length) = (Vec::new(), 0);
+        for x in arrays {
+            let (n, source) = self.source_of(&x.value, x.span)?;
+            length = n;
+            sources.push((source, x.span));
+        }
+        let (index, serial) = (self.b.fresh(Type::scalar(DType::I32)), self.serial);
+        self.b.begin();
+        self.loops += 1;
+        let mut args = Vec::new();
+        for (source, span) in &sources {
+            args.push(Arg::new(self.element_of(source, length, index.into(), *span)?, *span));
+        }
+        let v = self.call(f, args, span)?;
+        let v = self.settle(&v, span)?;
+        self.no_new_functions(&v, serial, span, "a loop")?;
+        self.use_keys_in(&v, span, "the result of a loop")?;
+        self.loops -= 1;
+        let body = self.b.end(v.leaves());
+        let outs = self.b.form(Form::Map(Map { n: length, index, accs: Vec::new(), body }));
+        let v = Value::array(length, v.with_leaves(&mut outs.into_iter()));
+        Ok(self.renew_keys(&v))
+    }
+
     pub fn scan(&mut self, scan: &'a ast::Scan, env: &Env<'a>, span: Span) -> R<Value<'a>> {
         let (n, source) = self.source(&scan.iter, env)?;
         let init_span = scan.init.as_ref().map_or(scan.pattern.span, |e| e.span);
@@ -214,9 +265,14 @@ impl<'a> Tracer<'a> {
         self.bind(&scan.pattern, carry.clone(), &mut inner)?;
         let element = self.element_of(&source, n, index.into(), scan.iter.span)?;
         self.bind(&scan.element, element, &mut inner)?;
-        let next = self.block(&scan.body, &inner)?;
-        let next = self.next_carry(&carry, &next, &scan.body, init_span, "scan")?;
-        let yielded = self.yields.pop().flatten().and_then(|y| y.value);
+        let (next, yielded) = match &scan.until {
+            None => {
+                let next = self.block(&scan.body, &inner)?;
+                let next = self.next_carry(&carry, &next, body_span(&scan.body), init_span, "scan")?;
+                (next, self.yields.pop().flatten().and_then(|y| y.value))
+            }
+            Some(until) => self.step_until(scan, until, &carry, &inner, init_span)?,
+        };
         let mut results = next.leaves();
         if let Some((y, span)) = &yielded {
             self.no_new_functions(y, serial, *span, "a loop")?;
@@ -241,6 +297,61 @@ impl<'a> Tracer<'a> {
                 Ok(Value::tuple(vec![last, ys]))
             }
         }
+    }
+
+    /// A step of `scan … until c`: where c holds, the carry stays and zeros are yielded; else the body runs.
+    fn step_until(
+        &mut self,
+        scan: &'a ast::Scan,
+        until: &'a Expr,
+        carry: &Value<'a>,
+        env: &Env<'a>,
+        init_span: Span,
+    ) -> R<(Value<'a>, Option<(Value<'a>, Span)>)> {
+        let mut before = env.clone();
+        self.bind(&scan.pattern, carry.clone(), &mut before)?;
+        let ended = self.expr(until, &before)?;
+        let which = self.condition(&ended, until.span)?;
+        if scan.train {
+            let e = Diagnostic::error("E0206", "the loop that the host paces runs all its steps");
+            return fail(e.at(until.span, "`until` in a `train scan`"));
+        }
+        self.b.begin();
+        if let Some(Some(frame)) = self.yields.last_mut() {
+            frame.depth = self.b.depth();
+        }
+        // A key of the carry is passed on by one of the arms.
+        let mark = self.key_mark();
+        let next = self.block(&scan.body, env)?;
+        let next = self.next_carry(carry, &next, body_span(&scan.body), init_span, "scan")?;
+        let yielded = self.yields.pop().flatten().and_then(|y| y.value);
+        let mut results = next.leaves();
+        if let Some((y, span)) = &yielded {
+            self.use_keys_in(y, *span, "yield")?;
+            results.extend(y.leaves());
+        }
+        let step = self.b.end(results);
+        let step_keys = self.take_key_uses(mark);
+        self.b.begin();
+        let carry = self.settle(carry, init_span)?;
+        let mut held = carry.leaves();
+        if let Some((y, _)) = &yielded {
+            for a in y.leaves() {
+                let ty = self.b.ty(a);
+                held.push(self.b.zeros(&ty));
+            }
+        }
+        let hold = self.b.end(held);
+        self.give_key_uses(step_keys);
+        let outs = self.b.form(Form::Switch(Switch { which, arms: vec![step, hold] }));
+        let mut outs = outs.into_iter();
+        let next = next.with_leaves(&mut outs);
+        let next = self.renew_keys(&next);
+        let yielded = yielded.map(|(y, span)| {
+            let y = y.with_leaves(&mut outs);
+            (self.renew_keys(&y), span)
+        });
+        Ok((next, yielded))
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -274,7 +385,7 @@ impl<'a> Tracer<'a> {
         let condition = self.b.end(vec![c]);
         self.b.begin();
         let next = self.block(body, &inner)?;
-        let next = self.next_carry(&carry, &next, body, init.span, "while")?;
+        let next = self.next_carry(&carry, &next, body_span(body), init.span, "while")?;
         self.loops -= 1;
         self.yields.pop();
         let body = self.b.end(next.leaves());
@@ -303,11 +414,10 @@ impl<'a> Tracer<'a> {
         &mut self,
         carry: &Value<'a>,
         next: &Value<'a>,
-        body: &Block,
+        span: Span,
         init: Span,
         what: &str,
     ) -> R<Value<'a>> {
-        let span = body.result.as_ref().map_or(body.span, |r| crate::call::result_span(r));
         let next = self.settle_lists(next, span)?;
         let next = match join(&self.b, carry, &next) {
             Ok((_, next)) => next,
@@ -351,10 +461,16 @@ impl<'a> Tracer<'a> {
     }
 }
 
+/// Where a body's value is written.
+fn body_span(body: &Block) -> Span {
+    body.result.as_ref().map_or(body.span, |r| crate::call::result_span(r))
+}
+
 fn newer(f: &Function, serial: usize) -> bool {
     match f {
         Function::Closure { serial: s, .. } => *s > serial,
         Function::Derivative(d) => newer(&d.of, serial),
-        Function::Item { .. } | Function::Builtin(_) => false,
+        Function::Custom(c) => newer(&c.forward, serial) || newer(&c.backward, serial),
+        Function::Item { .. } | Function::Builtin(_) | Function::Variant { .. } | Function::VariantOf(_) => false,
     }
 }

@@ -1,11 +1,17 @@
 //! `grad` and its relatives: the function is traced as a function of the floats in one argument, and differentiated.
 
-use whorl_core::{Atom, DType, Function as CoreFunction, Lit, Type};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use whorl_core::prim::{Compare, Custom, CustomRule};
+use whorl_core::rewrite::free_vars_of;
+use whorl_core::{Atom, DType, Form, Function as CoreFunction, Lit, Map, Prim, Type, Var};
 use whorl_source::{Diagnostic, Span};
 use whorl_transform::ad::{self, AdError};
 
+use crate::names::did_you_mean;
 use crate::tracer::{Tracer, fail};
-use crate::value::{Arg, Derivative, Function, R, Value, Wrt};
+use crate::value::{Arg, Argument, CustomVjp, Derivative, DerivativeKind, Function, Part, R, Record, Value, Wrt};
 
 /// A function traced over the floats of one of its arguments.
 struct Linked<'a> {
@@ -17,21 +23,50 @@ struct Linked<'a> {
 impl<'a> Tracer<'a> {
     /// `grad(f)(x, …)`: the gradient has the structure of `x`; what is not a float in it has the gradient 0.
     pub fn call_derivative(&mut self, d: &Derivative<'a>, mut args: Vec<Arg<'a>>, span: Span) -> R<Value<'a>> {
-        let place = self.wrt_place(d, &args, span)?;
-        let x = self.settle(&args[place].value, args[place].span)?;
+        let parts: &[Part] = match &d.wrt {
+            Wrt::One(part) => std::slice::from_ref(part),
+            Wrt::Several(parts) => parts,
+        };
+        let mut places = Vec::new();
+        for part in parts {
+            places.push(self.wrt_place(d, part, &args, span)?);
+        }
+        let Some(&place) = places.first() else {
+            return fail(Diagnostic::error("E0501", "there is nothing to differentiate by").at(span, ""));
+        };
+        let mut chosen = Vec::new();
+        for (part, &place) in parts.iter().zip(&places) {
+            let whole = self.settle(&args[place].value, args[place].span)?;
+            args[place].value = whole.clone();
+            chosen.push(self.part_of(&whole, &part.fields, args[place].span)?);
+        }
+        let x = match &d.wrt {
+            Wrt::One(_) => chosen.swap_remove(0),
+            Wrt::Several(_) => Value::tuple(chosen),
+        };
         let floats = self.floats(&x);
         if floats.is_empty() {
             let e = Diagnostic::error("E0501", "there is nothing to differentiate by");
             let e = e.at(args[place].span, format!("this is {}, without an f32 or f64", x.describe(&self.b)));
-            return fail(if matches!(args[place].value, Value::Int(_)) {
+            return fail(if x.leaves().iter().any(|a| matches!(a, Atom::Lit(_))) {
                 e.help("write the number with a point: `3.0`")
             } else {
                 e
             });
         }
         let (params, inner) = self.with_params(&x);
-        args[place].value = inner;
+        for (k, (part, &place)) in parts.iter().zip(&places).enumerate() {
+            let new = match (&d.wrt, &inner) {
+                (Wrt::Several(_), Value::Tuple(items)) => items[k].clone(),
+                _ => inner.clone(),
+            };
+            args[place].value = replaced(&args[place].value, &part.fields, &new);
+        }
+        let at = args[place].span;
         let linked = self.link(&d.of, params, args, span)?;
+        if d.kind == DerivativeKind::Jacobian {
+            return self.jacobian(&linked, &x, at, span);
+        }
         let (loss, aux) = match (&linked.result, d.aux) {
             (Value::Tuple(parts), true) if parts.len() == 2 => (parts[0].clone(), parts[1].clone()),
             (other, true) => {
@@ -53,7 +88,7 @@ impl<'a> Tracer<'a> {
         let aux = aux.with_leaves(&mut results);
         let value = if d.aux { Value::tuple(vec![loss, aux]) } else { loss };
         let value = self.renew_keys(&value);
-        Ok(match (d.with_value, d.aux) {
+        Ok(match (d.kind == DerivativeKind::ValueAndGrad, d.aux) {
             (true, _) => Value::tuple(vec![value, gradient]),
             (false, false) => gradient,
             (false, true) => match value {
@@ -70,7 +105,7 @@ impl<'a> Tracer<'a> {
         let tangent = match crate::tree::join(&self.b, &value, &tangent) {
             Ok((_, tangent)) => tangent,
             Err(m) => {
-                let e = Diagnostic::error("E0502", "a tangent has the structure of the value");
+                let e = Diagnostic::error("E0507", "a tangent has the structure of the value");
                 return fail(
                     e.at(t.span, format!("{} is {}", m.place(), m.right))
                         .at(x.span, format!("{} is {}", m.place(), m.left)),
@@ -96,24 +131,186 @@ impl<'a> Tracer<'a> {
         Ok(Value::tuple(vec![self.renew_keys(&primal), self.renew_keys(&tangent)]))
     }
 
-    fn wrt_place(&self, d: &Derivative<'a>, args: &[Arg<'a>], span: Span) -> R<usize> {
-        let name = match &d.wrt {
-            Wrt::Place(k) if *k < args.len() => return Ok(*k),
-            Wrt::Place(k) => {
+    /// `jacobian(f)(x)`: forward, a direction for each element of x, or backward, one for each of the result, whichever are fewer.
+    fn jacobian(&mut self, linked: &Linked<'a>, x: &Value<'a>, at: Span, span: Span) -> R<Value<'a>> {
+        let (Value::Leaf(point), Value::Leaf(y)) = (x, &linked.result) else {
+            let e = Diagnostic::error("E0505", "a jacobian is of an array by an array");
+            let e = e.at(at, format!("by {}", x.describe(&self.b)));
+            let e = e.at(span, format!("of {}", linked.result.describe(&self.b)));
+            return fail(e.help("choose a field with `wrt: \"net.weight\"`, or join the parts with `concat`"));
+        };
+        let (from, to) = (self.b.ty(*point), self.b.ty(*y));
+        if !to.dtype.is_float() {
+            let e = Diagnostic::error("E0505", "a jacobian is of floats");
+            return fail(e.at(span, format!("the function gives {}", linked.result.describe(&self.b))));
+        }
+        let backward = to.size() < from.size() || ad::custom::holds(&linked.function.body);
+        let (around, n) = if backward { (&to, to.size()) } else { (&from, from.size()) };
+        let index = self.b.fresh(Type::scalar(DType::I32));
+        self.b.begin();
+        let iota = self.b.prim1(Prim::Iota(n), &[]);
+        let hit = self.b.prim1(Prim::Compare(Compare::Eq), &[iota, index.into()]);
+        let one = self.b.prim1(Prim::Convert(around.dtype), &[hit]);
+        let direction = self.b.prim1(Prim::Reshape(around.shape.clone()), &[one]);
+        let given = if backward {
+            let seed = move |_: &mut whorl_core::Builder, _: &[Atom]| vec![Some(direction)];
+            ad::vjp(&mut self.b, &linked.function, &[*point], &[true], seed).map(|d| Some(d.gradients[0]))
+        } else {
+            ad::jvp(&mut self.b, &linked.function, &[*point], &[Some(direction)]).map(|(_, t)| t[0])
+        };
+        let given = match given {
+            Ok(Some(t)) => t,
+            Ok(None) => self.b.zeros(&to),
+            Err(e) => {
+                self.b.end(Vec::new());
+                return Err(self.ad_error(e, span));
+            }
+        };
+        let body = self.b.end(vec![given]);
+        let rows = self.b.form(Form::Map(Map { n, index, accs: Vec::new(), body }))[0];
+        let shape = to.shape.iter().chain(&from.shape).copied().collect();
+        let rows = if backward { rows } else { self.move_axis(rows, 0, to.rank(), span)? };
+        Ok(Value::Leaf(self.prim(Prim::Reshape(shape), &[rows], span)?))
+    }
+
+    /// `vjp(f, x, c)`: the value of `f(x)`, and the cotangent of `x` for the cotangent `c` of the value.
+    pub fn backward(&mut self, f: &Rc<Function<'a>>, x: &Arg<'a>, c: &Arg<'a>, span: Span) -> R<Value<'a>> {
+        let value = self.settle(&x.value, x.span)?;
+        let cotangent = self.settle(&c.value, c.span)?;
+        let points = self.floats(&value);
+        let (params, inner) = self.with_params(&value);
+        let linked = self.link(f, params, vec![Arg::new(inner, x.span)], span)?;
+        let cotangent = match crate::tree::join(&self.b, &linked.result, &cotangent) {
+            Ok((_, cotangent)) => cotangent,
+            Err(m) => {
+                let e = Diagnostic::error("E0507", "a cotangent has the structure of the value of the function");
+                let e = e.at(c.span, format!("{} is {}", m.place(), m.right));
+                return fail(e.at(span, format!("{} is {} in the value", m.place(), m.left)));
+            }
+        };
+        let seeds = cotangent.leaves();
+        let seed = move |b: &mut whorl_core::Builder, _: &[Atom]| {
+            seeds.into_iter().map(|a| b.ty(a).dtype.is_float().then_some(a)).collect()
+        };
+        let wrt = vec![true; points.len()];
+        let vjp = ad::vjp(&mut self.b, &linked.function, &points, &wrt, seed).map_err(|e| self.ad_error(e, span))?;
+        let gradient = self.in_structure(&value, vjp.gradients);
+        let primal = linked.result.with_leaves(&mut vjp.results.into_iter());
+        Ok(Value::tuple(vec![self.renew_keys(&primal), gradient]))
+    }
+
+    /// A call of `custom_vjp(forward, backward)`: forward runs, and what it gives is marked with the way back.
+    pub fn call_custom(&mut self, c: &CustomVjp<'a>, args: Vec<Arg<'a>>, span: Span) -> R<Value<'a>> {
+        let mut settled = Vec::with_capacity(args.len());
+        for arg in args {
+            settled.push(Arg { value: self.settle(&arg.value, arg.span)?, ..arg });
+        }
+        let given = Value::tuple(settled.iter().map(|a| a.value.clone()).collect());
+        let result = self.call(&c.forward, settled.clone(), span)?;
+        let (value, kept) = match self.settle(&result, span)? {
+            Value::Tuple(parts) if parts.len() == 2 => (parts[0].clone(), parts[1].clone()),
+            other => {
+                let e = Diagnostic::error("E0506", "the first function of `custom_vjp` gives its value and what to keep");
+                let e = e.at(span, format!("it gives {}", other.describe(&self.b)));
+                return fail(e.help("`fn(x) = (exp(x), exp(x))`; `(…, ())` keeps nothing"));
+            }
+        };
+        let (xs, ys) = (self.floats(&given), self.floats(&value));
+        if xs.is_empty() || ys.is_empty() {
+            return Ok(value);
+        }
+        let fresh = |t: &mut Tracer<'a>, v: &Value<'a>, params: &mut Vec<Var>, only: bool| {
+            let Ok(inner) = v.map_leaves::<std::convert::Infallible>(&mut |a| {
+                let ty = t.b.ty(a);
+                if only && !ty.dtype.is_float() {
+                    return Ok(t.b.zeros(&ty));
+                }
+                let var = t.b.fresh(ty);
+                params.push(var);
+                Ok(var.into())
+            });
+            inner
+        };
+        let mut params = Vec::new();
+        self.b.begin();
+        let kept_inside = fresh(self, &kept, &mut params, false);
+        let mut cotangents = Vec::new();
+        let cotangent = fresh(self, &value, &mut cotangents, true);
+        let back = self.call(&c.backward, vec![Arg::new(kept_inside, span), Arg::new(cotangent, span)], span)?;
+        let back = self.settle(&back, span)?;
+        let back = if settled.len() == 1 { Value::tuple(vec![back]) } else { back };
+        let back = match crate::tree::join(&self.b, &given, &back) {
+            Ok((_, back)) => back,
+            Err(m) => {
+                let e = Diagnostic::error("E0506", "the second function of `custom_vjp` gives a cotangent for each argument");
+                let e = e.at(span, format!("{} is {}, and the argument {}", m.place(), m.right, m.left));
+                return fail(e.help("of the argument's structure; a tuple where there are several arguments"));
+            }
+        };
+        let results = self.floats(&back);
+        let body = self.b.end(results);
+        let own: Vec<Var> = params.iter().chain(&cotangents).copied().collect();
+        let outside: Vec<Var> = free_vars_of(&body).into_iter().filter(|v| !own.contains(v)).collect();
+        let mut operands = [xs.clone(), ys.clone(), kept.leaves()].concat();
+        operands.extend(outside.iter().map(|v| Atom::Var(*v)));
+        params.extend(outside);
+        params.extend(cotangents);
+        let backward = CoreFunction { params, body };
+        let rule = Arc::new(CustomRule { inputs: xs.len(), outputs: ys.len(), backward });
+        let marked = self.b.prim(Prim::Custom(Custom { rule, pull: false }), &operands);
+        let mut marked = marked.into_iter();
+        let value = value.map_leaves::<Box<Diagnostic>>(&mut |a| {
+            let float = self.b.ty(a).dtype.is_float();
+            Ok(if float { marked.next().unwrap_or(a) } else { a })
+        })?;
+        Ok(value)
+    }
+
+    fn wrt_place(&self, d: &Derivative<'a>, part: &Part, args: &[Arg<'a>], span: Span) -> R<usize> {
+        let name = match &part.argument {
+            Argument::Place(k) if *k < args.len() => return Ok(*k),
+            Argument::Place(k) => {
                 let e = Diagnostic::error("E0601", format!("the derivative is by argument number {k}"));
                 return fail(e.at(span, format!("there are {}", args.len())));
             }
-            Wrt::Name(name) => name,
+            Argument::Name(name) => name,
         };
-        if let Some(k) = args.iter().position(|a| a.name == Some(name)) {
+        if let Some(k) = args.iter().position(|a| a.name.is_some_and(|n| *n == **name)) {
             return Ok(k);
         }
         let params = self.parameter_names(&d.of);
-        match params.iter().position(|p| *p == Some(name)) {
+        match params.iter().position(|p| p.is_some_and(|p| *p == **name)) {
             Some(k) if k < args.len() => Ok(k),
-            _ => fail(
-                Diagnostic::error("E0602", format!("there is no argument `{name}` to differentiate by")).at(span, ""),
-            ),
+            _ => {
+                let message = format!("there is no argument `{name}` to differentiate by");
+                let mut e = Diagnostic::error("E0602", message).at(span, "");
+                e.help = did_you_mean(name, params.into_iter().flatten());
+                fail(e)
+            }
+        }
+    }
+
+    /// The field at a path.
+    fn part_of(&self, v: &Value<'a>, fields: &[Rc<str>], span: Span) -> R<Value<'a>> {
+        let Some((name, rest)) = fields.split_first() else { return Ok(v.clone()) };
+        match v {
+            Value::Record(r) if r.get(name).is_some() => {
+                let inner = r.get(name).cloned().unwrap_or(Value::Unit);
+                self.part_of(&inner, rest, span)
+            }
+            Value::Tuple(items) => match name.parse::<usize>().ok().and_then(|k| items.get(k)) {
+                Some(inner) => self.part_of(inner, rest, span),
+                None => fail(Diagnostic::error("E0202", format!("there is no `.{name}` to differentiate by")).at(span, "")),
+            },
+            Value::Array { n, elem } => Ok(Value::array(*n, self.part_of(elem, fields, span)?)),
+            other => {
+                let e = Diagnostic::error("E0202", format!("there is no field `{name}` to differentiate by"));
+                let mut e = e.at(span, format!("this is {}", other.describe(&self.b)));
+                if let Value::Record(r) = other {
+                    e.help = did_you_mean(name, r.fields.iter().map(|f| f.0));
+                }
+                fail(e)
+            }
         }
     }
 
@@ -123,6 +320,8 @@ impl<'a> Tracer<'a> {
             Function::Item { def, .. } => of(&def.params),
             Function::Closure { lambda, .. } => of(lambda.params),
             Function::Derivative(d) => self.parameter_names(&d.of),
+            Function::Custom(c) => self.parameter_names(&c.forward),
+            Function::Variant { .. } | Function::VariantOf(_) => Vec::new(),
             Function::Builtin(b) => b.params.iter().map(|p| Some(p.trim_end_matches(['?', '*']))).collect(),
         }
     }
@@ -199,5 +398,29 @@ impl<'a> Tracer<'a> {
             d = d.at(*s, "");
         }
         Box::new(d.at(span, "differentiated here"))
+    }
+}
+
+/// The value with the part at a path replaced.
+fn replaced<'a>(v: &Value<'a>, fields: &[Rc<str>], new: &Value<'a>) -> Value<'a> {
+    let Some((name, rest)) = fields.split_first() else { return new.clone() };
+    match v {
+        Value::Record(r) => {
+            let fields = r.fields.iter().map(|(n, old)| (*n, if **name == **n { replaced(old, rest, new) } else { old.clone() }));
+            Value::Record(Rc::new(Record { name: r.name, fields: fields.collect() }))
+        }
+        Value::Tuple(items) => {
+            let at = name.parse::<usize>().ok();
+            let items = items.iter().enumerate();
+            Value::tuple(items.map(|(k, old)| if at == Some(k) { replaced(old, rest, new) } else { old.clone() }).collect())
+        }
+        Value::Array { n, elem } => {
+            let inner = match new {
+                Value::Array { elem, .. } => elem,
+                other => other,
+            };
+            Value::array(*n, replaced(elem, fields, inner))
+        }
+        other => other.clone(),
     }
 }

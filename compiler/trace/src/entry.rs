@@ -2,6 +2,7 @@
 
 use whorl_core::{Atom, DType, Function as CoreFunction, Program, Type};
 use whorl_source::{Diagnostic, Span};
+use whorl_transform::ad::custom;
 use whorl_syntax::ast::{ItemKind, PatternKind};
 
 use crate::names::did_you_mean;
@@ -59,6 +60,7 @@ impl Script {
                 | ItemKind::Param(_)
                 | ItemKind::Size(_)
                 | ItemKind::Type(_)
+                | ItemKind::Enum(_)
                 | ItemKind::Let { .. }
                 | ItemKind::Test { .. }
                 | ItemKind::Error => false,
@@ -106,6 +108,7 @@ impl Script {
                 | ItemKind::Param(_)
                 | ItemKind::Size(_)
                 | ItemKind::Type(_)
+                | ItemKind::Enum(_)
                 | ItemKind::Fn(_)
                 | ItemKind::Let { .. }
                 | ItemKind::Error => None,
@@ -155,7 +158,7 @@ impl Script {
         let (param_leaves, result_leaves) = (params.iter().map(leaf).collect(), results.iter().map(leaf).collect());
         let vars = params.iter().filter_map(|(_, a)| a.var()).collect();
         Ok(Traced {
-            program: Program { vars: t.b.vars, main: CoreFunction { params: vars, body } },
+            program: custom::strip(Program { vars: t.b.vars, main: CoreFunction { params: vars, body } }),
             params: param_leaves,
             results: result_leaves,
             warnings: t.warnings,

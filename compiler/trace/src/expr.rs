@@ -45,6 +45,9 @@ impl<'a> Tracer<'a> {
             ExprKind::Record { ty, fields } => self.record(ty.as_deref(), fields, e.span, env),
             ExprKind::Block(block) => self.block(block, env),
             ExprKind::Field(of, name) => {
+                if let Some(of) = self.enum_named(of, env) {
+                    return self.member_of_enum(of, name);
+                }
                 let v = self.expr(of, env)?;
                 self.field(&v, name, of.span)
             }
@@ -107,6 +110,7 @@ impl<'a> Tracer<'a> {
             ExprKind::If { condition, then, otherwise } => {
                 self.branch(condition, then, otherwise.as_deref(), env, e.span)
             }
+            ExprKind::Match { of, arms } => self.match_on(of, arms, env, e.span),
             ExprKind::For { pattern, iter, body } => self.for_loop(pattern, iter, body, env, e.span),
             ExprKind::Scan(scan) => self.scan(scan, env, e.span),
             ExprKind::While { pattern, init, condition, max, body } => {
@@ -139,7 +143,9 @@ impl<'a> Tracer<'a> {
                     self.assert(condition, message.as_deref(), statement.span, &env)?;
                 }
                 StatementKind::Expr(e) => {
-                    self.expr(e, &env)?;
+                    let effects = self.effects;
+                    let v = self.expr(e, &env)?;
+                    self.unused(&v, e, effects);
                 }
             }
         }
@@ -147,6 +153,21 @@ impl<'a> Tracer<'a> {
             Some(result) => self.expr(result, &env),
             None => Ok(Value::Unit),
         }
+    }
+
+    /// Warns of a line whose value nobody has, and which did nothing else.
+    fn unused(&mut self, v: &Value<'a>, e: &'a Expr, effects: usize) {
+        let told = self.warnings.iter().any(|w| w.labels.first().is_some_and(|l| l.span == e.span));
+        if matches!(v, Value::Unit) || self.effects > effects || told {
+            return;
+        }
+        let w = Diagnostic::warning("W0001", "the value of this line is not used");
+        let w = w.at(e.span, format!("it gives {}", v.describe(&self.b)));
+        self.warnings.push(w.help(match &e.kind {
+            ExprKind::Binary(BinaryOp::Eq, ..) => "`assert a == b` checks; `let a = b` binds",
+            ExprKind::Call { .. } => "nothing changes in place: `let x = …` keeps what a function gives",
+            _ => "`let x = …` keeps it; only the last line of a block is its value",
+        }));
     }
 
     fn yield_value(&mut self, value: &'a Expr, span: Span, env: &Env<'a>) -> R<()> {
@@ -187,6 +208,7 @@ impl<'a> Tracer<'a> {
             Some(m) => format!("{m} ({})", self.script.map.line_name(span)),
             None => format!("{} ({})", self.text(condition.span).trim_matches('`'), self.script.map.line_name(span)),
         };
+        self.effects += 1;
         let outer = self.b.at(span);
         self.b.effect(Effect::Assert { message: text.into(), condition: a, mask: Lit::bool(true).into() });
         self.b.at_spans(outer);
@@ -207,7 +229,12 @@ impl<'a> Tracer<'a> {
         let mut known: Vec<&str> = env.iter().map(|b| b.name).chain(module.values.keys().map(String::as_str)).collect();
         builtins::names().for_each(|n| known.push(n));
         let mut e = Diagnostic::error("E0401", format!("unknown name `{name}`")).at(span, "");
-        e.help = did_you_mean(name, known);
+        if let Some(of) = self.find_enum(&[(name, span)], self.module) {
+            let e = Diagnostic::error("E0401", format!("`{name}` is a type, not a value")).at(span, "");
+            let first = of.def.variants.first().map_or("…", |v| &v.name.text);
+            return fail(e.help(format!("name the variant: `{name}.{first}`")));
+        }
+        e.help = crate::habits::of_name(name).map(str::to_string).or_else(|| did_you_mean(name, known));
         fail(e)
     }
 
@@ -227,7 +254,7 @@ impl<'a> Tracer<'a> {
                     None => fail(Diagnostic::error("E0401", format!("unknown name `{name}`")).at(span, "")),
                 }
             }
-            ItemKind::Import(_) | ItemKind::Type(_) | ItemKind::Test { .. } | ItemKind::Error => {
+            ItemKind::Import(_) | ItemKind::Type(_) | ItemKind::Enum(_) | ItemKind::Test { .. } | ItemKind::Error => {
                 fail(Diagnostic::error("E0401", format!("`{name}` is not a value")).at(span, ""))
             }
         }
@@ -306,7 +333,14 @@ impl<'a> Tracer<'a> {
         span: Span,
         env: &Env<'a>,
     ) -> R<Value<'a>> {
-        let v = Value::record(None, self.fields(fields, env)?);
+        let given = self.fields(fields, env)?;
+        if let Some(path) = ty
+            && let Some(of) = self.enum_of_path(path)
+            && let Some(name) = path.last()
+        {
+            return self.variant_with_fields(of, name, given, span);
+        }
+        let v = Value::record(None, given);
         match ty {
             Some(path) => self.promise_path(&v, path, &mut env.clone(), &Site::new("the record", span)),
             None => Ok(v),
@@ -336,32 +370,34 @@ impl<'a> Tracer<'a> {
         let new = self.fields(fields, env)?;
         for ((name, _), (_, value)) in fields.iter().zip(new) {
             let old = self.field(&v, name, of.span)?;
-            let value = self.fitting(&old, value, name)?;
-            v = with_field(&v, &name.text, &value);
+            let (value, same) = self.fitting(&old, value, name)?;
+            if !same && matches!(v, Value::Array { .. }) {
+                let e = Diagnostic::error("E0201", format!("the field `{}` would change its type", name.text));
+                let e = e.at(name.span, format!("was {}, now {}", old.describe(&self.b), value.describe(&self.b)));
+                return fail(e.help("in an array every record has one type: `for s in xs { s with { … } }`"));
+            }
+            // A record whose field is something else now is not of the type that it was declared as.
+            v = with_field(&v, &name.text, &value, same);
         }
         Ok(v)
     }
 
-    fn fitting(&mut self, old: &Value<'a>, new: Value<'a>, name: &Name) -> R<Value<'a>> {
+    /// The new value of a field, of the type of the old one if it can be, and whether it is.
+    fn fitting(&mut self, old: &Value<'a>, new: Value<'a>, name: &Name) -> R<(Value<'a>, bool)> {
         let new = if matches!(old, Value::Leaf(_)) && matches!(new, Value::List(_) | Value::Range(..)) {
             self.settle(&new, name.span)?
         } else {
             new
         };
-        // A wrapper puts its own function in the place of the wrapped one.
         if let (Value::Function(_), Value::Function(_)) = (old, &new) {
-            return Ok(new);
+            return Ok((new, true));
         }
-        match crate::tree::join(&self.b, old, &new) {
+        Ok(match crate::tree::join(&self.b, old, &new) {
             // A field known while tracing may get another value; it stays known.
-            Ok((_, fitted)) if !old.is_static_number() => Ok(fitted),
-            Ok(_) => Ok(new),
-            Err(m) => {
-                let at = if m.path.is_empty() { name.text.clone() } else { format!("{}.{}", name.text, m.path) };
-                let e = Diagnostic::error("E0201", format!("the field `{at}` would change its type"));
-                fail(e.at(name.span, format!("was {}, now {}", m.left, m.right)))
-            }
-        }
+            Ok((_, fitted)) if !old.is_static_number() => (fitted, true),
+            Ok(_) => (new, true),
+            Err(_) => (new, false),
+        })
     }
 
     /// `[a, b, c]`: numbers known while tracing stay known; others are stacked, part by part.
@@ -425,16 +461,18 @@ impl<'a> Tracer<'a> {
     }
 }
 
-fn with_field<'a>(v: &Value<'a>, name: &str, new: &Value<'a>) -> Value<'a> {
+/// The record, or the array of records, with a field replaced; `same`: by one of the old type.
+fn with_field<'a>(v: &Value<'a>, name: &str, new: &Value<'a>, same: bool) -> Value<'a> {
     match v {
         Value::Record(r) => {
             let fields = r.fields.iter().map(|(n, old)| (*n, if *n == name { new.clone() } else { old.clone() }));
-            Value::Record(Rc::new(Record { name: r.name, fields: fields.collect() }))
+            let of = r.name.filter(|_| same);
+            Value::Record(Rc::new(Record { name: of, fields: fields.collect() }))
         }
         Value::Array { n, elem } => {
             let inner = match new {
-                Value::Array { elem: new, .. } => with_field(elem, name, new),
-                other => with_field(elem, name, other),
+                Value::Array { elem: new, .. } => with_field(elem, name, new, same),
+                other => with_field(elem, name, other, same),
             };
             Value::array(*n, inner)
         }

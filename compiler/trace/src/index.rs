@@ -48,6 +48,11 @@ impl<'a> Tracer<'a> {
         self.take_value(&v, &places, span)
     }
 
+    /// The elements of an array that an array of places names.
+    pub fn take_places(&mut self, v: &Value<'a>, places: Atom, span: Span) -> R<Value<'a>> {
+        self.take_value(v, &[Place::Gather(places)], span)
+    }
+
     fn take_value(&mut self, v: &Value<'a>, places: &[Place], span: Span) -> R<Value<'a>> {
         let (sizes, inner) = v.outer(&self.b);
         let taken = inner.map_leaves(&mut |x| self.take(x, places, span))?;
@@ -335,7 +340,7 @@ impl<'a> Tracer<'a> {
     }
 }
 
-fn gathered(b: &mut whorl_core::Builder, x: Atom, indices: Atom, rank: usize) -> Atom {
+pub fn gathered(b: &mut whorl_core::Builder, x: Atom, indices: Atom, rank: usize) -> Atom {
     if rank == 0 {
         return b.prim1(Prim::Index(None), &[x, indices]);
     }

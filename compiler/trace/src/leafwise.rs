@@ -3,7 +3,7 @@
 use whorl_source::{Diagnostic, Span};
 
 use crate::tracer::{Tracer, fail};
-use crate::value::{Arg, R, Record, Value};
+use crate::value::{Arg, Of, R, Record, Value};
 
 /// What is done with the leaves that stand at one place of every tree.
 pub type OnLeaves<'f, 'a> = &'f mut dyn FnMut(&mut Tracer<'a>, &[Arg<'a>]) -> R<Value<'a>>;
@@ -114,5 +114,5 @@ impl<'a> Tracer<'a> {
 }
 
 fn same_fields(a: &Record, b: &Record) -> bool {
-    a.fields.len() == b.fields.len() && a.fields.iter().all(|(n, _)| b.get(n).is_some())
+    Of::fits(a.name, b.name) && a.fields.len() == b.fields.len() && a.fields.iter().all(|(n, _)| b.get(n).is_some())
 }

@@ -23,6 +23,8 @@ impl<'a> Tracer<'a> {
     /// Every operator but `and` and `or`, which look at their right side only if need be.
     pub fn binary_op(&mut self, op: BinaryOp, span: Span, l: Arg<'a>, r: Arg<'a>) -> R<Value<'a>> {
         let arith = |t: &mut Tracer<'a>, binary: Binary| {
+            t.no_enum(&format!("`{}`", symbol(op)), &l)?;
+            t.no_enum(&format!("`{}`", symbol(op)), &r)?;
             let args = [l.clone(), r.clone()];
             t.leafwise(&format!("`{}`", symbol(op)), &args, &mut |t, x| t.arithmetic(op, binary, span, &x[0], &x[1]))
         };
@@ -175,6 +177,9 @@ impl<'a> Tracer<'a> {
             }
             _ => {}
         }
+        if self.enum_in(&l.value).is_some() || self.enum_in(&r.value).is_some() {
+            return self.compare_enums(op, span, l, r);
+        }
         for side in [l, r] {
             if side.value.is_tree() {
                 let e = Diagnostic::error("E0206", "a comparison is between numbers");
@@ -207,6 +212,7 @@ impl<'a> Tracer<'a> {
     }
 
     pub fn negate(&mut self, v: &Value<'a>, span: Span) -> R<Value<'a>> {
+        self.no_enum("`-`", &Arg::new(v.clone(), span))?;
         self.leafwise1("`-`", v, span, &mut |t, x| match &x.value {
             Value::Int(i) => Ok(Value::Int(i.saturating_neg())),
             Value::Float(f) => Ok(Value::Float(-f)),

@@ -5,7 +5,7 @@ use whorl_syntax::ast::{Pattern, PatternKind};
 
 use crate::names::{did_you_mean, listed};
 use crate::tracer::{Tracer, fail};
-use crate::value::{Env, R, Value};
+use crate::value::{Env, Of, R, Value};
 
 impl<'a> Tracer<'a> {
     /// Binds the names of `pattern` to the parts of `value`. `(a, b)` also takes apart an array of tuples, part by part,
@@ -99,10 +99,17 @@ impl<'a> Tracer<'a> {
         whole: whorl_source::Span,
     ) -> R<Value<'a>> {
         match v {
+            Value::Record(r) if matches!(r.name, Some(Of::Enum(_))) => {
+                let Some(Of::Enum(of)) = r.name else { return Ok(v.clone()) };
+                let variants = listed(of.def.variants.iter().map(|v| v.name.text.as_str()));
+                let e = Diagnostic::error("E0202", format!("there is no field `{}` before it is known which", name.text));
+                let e = e.at(name.span, format!("this is {}, one of {variants}", of.def.name.text));
+                fail(e.help("`match` tells the variants apart and binds their fields"))
+            }
             Value::Record(r) => match r.get(&name.text) {
                 Some(v) => Ok(v.clone()),
                 None => {
-                    let of = r.name.map_or("the record".to_string(), |n| format!("`{n}`"));
+                    let of = r.name.map_or("the record".to_string(), |n| format!("`{}`", n.name()));
                     let mut e =
                         Diagnostic::error("E0202", format!("{of} has no field `{}`", name.text)).at(name.span, "");
                     e.help = did_you_mean(&name.text, r.fields.iter().map(|f| f.0));
@@ -115,7 +122,8 @@ impl<'a> Tracer<'a> {
             }
             Value::Module(id) => self.module_member(*id, name),
             other => {
-                let e = Diagnostic::error("E0202", format!("there is no field `{}` here", name.text));
+                let mut e = Diagnostic::error("E0202", format!("there is no field `{}` here", name.text));
+                e.help = crate::habits::of_member(&name.text);
                 fail(e.at(whole, format!("this is {}", other.describe(&self.b))))
             }
         }

@@ -120,6 +120,7 @@ impl Loading<'_> {
 
     fn bind_items(&mut self, module: &mut Module, id: ModuleId) {
         let mut places: HashMap<String, Span> = HashMap::new();
+        let mut types: HashMap<String, Span> = HashMap::new();
         let items = std::mem::take(&mut module.tree.items);
         for (k, item) in items.iter().enumerate() {
             let own = ItemId { module: id, item: k };
@@ -127,8 +128,13 @@ impl Loading<'_> {
                 ItemKind::Import(import) => self.import(module, import, item.span, &mut places),
                 ItemKind::Param(p) | ItemKind::Size(p) => self.value(module, &p.name, Def::Item(own), &mut places),
                 ItemKind::Fn(f) => self.value(module, &f.name, Def::Item(own), &mut places),
-                ItemKind::Type(t) => {
-                    module.types.insert(t.name.text.clone(), own);
+                ItemKind::Type(ast::TypeDef { name, .. }) | ItemKind::Enum(ast::EnumDef { name, .. }) => {
+                    if let Some(first) = types.insert(name.text.clone(), name.span) {
+                        let message = format!("the type `{}` is defined twice", name.text);
+                        let e = Diagnostic::error("E0402", message).at(name.span, "again here");
+                        self.errors.push(e.at(first, "first here"));
+                    }
+                    module.types.insert(name.text.clone(), own);
                 }
                 ItemKind::Let { pattern, .. } => {
                     let mut names = Vec::new();
@@ -234,7 +240,11 @@ impl Loading<'_> {
         let (display, text) = self
             .loader
             .load(path, Some(from))
-            .map_err(|why| Diagnostic::error("E0403", format!("there is no module `{dotted}`")).at(span, why))?;
+            .map_err(|why| {
+                let mut e = Diagnostic::error("E0403", format!("there is no module `{dotted}`")).at(span, why);
+                e.help = path.first().and_then(|p| crate::habits::of_name(p)).map(str::to_string);
+                e
+            })?;
         if let Some(start) = self.open.iter().position(|d| *d == display) {
             let mut ring = self.open[start..].to_vec();
             ring.push(display);

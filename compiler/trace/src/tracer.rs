@@ -34,6 +34,8 @@ pub struct Tracer<'a> {
     /// Params are numbers known while tracing: while defaults and bounds are computed.
     pub plain_params: bool,
     pub warnings: Vec<Diagnostic>,
+    /// Counts what was recorded and asserted.
+    pub effects: usize,
 }
 
 pub struct Yielded<'a> {
@@ -62,6 +64,7 @@ impl<'a> Tracer<'a> {
             open: HashSet::new(),
             plain_params: false,
             warnings: Vec::new(),
+            effects: 0,
         }
     }
 

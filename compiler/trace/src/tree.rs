@@ -3,7 +3,7 @@
 use whorl_core::{Atom, Builder, DType, Lit, Type};
 
 use crate::keys::Key;
-use crate::value::{Record, Value};
+use crate::value::{Of, Record, Value};
 
 impl<'a> Value<'a> {
     /// The same structure with every array replaced; numbers known while tracing stay.
@@ -202,7 +202,7 @@ fn describe(v: &Value, b: &Builder, outer: usize) -> String {
         Value::Unit => "()".to_string(),
         Value::Tuple(items) => format!("({})", items.iter().map(inner).collect::<Vec<_>>().join(", ")),
         Value::Record(r) => match r.name {
-            Some(name) => name.to_string(),
+            Some(of) => of.name().to_string(),
             None => {
                 let fields: Vec<String> = r.fields.iter().map(|(n, v)| format!("{n}: {}", inner(v))).collect();
                 format!("{{ {} }}", fields.join(", "))
@@ -312,6 +312,10 @@ pub fn join<'a>(b: &Builder, x: &Value<'a>, y: &Value<'a>) -> Result<(Value<'a>,
 /// The fields of `q` in the order of `p`.
 fn join_records<'a>(b: &Builder, p: &Record<'a>, q: &Record<'a>) -> Result<(Value<'a>, Value<'a>), Mismatch> {
     let (mut left, mut right) = (Vec::new(), Vec::new());
+    if !Of::fits(p.name, q.name) {
+        let said = |r: &Record<'a>| Value::record(r.name, r.fields.clone()).describe(b);
+        return Err(Mismatch::new(said(p), said(q)));
+    }
     for (name, v) in &p.fields {
         let w = q.get(name).ok_or_else(|| Mismatch::new(v.describe(b), "no such field").below(name))?;
         let (v, w) = join(b, v, w).map_err(|m| m.below(name))?;

@@ -10,9 +10,9 @@ use whorl_source::{Diagnostic, Span};
 use whorl_syntax::ast::{Expr, ExprKind, ItemKind, Name, Type, TypeArg, TypeDef, TypeKind};
 
 use crate::names::{did_you_mean, listed};
-use crate::script::ModuleId;
+use crate::script::{ItemId, ModuleId};
 use crate::tracer::{Tracer, fail};
-use crate::value::{Env, R, Record, Value};
+use crate::value::{Env, EnumRef, Of, R, Record, Value};
 
 /// What meets a promise: in words, and where.
 pub struct Site {
@@ -199,6 +199,15 @@ impl<'a> Tracer<'a> {
                 _ => {}
             }
         }
+        if let Some(of) = self.find_enum(path, scope.module) {
+            let (inner, all) = self.unwrap(v, outer, &sizes, c)?;
+            return match &inner {
+                Value::Record(r) if Of::fits(r.name, Some(Of::Enum(of))) => {
+                    Ok(Value::within(&all[outer.len()..], inner.clone()))
+                }
+                _ => self.broken(v, c),
+            };
+        }
         let Some((module, def)) = self.find_type(path, scope) else {
             return self.unknown_type(path, scope);
         };
@@ -241,7 +250,7 @@ impl<'a> Tracer<'a> {
             out.push((field.text.as_str(), self.check_type(value, ty, scope, &all, Vec::new(), c)?));
             c.path.pop();
         }
-        Ok(Value::within(&all[outer.len()..], Value::record(name, out)))
+        Ok(Value::within(&all[outer.len()..], Value::record(name.map(Of::Type), out)))
     }
 
     fn same_fields(&self, r: &Record<'a>, name: Option<&str>, fields: &[(Name, Type)], c: &Check<'_, 'a>) -> R<()> {
@@ -383,16 +392,35 @@ impl<'a> Tracer<'a> {
         self.size(&value?, size.expr.span)
     }
 
-    fn find_type(&self, path: &[(&'a str, Span)], scope: &Scope<'a>) -> Option<(ModuleId, &'a TypeDef)> {
+    /// The enum of this name.
+    pub fn find_enum(&self, path: &[(&'a str, Span)], module: ModuleId) -> Option<EnumRef<'a>> {
+        let id = self.find_named_type(path, module)?;
+        match &self.script.item(id).kind {
+            ItemKind::Enum(def) => Some(EnumRef { module: id.module, def }),
+            ItemKind::Type(_)
+            | ItemKind::Import(_)
+            | ItemKind::Param(_)
+            | ItemKind::Size(_)
+            | ItemKind::Fn(_)
+            | ItemKind::Let { .. }
+            | ItemKind::Test { .. }
+            | ItemKind::Error => None,
+        }
+    }
+
+    pub fn find_named_type(&self, path: &[(&'a str, Span)], mut module: ModuleId) -> Option<ItemId> {
         let (last, modules) = path.split_last()?;
-        let mut module = scope.module;
         for (name, _) in modules {
             match self.script.module(module).values.get(*name)? {
                 crate::script::Def::Module(id) => module = *id,
                 crate::script::Def::Item(_) => return None,
             }
         }
-        let id = *self.script.module(module).types.get(last.0)?;
+        self.script.module(module).types.get(last.0).copied()
+    }
+
+    fn find_type(&self, path: &[(&'a str, Span)], scope: &Scope<'a>) -> Option<(ModuleId, &'a TypeDef)> {
+        let id = self.find_named_type(path, scope.module)?;
         match &self.script.item(id).kind {
             ItemKind::Type(def) => Some((id.module, def)),
             ItemKind::Import(_)
@@ -400,6 +428,7 @@ impl<'a> Tracer<'a> {
             | ItemKind::Size(_)
             | ItemKind::Fn(_)
             | ItemKind::Let { .. }
+            | ItemKind::Enum(_)
             | ItemKind::Test { .. }
             | ItemKind::Error => None,
         }
@@ -411,7 +440,12 @@ impl<'a> Tracer<'a> {
         DType::ALL.into_iter().map(DType::name).chain(["Key", "size", "string"]).for_each(|n| known.push(n));
         let span = path.last().map_or(Span::NONE, |p| p.1);
         let mut e = Diagnostic::error("E0401", format!("unknown type `{name}`")).at(span, "");
-        e.help = did_you_mean(&name, known).or(Some("a parameter without a type takes any value".to_string()));
+        e.help = did_you_mean(&name, known).or(match name.as_str() {
+            "float" | "Tensor" | "Array" | "ndarray" | "float32" => Some("`f32`, or `f32[n, 4]` for an array".to_string()),
+            "int" | "int32" => Some("`i32`; a size known before the program runs is a `size`".to_string()),
+            "str" => Some("`string`".to_string()),
+            _ => None,
+        }).or(Some("a parameter without a type takes any value".to_string()));
         fail(e)
     }
 
@@ -429,7 +463,7 @@ impl<'a> Tracer<'a> {
 }
 
 /// `a.b` as a path.
-fn expr_path(e: &Expr) -> Option<Vec<(&str, Span)>> {
+pub fn expr_path(e: &Expr) -> Option<Vec<(&str, Span)>> {
     match &e.kind {
         ExprKind::Name(name) => Some(vec![(name, e.span)]),
         ExprKind::Field(of, name) => {

@@ -40,10 +40,44 @@ pub enum Value<'a> {
     Range(i64, i64),
 }
 
+/// What a record is one of.
+#[derive(Clone, Copy)]
+pub enum Of<'a> {
+    Type(&'a str),
+    /// A tagged union: the fields are `tag`, the number of its variant, and the fields of all variants, zero in those that it
+    /// is not one of.
+    Enum(EnumRef<'a>),
+}
+
+/// An enum, and the module that its text belongs to.
+#[derive(Clone, Copy)]
+pub struct EnumRef<'a> {
+    pub module: ModuleId,
+    pub def: &'a ast::EnumDef,
+}
+
+impl<'a> Of<'a> {
+    pub fn name(self) -> &'a str {
+        match self {
+            Of::Type(name) => name,
+            Of::Enum(e) => &e.def.name.text,
+        }
+    }
+
+    /// Whether values of both can stand for one another: an enum is not a record that happens to have its fields.
+    pub fn fits(a: Option<Of>, b: Option<Of>) -> bool {
+        match (a, b) {
+            (Some(Of::Enum(a)), Some(Of::Enum(b))) => std::ptr::eq(a.def, b.def),
+            (Some(Of::Enum(_)), Some(Of::Type(_)) | None) | (Some(Of::Type(_)) | None, Some(Of::Enum(_))) => false,
+            (Some(Of::Type(_)) | None, Some(Of::Type(_)) | None) => true,
+        }
+    }
+}
+
 #[derive(Clone)]
 pub struct Record<'a> {
     /// The type it was declared as.
-    pub name: Option<&'a str>,
+    pub name: Option<Of<'a>>,
     pub fields: Vec<(&'a str, Value<'a>)>,
 }
 
@@ -67,7 +101,15 @@ pub enum Function<'a> {
         serial: usize,
     },
     Builtin(&'static Builtin),
+    /// `Shape.Square`, which takes the fields of the variant.
+    Variant {
+        of: EnumRef<'a>,
+        variant: usize,
+    },
+    /// `Cell.of`, the variant of a number.
+    VariantOf(EnumRef<'a>),
     Derivative(Derivative<'a>),
+    Custom(CustomVjp<'a>),
 }
 
 #[derive(Clone, Copy)]
@@ -77,20 +119,47 @@ pub struct Lambda<'a> {
     pub body: &'a ast::Expr,
 }
 
-/// `grad(f)` or `value_and_grad(f)`.
+/// `grad(f)` and its relatives.
 pub struct Derivative<'a> {
     pub of: Rc<Function<'a>>,
-    pub with_value: bool,
-    /// Which argument: by its place, or by its name.
+    pub kind: DerivativeKind,
     pub wrt: Wrt,
     /// `f` gives `(loss, anything)`.
     pub aux: bool,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Copy, PartialEq)]
+pub enum DerivativeKind {
+    Grad,
+    ValueAndGrad,
+    Jacobian,
+}
+
+/// By what is differentiated.
+#[derive(Clone, PartialEq)]
 pub enum Wrt {
+    One(Part),
+    /// The gradient is a tuple.
+    Several(Rc<[Part]>),
+}
+
+/// An argument, or a part of one: `wrt: 1`, `wrt: "net"`, `wrt: "net.first.weight"`.
+#[derive(Clone, PartialEq)]
+pub struct Part {
+    pub argument: Argument,
+    pub fields: Rc<[Rc<str>]>,
+}
+
+#[derive(Clone, PartialEq)]
+pub enum Argument {
     Place(usize),
     Name(Rc<str>),
+}
+
+/// `custom_vjp(forward, backward)`
+pub struct CustomVjp<'a> {
+    pub forward: Rc<Function<'a>>,
+    pub backward: Rc<Function<'a>>,
 }
 
 impl Function<'_> {
@@ -102,11 +171,25 @@ impl Function<'_> {
         match (&**self, &**other) {
             (Function::Item { def: a, .. }, Function::Item { def: b, .. }) => std::ptr::eq(*a, *b),
             (Function::Builtin(a), Function::Builtin(b)) => a.name == b.name,
-            (Function::Derivative(a), Function::Derivative(b)) => a.of.same(&b.of) && a.with_value == b.with_value,
-            (Function::Closure { serial: a, .. }, Function::Closure { serial: b, .. }) => a == b,
-            (Function::Item { .. } | Function::Builtin(_) | Function::Derivative(_) | Function::Closure { .. }, _) => {
-                false
+            (Function::Derivative(a), Function::Derivative(b)) => {
+                a.of.same(&b.of) && a.kind == b.kind && a.wrt == b.wrt && a.aux == b.aux
             }
+            (Function::Custom(a), Function::Custom(b)) => a.forward.same(&b.forward) && a.backward.same(&b.backward),
+            (Function::Closure { serial: a, .. }, Function::Closure { serial: b, .. }) => a == b,
+            (Function::Variant { of: a, variant: i }, Function::Variant { of: b, variant: j }) => {
+                std::ptr::eq(a.def, b.def) && i == j
+            }
+            (Function::VariantOf(a), Function::VariantOf(b)) => std::ptr::eq(a.def, b.def),
+            (
+                Function::Item { .. }
+                | Function::Builtin(_)
+                | Function::Derivative(_)
+                | Function::Custom(_)
+                | Function::Variant { .. }
+                | Function::VariantOf(_)
+                | Function::Closure { .. },
+                _,
+            ) => false,
         }
     }
 
@@ -115,8 +198,16 @@ impl Function<'_> {
             Function::Item { def, .. } => def.name.text.clone(),
             Function::Closure { .. } => "a function".to_string(),
             Function::Builtin(b) => b.name.to_string(),
-            Function::Derivative(d) if d.with_value => format!("value_and_grad({})", d.of.name()),
-            Function::Derivative(d) => format!("grad({})", d.of.name()),
+            Function::Variant { of, variant } => {
+                format!("{}.{}", of.def.name.text, of.def.variants[*variant].name.text)
+            }
+            Function::VariantOf(of) => format!("{}.of", of.def.name.text),
+            Function::Derivative(d) => match d.kind {
+                DerivativeKind::Grad => format!("grad({})", d.of.name()),
+                DerivativeKind::ValueAndGrad => format!("value_and_grad({})", d.of.name()),
+                DerivativeKind::Jacobian => format!("jacobian({})", d.of.name()),
+            },
+            Function::Custom(c) => format!("custom_vjp({})", c.forward.name()),
         }
     }
 }
@@ -163,7 +254,7 @@ impl<'a> Env<'a> {
 }
 
 impl<'a> Value<'a> {
-    pub fn record(name: Option<&'a str>, fields: Vec<(&'a str, Value<'a>)>) -> Value<'a> {
+    pub fn record(name: Option<Of<'a>>, fields: Vec<(&'a str, Value<'a>)>) -> Value<'a> {
         Value::Record(Rc::new(Record { name, fields }))
     }
 

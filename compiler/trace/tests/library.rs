@@ -73,3 +73,8 @@ fn a_small_ppo_run() {
     assert_eq!(leaf.ty.shape.as_slice(), [2, 4, 8]);
     assert!(value.to_f64().iter().all(|x| x.is_finite()));
 }
+
+#[test]
+fn linalg() {
+    passes("stdlib/linalg.whorl");
+}

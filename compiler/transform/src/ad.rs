@@ -24,6 +24,7 @@
 
 mod activity;
 mod adjoint;
+pub mod custom;
 mod emit;
 mod fused;
 mod linearise;

@@ -24,6 +24,7 @@
 //! this is how the gradient of a layer becomes one matrix product.
 
 mod access;
+mod contract;
 mod cost;
 mod forms;
 mod levels;
@@ -63,7 +64,7 @@ pub fn distribute(program: &Program) -> Program {
         }
     };
     out.body = d.b.end(results);
-    Program { vars: d.b.vars, main: out }
+    contract::contract(Program { vars: d.b.vars, main: out })
 }
 
 /// The last statement, if it is a `Map` over whole runs: its place, itself, and which of its results each result is.

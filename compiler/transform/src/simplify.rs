@@ -221,6 +221,7 @@ fn rule(s: &Simplifier, prim: &mut Prim, args: &mut Atoms, outs: &[Var]) -> Opti
         | Prim::Compare(_)
         | Prim::MulAdd
         | Prim::Bitcast(_)
+        | Prim::Custom(_)
         | Prim::Threefry
         | Prim::Iota(_)
         | Prim::Index(_)

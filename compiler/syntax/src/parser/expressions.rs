@@ -342,7 +342,7 @@ impl Parser<'_> {
             TokenKind::For => return (self.for_expr(), NodeKind::For),
             TokenKind::Scan => return (self.scan_expr(), NodeKind::Scan),
             TokenKind::While => return (self.while_expr(), NodeKind::While),
-            TokenKind::Match | TokenKind::Enum => return (self.match_expr(), NodeKind::Error),
+            TokenKind::Match => return (self.match_expr(), NodeKind::Match),
             TokenKind::Dot if self.nth(1) == TokenKind::Int => return (self.point_first(), NodeKind::Literal),
             _ => return (self.no_expression(), NodeKind::Error),
         };

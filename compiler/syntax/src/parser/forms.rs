@@ -83,8 +83,9 @@ impl Parser<'_> {
             let span = self.here();
             (Pattern { kind: PatternKind::Error, span }, Expr { kind: ExprKind::Error, span })
         };
+        let until = self.eat_word("until").then(|| self.head_expr());
         let body = self.block();
-        ExprKind::Scan(Box::new(Scan { train, reverse, pattern, init, element, iter, body }))
+        ExprKind::Scan(Box::new(Scan { train, reverse, pattern, init, element, iter, until, body }))
     }
 
     pub(super) fn while_expr(&mut self) -> ExprKind {

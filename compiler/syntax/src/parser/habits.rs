@@ -6,7 +6,6 @@ use super::Parser;
 use crate::ast::{Arg, Block, Expr, ExprKind, FnParam, IndexArg, Name, Pattern, PatternKind};
 use crate::codes;
 use crate::lexer::TokenKind;
-use crate::tree::NodeKind;
 
 /// Longer translations would only repeat the program.
 const LONGEST_QUOTE: usize = 40;
@@ -216,29 +215,6 @@ impl Parser<'_> {
         let help = format!("import {} {{ {} }}", join(&path, "."), join(&names, ", "));
         self.complain(codes::FROM_IMPORT, at, "an import begins with `import`", help);
         crate::ast::ItemKind::Import(crate::ast::Import { path, alias: None, names: Some(names) })
-    }
-
-    /// At `match` or `enum`.
-    pub(super) fn not_yet(&mut self) {
-        let word = self.current_text();
-        let help = match word {
-            "match" => "choose with `if … else if … else …`",
-            _ => "use a record with an `i32` that says which case it is",
-        };
-        self.complain(codes::NOT_YET, self.current_span(), format!("`{word}` is not there yet"), help);
-    }
-
-    /// At `match x { … }`: skipped whole.
-    pub(super) fn match_expr(&mut self) -> ExprKind {
-        let mark = self.mark();
-        self.not_yet();
-        self.bump();
-        self.head_expr();
-        if self.at(TokenKind::LBrace) {
-            self.skip_group();
-        }
-        self.close(mark, NodeKind::Error);
-        ExprKind::Error
     }
 }
 

@@ -37,11 +37,7 @@ impl Parser<'_> {
             TokenKind::Fn => (self.fn_item(), NodeKind::Fn),
             TokenKind::Let => (self.let_item(), NodeKind::Let),
             TokenKind::RParen | TokenKind::RBracket | TokenKind::RBrace => (self.stray_bracket(), NodeKind::Error),
-            TokenKind::Match | TokenKind::Enum => {
-                self.not_yet();
-                self.skip_line();
-                (ItemKind::Error, NodeKind::Error)
-            }
+            TokenKind::Enum => (ItemKind::Enum(self.enum_def()), NodeKind::Enum),
             TokenKind::Ident => match (self.current_text(), self.nth(1)) {
                 ("def", TokenKind::Ident) => {
                     self.complain_def();
@@ -67,7 +63,7 @@ impl Parser<'_> {
         let span = self.span_from(mark);
         if self.diagnostics.len() == known {
             let message = "only items stand at the top of a file";
-            let help = "items are `import`, `param`, `size`, `type`, `fn`, `let` and `test`; what runs stands in `fn main(key: Key)`";
+            let help = "items are `import`, `param`, `size`, `type`, `enum`, `fn`, `let` and `test`; what runs stands in `fn main(key: Key)`";
             self.complain(codes::NOT_AN_ITEM, span, message, help);
         }
         match statement.map(|s| s.kind) {

@@ -30,6 +30,8 @@ pub const TABLE: &[Builtin] = table! {
     "flatten" ("x" "axes?") flatten, "the first two axes (or so many) of every leaf as one"
     "transpose" ("x" "axes*") transpose, "the first two axes exchanged, or all in the order given"
     "reverse" ("x" "axis?") reverse, "backward along an axis (0)"
+    "pad" ("x" "low" "high" "axis?" "value?") pad, "so many elements of value (0) before and behind an axis (0)"
+    "roll" ("x" "shift" "axis?") roll, "moved by shift places along an axis (0); what leaves at an end comes in at the other"
     "concat" ("arrays*" "axis?") concat, "arrays of one structure joined along an axis (0)"
     "stack" ("arrays*" "axis?") stack, "values of one structure along a new axis (0)"
     "zip" ("arrays*") zip, "arrays of one length as an array of tuples"
@@ -244,6 +246,79 @@ fn reverse<'a>(t: &mut Tracer<'a>, g: &Given<'a>) -> R<Value<'a>> {
     t.use_keys_in(&v, x.span, "reverse")?;
     let v = v.map_leaves(&mut |a| t.prim(Prim::Reverse(SmallVec::from_iter([axis])), &[a], g.span))?;
     Ok(t.renew_keys(&v))
+}
+
+fn pad<'a>(t: &mut Tracer<'a>, g: &Given<'a>) -> R<Value<'a>> {
+    let (x, low, high) = (g.arg(0), g.arg(1), g.arg(2));
+    let (low, high) = (t.size(&low.value, low.span)?, t.size(&high.value, high.span)?);
+    let a = t.atom(&x.value, None, x.span)?;
+    let ty = t.b.ty(a);
+    if ty.is_scalar() {
+        return fail(Diagnostic::error("E0206", "`pad` is of an array").at(x.span, "this is one number"));
+    }
+    let axis = match g.opt(3) {
+        Some(axis) => t.axis(axis, ty.rank())?,
+        None => 0,
+    };
+    let fill = match g.opt(4) {
+        Some(v) => t.atom(&v.value, Some(ty.dtype), v.span)?,
+        None => Lit::zero(ty.dtype).into(),
+    };
+    if t.b.ty(fill) != whorl_core::Type::scalar(ty.dtype) {
+        let e = Diagnostic::error("E0206", format!("`pad` fills with one {}", ty.dtype.name()));
+        return fail(e.at(g.opt(4).map_or(g.span, |v| v.span), ""));
+    }
+    let one_axis = |n: usize| -> Shape { (0..ty.rank()).map(|k| if k == axis { n } else { 0 }).collect() };
+    let prim = Prim::Pad { low: one_axis(low), high: one_axis(high), interior: one_axis(0) };
+    Ok(Value::Leaf(t.prim(prim, &[a, fill], g.span)?))
+}
+
+fn roll<'a>(t: &mut Tracer<'a>, g: &Given<'a>) -> R<Value<'a>> {
+    let (x, shift) = (g.arg(0), g.arg(1));
+    let v = t.settle(&x.value, x.span)?;
+    let x = Arg { value: t.arrayed(&v, usize::MAX, x.span)?, ..x };
+    let sizes = sizes_of(t, g, &x)?;
+    if sizes.is_empty() {
+        return fail(Diagnostic::error("E0206", "`roll` is of an array").at(x.span, "this is one number"));
+    }
+    let axis = match g.opt(2) {
+        Some(axis) => t.axis(axis, sizes.len())?,
+        None => 0,
+    };
+    let n = sizes[axis];
+    if n == 0 {
+        return Ok(x.value);
+    }
+    t.use_keys_in(&x.value, x.span, "roll")?;
+    let rolled = match &shift.value {
+        Value::Int(by) => {
+            let start = (-by).rem_euclid(n as i64) as usize;
+            x.value.map_leaves(&mut |a| {
+                let back = t.slice_axis(a, axis, start, n - start, g.span)?;
+                let front = t.slice_axis(a, axis, 0, start, g.span)?;
+                t.prim(Prim::Concat(axis), &[back, front], g.span)
+            })?
+        }
+        by => {
+            let by = t.atom(by, Some(DType::I32), shift.span)?;
+            if t.b.ty(by) != whorl_core::Type::scalar(DType::I32) {
+                let e = Diagnostic::error("E0206", "`roll` moves by one i32");
+                return fail(e.at(shift.span, format!("this is {}", shift.value.describe(&t.b))));
+            }
+            // The window of n that begins at (-shift) mod n in the array beside itself.
+            let n_lit = Lit::i32(n as i32).into();
+            let rest = t.prim(Prim::Binary(Binary::Rem), &[by, n_lit], g.span)?;
+            let above = t.prim(Prim::Binary(Binary::Sub), &[n_lit, rest], g.span)?;
+            let start = t.prim(Prim::Binary(Binary::Rem), &[above, n_lit], g.span)?;
+            x.value.map_leaves(&mut |a| {
+                let twice = t.prim(Prim::Concat(axis), &[a, a], g.span)?;
+                let front = t.move_axis(twice, axis, 0, g.span)?;
+                let window = t.prim(Prim::Index(Some(n)), &[front, start], g.span)?;
+                t.move_axis(window, 0, axis, g.span)
+            })?
+        }
+    };
+    Ok(t.renew_keys(&rolled))
 }
 
 fn concat<'a>(t: &mut Tracer<'a>, g: &Given<'a>) -> R<Value<'a>> {

@@ -7,7 +7,7 @@ use whorl_source::Diagnostic;
 
 use super::{Builtin, Given};
 use crate::tracer::{Tracer, fail};
-use crate::value::{Derivative, Function, R, Value, Wrt};
+use crate::value::{Argument, CustomVjp, Derivative, DerivativeKind, Function, Part, R, Value, Wrt};
 
 macro_rules! table {
     ($($name:literal ($($p:literal)*) $run:expr, $doc:literal)*) => {
@@ -16,9 +16,14 @@ macro_rules! table {
 }
 
 pub const TABLE: &[Builtin] = table! {
-    "grad" ("f" "wrt?" "aux?") |t, g| derivative(t, g, false), "the function that gives the gradient of f, which gives one f32, by its first argument (or the one that wrt names or counts)"
-    "value_and_grad" ("f" "wrt?" "aux?") |t, g| derivative(t, g, true), "the function that gives (f, its gradient); with aux: true f gives (loss, rest), and the result is ((loss, rest), gradient)"
+    "grad" ("f" "wrt?" "aux?") |t, g| derivative(t, g, DerivativeKind::Grad), "the function that gives the gradient of f, which gives one f32, by its first argument, or by what wrt says: the number or name of an argument, a field of one (\"net.first\"), or a tuple of these"
+    "value_and_grad" ("f" "wrt?" "aux?") |t, g| derivative(t, g, DerivativeKind::ValueAndGrad), "the function that gives (f, its gradient); with aux: true f gives (loss, rest), and the result is ((loss, rest), gradient)"
+    "jacobian" ("f" "wrt?") |t, g| derivative(t, g, DerivativeKind::Jacobian), "the function that gives the derivatives of an array f(x) by an array x, of the sizes of f(x) and then those of x"
+    "hessian" ("f" "wrt?") hessian, "the function that gives the second derivatives of f, which gives one f32, by an array x: the jacobian of its gradient"
     "jvp" ("f" "x" "t") jvp, "(f(x), the derivative of f at x along t)"
+    "vjp" ("f" "x" "c") vjp, "(f(x), what the cotangent c of f(x) gives for x: the derivative of f transposed)"
+    "custom_vjp" ("forward" "backward") custom_vjp, "a function with a reverse derivative of your own: forward(x, …) gives (its value, anything to keep), backward(kept, c) the cotangents of the arguments, a tuple where there are several"
+    "checkpoint" ("f") checkpoint, "f itself: a derivative keeps no more than the states of loops and runs their bodies again, so there is nothing to say"
     "log" ("x" "value?") log, "of a number, its natural logarithm; log(\"name\", value) records a value"
 };
 
@@ -34,23 +39,69 @@ fn function<'a>(t: &Tracer<'a>, g: &Given<'a>) -> R<Rc<Function<'a>>> {
     )
 }
 
-fn derivative<'a>(t: &mut Tracer<'a>, g: &Given<'a>, with_value: bool) -> R<Value<'a>> {
+fn derivative<'a>(t: &mut Tracer<'a>, g: &Given<'a>, kind: DerivativeKind) -> R<Value<'a>> {
     let of = function(t, g)?;
-    let wrt = match g.opt(1).map(|w| (&w.value, w.span)) {
-        None => Wrt::Place(0),
-        Some((Value::Str(name), _)) => Wrt::Name(name.clone()),
-        Some((v, span)) => Wrt::Place(t.size(v, span)?),
-    };
+    let wrt = wrt(t, g)?;
     let aux = match g.opt(2) {
         Some(flag) => t.flag(&flag.value, flag.span)?,
         None => false,
     };
-    Ok(Value::Function(Rc::new(Function::Derivative(Derivative { of, with_value, wrt, aux }))))
+    Ok(Value::Function(Rc::new(Function::Derivative(Derivative { of, kind, wrt, aux }))))
+}
+
+fn hessian<'a>(t: &mut Tracer<'a>, g: &Given<'a>) -> R<Value<'a>> {
+    let (of, wrt) = (function(t, g)?, wrt(t, g)?);
+    let of = Derivative { of, kind: DerivativeKind::Grad, wrt: wrt.clone(), aux: false };
+    let of = Rc::new(Function::Derivative(of));
+    let jacobian = Derivative { of, kind: DerivativeKind::Jacobian, wrt, aux: false };
+    Ok(Value::Function(Rc::new(Function::Derivative(jacobian))))
+}
+
+fn wrt<'a>(t: &mut Tracer<'a>, g: &Given<'a>) -> R<Wrt> {
+    let Some(arg) = g.opt(1) else {
+        return Ok(Wrt::One(Part { argument: Argument::Place(0), fields: Rc::default() }));
+    };
+    match &arg.value {
+        Value::Tuple(items) | Value::List(items) => {
+            Ok(Wrt::Several(items.iter().map(|v| part(t, v, arg.span)).collect::<R<_>>()?))
+        }
+        one => Ok(Wrt::One(part(t, one, arg.span)?)),
+    }
+}
+
+fn part<'a>(t: &mut Tracer<'a>, v: &Value<'a>, span: whorl_source::Span) -> R<Part> {
+    match v {
+        Value::Str(path) => {
+            let mut names = path.split('.').map(Rc::from);
+            let argument = Argument::Name(names.next().unwrap_or_default());
+            Ok(Part { argument, fields: names.collect() })
+        }
+        v => Ok(Part { argument: Argument::Place(t.size(v, span)?), fields: Rc::default() }),
+    }
 }
 
 fn jvp<'a>(t: &mut Tracer<'a>, g: &Given<'a>) -> R<Value<'a>> {
     let f = function(t, g)?;
     t.forward(&f, &g.arg(1), &g.arg(2), g.span)
+}
+
+fn vjp<'a>(t: &mut Tracer<'a>, g: &Given<'a>) -> R<Value<'a>> {
+    let f = function(t, g)?;
+    t.backward(&f, &g.arg(1), &g.arg(2), g.span)
+}
+
+fn custom_vjp<'a>(t: &mut Tracer<'a>, g: &Given<'a>) -> R<Value<'a>> {
+    let forward = function(t, g)?;
+    let second = g.arg(1);
+    let Value::Function(backward) = second.value else {
+        let e = Diagnostic::error("E0603", "`custom_vjp` takes two functions");
+        return fail(e.at(second.span, format!("this is {}", second.value.describe(&t.b))));
+    };
+    Ok(Value::Function(Rc::new(Function::Custom(CustomVjp { forward, backward }))))
+}
+
+fn checkpoint<'a>(t: &mut Tracer<'a>, g: &Given<'a>) -> R<Value<'a>> {
+    Ok(Value::Function(function(t, g)?))
 }
 
 fn log<'a>(t: &mut Tracer<'a>, g: &Given<'a>) -> R<Value<'a>> {
@@ -75,6 +126,7 @@ fn log<'a>(t: &mut Tracer<'a>, g: &Given<'a>) -> R<Value<'a>> {
     for (path, a) in leaves {
         // Records are numbers; a bool counts as 0 or 1.
         let a = if t.b.ty(a).dtype == DType::Bool { t.prim(Prim::Convert(DType::F32), &[a], value.span)? } else { a };
+        t.effects += 1;
         t.b.effect(Effect::Log { name: path.into(), value: a, mask: Lit::bool(true).into() });
     }
     Ok(Value::Unit)

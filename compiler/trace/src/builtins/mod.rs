@@ -4,8 +4,10 @@
 
 mod arrays;
 mod functions;
+mod loops;
 mod math;
 mod numbers;
+mod order;
 mod random;
 mod reduce;
 mod trees;
@@ -42,7 +44,7 @@ pub fn prelude() -> impl Iterator<Item = BuiltinDoc> {
 }
 
 fn rows() -> impl Iterator<Item = &'static Builtin> {
-    [math::TABLE, numbers::TABLE, reduce::TABLE, arrays::TABLE, trees::TABLE, random::TABLE, functions::TABLE]
+    [math::TABLE, numbers::TABLE, reduce::TABLE, arrays::TABLE, order::TABLE, loops::TABLE, trees::TABLE, random::TABLE, functions::TABLE]
         .into_iter()
         .flatten()
 }

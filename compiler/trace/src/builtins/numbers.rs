@@ -1,7 +1,7 @@
 //! Elementwise functions of several operands, and conversions.
 
-use whorl_core::prim::Binary;
-use whorl_core::{DType, Prim};
+use whorl_core::prim::{Binary, Compare, Unary};
+use whorl_core::{DType, Lit, Prim};
 use whorl_source::Diagnostic;
 
 use super::{Builtin, Given};
@@ -18,10 +18,14 @@ macro_rules! table {
 pub const TABLE: &[Builtin] = table! {
     "pow" ("x" "y") |t, g| pair(t, g, Binary::Pow), "x to the power y, of floats"
     "atan2" ("y" "x") |t, g| pair(t, g, Binary::Atan2), "the angle of the point (x, y), from -pi to pi"
-    "div" ("a" "b") div, "the quotient of whole numbers without its remainder, towards zero"
+    "div" ("a" "b") div, "the quotient of whole numbers without its remainder, towards zero: div(-7, 2) is -3"
+    "rem" ("a" "b") |t, g| whole(t, g, Whole::Rem), "what `div` leaves, with the sign of a; also written a % b"
+    "mod" ("a" "b") |t, g| whole(t, g, Whole::Mod), "a - b floor(a / b), with the sign of b; what % is in Python"
+    "floor_div" ("a" "b") |t, g| whole(t, g, Whole::FloorDiv), "the largest whole number not above a / b; what // is in Python"
     "bit_and" ("a" "b") |t, g| pair(t, g, Binary::And), "bits set in both"
     "bit_or" ("a" "b") |t, g| pair(t, g, Binary::Or), "bits set in either"
     "bit_xor" ("a" "b") |t, g| pair(t, g, Binary::Xor), "bits set in one"
+    "bit_not" ("a") bit_not, "all bits the other way"
     "shift_left" ("a" "b") |t, g| pair(t, g, Binary::Shl), "bits moved up by b places"
     "shift_right" ("a" "b") |t, g| pair(t, g, Binary::Shr), "bits moved down by b places; i32 keeps its sign"
     "clamp" ("x" "low" "high") clamp, "x, but not below low and not above high"
@@ -57,6 +61,19 @@ fn pair<'a>(t: &mut Tracer<'a>, g: &Given<'a>, op: Binary) -> R<Value<'a>> {
     })
 }
 
+fn bit_not<'a>(t: &mut Tracer<'a>, g: &Given<'a>) -> R<Value<'a>> {
+    let x = g.arg(0);
+    t.leafwise1("`bit_not`", &x.value, x.span, &mut |t, x| {
+        let a = t.atom(&x.value, None, x.span)?;
+        let dtype = t.b.ty(a).dtype;
+        if !dtype.is_int() {
+            let e = Diagnostic::error("E0201", format!("`bit_not` of {}", dtype.name())).at(x.span, "");
+            return fail(if dtype == DType::Bool { e.help("`not b`") } else { e });
+        }
+        Ok(Value::Leaf(t.prim(Prim::Unary(Unary::Not), &[a], x.span)?))
+    })
+}
+
 fn as_float<'a>(v: &Value<'a>) -> Value<'a> {
     match v {
         Value::Int(i) => Value::Float(*i as f64),
@@ -76,6 +93,54 @@ fn div<'a>(t: &mut Tracer<'a>, g: &Given<'a>) -> R<Value<'a>> {
             }
             Ok(Value::Leaf(t.prim(Prim::Binary(Binary::Div), &atoms, g.span)?))
         }
+    })
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Whole {
+    Rem,
+    Mod,
+    FloorDiv,
+}
+
+fn whole<'a>(t: &mut Tracer<'a>, g: &Given<'a>, which: Whole) -> R<Value<'a>> {
+    let what = format!("`{}`", g.name);
+    t.leafwise(&what, &[g.arg(0), g.arg(1)], &mut |t, x| {
+        if let (Value::Int(a), Value::Int(b)) = (&x[0].value, &x[1].value)
+            && let (Some(quotient), Some(rest)) = (a.checked_div(*b), a.checked_rem(*b))
+        {
+            let off = rest != 0 && (rest < 0) != (*b < 0);
+            return Ok(Value::Int(match which {
+                Whole::Rem => rest,
+                Whole::Mod => rest + if off { *b } else { 0 },
+                Whole::FloorDiv => quotient - i64::from(off),
+            }));
+        }
+        let atoms = t.numbers(&what, g.span, x)?;
+        let dtype = t.b.ty(atoms[0]).dtype;
+        if dtype == DType::Bool || (which == Whole::FloorDiv && dtype.is_float()) {
+            let e = Diagnostic::error("E0201", format!("{what} of {}", dtype.name())).at(g.span, "");
+            return fail(if dtype.is_float() { e.help("`floor(a / b)`") } else { e.help("`i32(b)` makes it 0 or 1") });
+        }
+        let rest = t.prim(Prim::Binary(Binary::Rem), &atoms, g.span)?;
+        if which == Whole::Rem {
+            return Ok(Value::Leaf(rest));
+        }
+        // Off by one where there is a rest of the other sign.
+        let zero = Lit::zero(dtype).into();
+        let some = t.prim(Prim::Compare(Compare::Ne), &[rest, zero], g.span)?;
+        let below = t.prim(Prim::Compare(Compare::Lt), &[rest, zero], g.span)?;
+        let divisor_below = t.prim(Prim::Compare(Compare::Lt), &[atoms[1], zero], g.span)?;
+        let differ = t.prim(Prim::Binary(Binary::Xor), &[below, divisor_below], g.span)?;
+        let off = t.prim(Prim::Binary(Binary::And), &[some, differ], g.span)?;
+        Ok(Value::Leaf(if which == Whole::Mod {
+            let moved = t.prim(Prim::Binary(Binary::Add), &[rest, atoms[1]], g.span)?;
+            t.prim(Prim::Select, &[off, moved, rest], g.span)?
+        } else {
+            let quotient = t.prim(Prim::Binary(Binary::Div), &atoms, g.span)?;
+            let one = t.prim(Prim::Convert(dtype), &[off], g.span)?;
+            t.prim(Prim::Binary(Binary::Sub), &[quotient, one], g.span)?
+        }))
     })
 }
 
@@ -138,7 +203,10 @@ fn select<'a>(t: &mut Tracer<'a>, g: &Given<'a>) -> R<Value<'a>> {
 }
 
 fn convert<'a>(t: &mut Tracer<'a>, g: &Given<'a>, dtype: DType) -> R<Value<'a>> {
-    let x = g.arg(0);
+    let mut x = g.arg(0);
+    if let Some(tag) = t.tag_of(&x.value) {
+        x.value = tag;
+    }
     t.leafwise1(&format!("`{}`", g.name), &x.value, x.span, &mut |t, x: &Arg<'a>| {
         let number = match (&x.value, dtype) {
             (Value::Int(i), DType::Bool) => Some(Value::Bool(*i != 0)),

@@ -1,6 +1,5 @@
 //! Sums and their kin over axes.
 
-use smallvec::SmallVec;
 use whorl_core::prim::{Binary, Monoid, Reduce};
 use whorl_core::{Atom, DType, Lit, Prim};
 use whorl_source::Diagnostic;
@@ -23,13 +22,12 @@ pub const TABLE: &[Builtin] = table! {
     "min" ("x" "y?" "axis?") |t, g| extreme(t, g, Binary::Min, Monoid::Min), "the smallest over all axes or one; of two, the smaller, element by element"
     "any" ("x" "axis?") |t, g| fold(t, g, Monoid::Any), "whether one holds"
     "all" ("x" "axis?") |t, g| fold(t, g, Monoid::All), "whether each holds"
-    "argmax" ("x" "axis?") |t, g| arg_extreme(t, g, true), "the place of the first largest along an axis"
-    "argmin" ("x" "axis?") |t, g| arg_extreme(t, g, false), "the place of the first smallest along an axis"
+    "argmax" ("x" "axis?") |t, g| arg_extreme(t, g, true), "the place of the first largest along an axis; over a list of axes, its place in them row by row"
+    "argmin" ("x" "axis?") |t, g| arg_extreme(t, g, false), "the place of the first smallest along an axis, or in a list of axes"
     "cumsum" ("x" "axis?" "reverse?") |t, g| cumulative(t, g, Monoid::Sum), "sums of all up to each place of an axis (0)"
     "cumprod" ("x" "axis?" "reverse?") |t, g| cumulative(t, g, Monoid::Prod), "products of all up to each place of an axis (0)"
     "cummax" ("x" "axis?" "reverse?") |t, g| cumulative(t, g, Monoid::Max), "the largest of all up to each place of an axis (0)"
-    "sort" ("x" "axis?") |t, g| sort(t, g, false), "ascending along an axis (the last); equal ones keep their order"
-    "argsort" ("x" "axis?") |t, g| sort(t, g, true), "the places from which `sort` takes its elements"
+    "cummin" ("x" "axis?" "reverse?") |t, g| cumulative(t, g, Monoid::Min), "the smallest of all up to each place of an axis (0)"
 };
 
 fn fold<'a>(t: &mut Tracer<'a>, g: &Given<'a>, op: Monoid) -> R<Value<'a>> {
@@ -130,8 +128,21 @@ impl<'a> Tracer<'a> {
         Ok(axes)
     }
 
+    /// An array with some of its axes made one, the last.
+    fn joined_axes(&mut self, x: &Arg<'a>, axes: &Arg<'a>) -> R<(Atom, usize)> {
+        let a = self.atom(&x.value, None, x.span)?;
+        let shape = self.b.ty(a).shape;
+        let axes = self.axes(axes, shape.len())?;
+        let kept: Vec<usize> = (0..shape.len()).filter(|k| !axes.contains(k)).collect();
+        let perm = kept.iter().chain(&axes).copied().collect();
+        let moved = self.prim(Prim::Transpose(perm), &[a], x.span)?;
+        let joined = axes.iter().map(|&k| shape[k]).product();
+        let shape = kept.iter().map(|&k| shape[k]).chain([joined]).collect();
+        Ok((self.prim(Prim::Reshape(shape), &[moved], x.span)?, kept.len()))
+    }
+
     /// A number array and one of its axes, `default` where none is given.
-    fn one_axis(
+    pub(super) fn one_axis(
         &mut self,
         g: &Given<'a>,
         axis: Option<&Arg<'a>>,
@@ -160,7 +171,10 @@ impl<'a> Tracer<'a> {
 }
 
 fn arg_extreme<'a>(t: &mut Tracer<'a>, g: &Given<'a>, largest: bool) -> R<Value<'a>> {
-    let (a, axis) = t.one_axis(g, g.opt(1), |rank| (rank == 1).then_some(0))?;
+    let (a, axis) = match g.opt(1) {
+        Some(axes) if matches!(axes.value, Value::List(_) | Value::Tuple(_)) => t.joined_axes(&g.arg(0), axes)?,
+        axis => t.one_axis(g, axis, |rank| (rank == 1).then_some(0))?,
+    };
     if t.b.ty(a).shape[axis] == 0 {
         return fail(Diagnostic::error("E0107", format!("`{}` of no elements", g.name)).at(g.arg(0).span, ""));
     }
@@ -179,17 +193,4 @@ fn cumulative<'a>(t: &mut Tracer<'a>, g: &Given<'a>, op: Monoid) -> R<Value<'a>>
         return fail(e.help("`i32(b)` makes them 0 and 1"));
     }
     Ok(Value::Leaf(t.prim(Prim::Cumulative { op, axis, reverse }, &[a], g.span)?))
-}
-
-fn sort<'a>(t: &mut Tracer<'a>, g: &Given<'a>, places: bool) -> R<Value<'a>> {
-    let (a, axis) = t.one_axis(g, g.opt(1), |rank| Some(rank - 1))?;
-    let shape = t.b.ty(a).shape;
-    if !places {
-        return Ok(Value::Leaf(t.prim(Prim::Sort { axis, keys: 1 }, &[a], g.span)?));
-    }
-    let iota = t.b.prim1(Prim::Iota(shape[axis]), &[]);
-    let payload = t.prim(Prim::Broadcast { shape, axes: SmallVec::from_iter([axis]) }, &[iota], g.span)?;
-    // The operands have one shape, so that the primitive takes them.
-    let sorted = t.b.prim(Prim::Sort { axis, keys: 1 }, &[a, payload]);
-    Ok(Value::Leaf(sorted[1]))
 }

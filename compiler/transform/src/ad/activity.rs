@@ -122,6 +122,7 @@ pub(super) fn blocks(prim: &Prim) -> bool {
         Unary(op) => flat(*op),
         StopGradient | Bitcast(_) | Compare(_) | Threefry | Iota(_) | ArgMax(_) | ArgMin(_) => true,
         Binary(_)
+        | Custom(_)
         | Select
         | MulAdd
         | Convert(_)

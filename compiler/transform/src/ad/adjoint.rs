@@ -14,6 +14,9 @@ pub(super) fn transpose_prim(b: &mut Builder, prim: &Prim, args: &[Atom], ct: &[
     if let Sort { axis, keys } = prim {
         return sort(b, prim, *axis, *keys, args, ct, cts);
     }
+    if let Custom(c) = prim {
+        return custom(b, c, args, ct, cts);
+    }
     let Some(ct) = ct[0] else { return };
     let linear = |k: usize, cts: &Cotangents| args.get(k).is_some_and(|a| cts.is_linear(*a));
     match prim {
@@ -118,6 +121,7 @@ pub(super) fn transpose_prim(b: &mut Builder, prim: &Prim, args: &[Atom], ct: &[
         Compare(_)
         | Bitcast(_)
         | StopGradient
+        | Custom(_)
         | Threefry
         | Iota(_)
         | Reduce(_)
@@ -234,6 +238,20 @@ fn dot(b: &mut Builder, d: &Dot, x: Atom, y: Atom, ct: Atom, cts: &mut Cotangent
         axes.extend(&y_free);
         let part = transpose(b, part, &inverse(&axes));
         cts.add(b, y, part);
+    }
+}
+
+/// The user's function for the cotangents.
+fn custom(b: &mut Builder, c: &prim::Custom, args: &[Atom], ct: &[Option<Atom>], cts: &mut Cotangents) {
+    let (inputs, outputs) = (c.rule.inputs, c.rule.outputs);
+    let mut given: Vec<Atom> = args[inputs + outputs..].to_vec();
+    for (k, ct) in ct.iter().enumerate() {
+        let zeros = b.zeros(&b.ty(args[inputs + k]));
+        given.push(ct.unwrap_or(zeros));
+    }
+    let parts = b.inline(&c.rule.backward.body, &c.rule.backward.params, &given);
+    for (a, part) in args[..inputs].iter().zip(parts) {
+        cts.add(b, *a, part);
     }
 }
 

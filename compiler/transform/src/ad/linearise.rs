@@ -56,6 +56,19 @@ fn statement(b: &mut Builder, stmt: Stmt, t: &mut Tangents, mode: Mode) -> Resul
     }
     let Stmt { outs, op, spans } = stmt;
     match op {
+        Op::Prim(Prim::Custom(c), args) if mode == Mode::Fused => {
+            let direct = args[..c.rule.inputs].iter().any(|a| tangent(t, *a).is_some());
+            b.push(Stmt { outs, op: Op::Prim(Prim::Custom(c), args), spans: spans.clone() });
+            if !direct {
+                return Ok(());
+            }
+            Err(AdError {
+                code: "E0504",
+                message: "a function with a derivative from `custom_vjp` has no forward derivative".into(),
+                spans,
+                help: Some("`grad`, `vjp` and `jacobian` of few results go backward".into()),
+            })
+        }
         Op::Prim(prim, args) => {
             let operands: SmallVec<[Option<Atom>; 4]> = args.iter().map(|a| tangent(t, *a)).collect();
             b.push(Stmt { outs: outs.clone(), op: Op::Prim(prim.clone(), args.clone()), spans });

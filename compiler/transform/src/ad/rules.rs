@@ -4,7 +4,7 @@
 //! rearrangements, places, sums, `dot`, payloads of `sort`, and `scan`: what [`super::adjoint`] knows how to turn round.
 
 use smallvec::{SmallVec, smallvec};
-use whorl_core::prim::{Binary, Compare, Prim, Unary};
+use whorl_core::prim::{self, Binary, Compare, Prim, Unary};
 use whorl_core::{Atom, Builder, Var};
 
 use super::activity::blocks;
@@ -66,10 +66,26 @@ pub(super) fn jvp(
             let right = t[1].map(|t| b.prim1(prim.clone(), &[args[0], t]));
             plus(b, left, right)
         }
+        Custom(c) => return custom(b, c, args, t),
         Sort { keys, .. } => return sort(b, prim, *keys, args, t),
         Compare(_) | Bitcast(_) | StopGradient | Threefry | Iota(_) | ArgMax(_) | ArgMin(_) => None,
     };
     smallvec![tangent]
+}
+
+/// The tangents of the user's function: a statement that only its transpose has a meaning for.
+fn custom(b: &mut Builder, c: &prim::Custom, args: &[Atom], t: &[Option<Atom>]) -> SmallVec<[Option<Atom>; 2]> {
+    let mut operands: SmallVec<[Atom; 4]> = args.into();
+    for k in 0..c.rule.inputs {
+        operands[k] = or_zeros(b, t[k], args[k]);
+    }
+    // What the y depend on otherwise is the user's to say.
+    if !t[..c.rule.inputs].iter().any(Option::is_some) {
+        return smallvec![None; c.rule.outputs];
+    }
+    let pull = prim::Custom { rule: c.rule.clone(), pull: true };
+    let outs = b.prim(Prim::Custom(pull), &operands);
+    outs.into_iter().map(|o| b.ty(o).dtype.is_float().then_some(o)).collect()
 }
 
 fn plus(b: &mut Builder, x: Option<Atom>, y: Option<Atom>) -> Option<Atom> {

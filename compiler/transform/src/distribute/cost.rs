@@ -38,6 +38,7 @@ fn stmt_cost(vars: &Vars, stmt: &Stmt) -> usize {
             Prim::Binary(_) | Prim::Compare(_) | Prim::Select | Prim::MulAdd | Prim::Convert(_) | Prim::Index(_) => out,
             Prim::Bitcast(_)
             | Prim::StopGradient
+            | Prim::Custom(_)
             | Prim::Iota(_)
             | Prim::Broadcast { .. }
             | Prim::Reshape(_)

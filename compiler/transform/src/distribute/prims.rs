@@ -104,6 +104,7 @@ fn lift(prim: &Prim, dims: &[usize]) -> Prim {
         | Prim::Convert(_)
         | Prim::Bitcast(_)
         | Prim::StopGradient
+        | Prim::Custom(_)
         | Prim::Threefry
         | Prim::Iota(_)
         | Prim::Index(_)

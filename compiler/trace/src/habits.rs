@@ -1,0 +1,129 @@
+//! What Python, NumPy, JAX and PyTorch call it, and what is written here instead.
+
+/// Names of functions and modules.
+const NAMES: &[(&str, &str)] = &[
+    ("append", "nothing grows: `for x in xs { … }` builds the array, its last line is the element; `concat` joins arrays"),
+    ("amax", "`max(x)`"),
+    ("amin", "`min(x)`"),
+    ("arccos", "`acos(x)`"),
+    ("arcsin", "`asin(x)`"),
+    ("arctan", "`atan(x)`"),
+    ("arctan2", "`atan2(y, x)`"),
+    ("array", "`[a, b, c]` is an array"),
+    ("asarray", "`[a, b, c]` is an array"),
+    ("astype", "`f32(x)`, `i32(x)`, … convert"),
+    ("bitwise_and", "`bit_and(a, b)`"),
+    ("bitwise_not", "`bit_not(a)`"),
+    ("bitwise_or", "`bit_or(a, b)`"),
+    ("bitwise_xor", "`bit_xor(a, b)`"),
+    ("class", "a `type` is a record of values; an interface is a record of functions"),
+    ("clip", "`clamp(x, low, high)`"),
+    ("concatenate", "`concat(a, b)`"),
+    ("cond", "`if c { … } else { … }`"),
+    ("custom_jvp", "`custom_vjp(forward, backward)` is there for the way back"),
+    ("device_put", "programs run where they were told to; nothing is moved"),
+    ("dict", "a record: `{ x: 1.0, y: 2.0 }`"),
+    ("einsum", "write the sum: `for row in a { for column in transpose(b) { sum(row * column) } }` becomes a matrix product"),
+    ("empty", "`zeros(n)`"),
+    ("expand_dims", "`reshape(x, n, 1)`"),
+    ("filter", "sizes are known before the program runs: `where(keep, x, 0.0)` keeps the length"),
+    ("float", "`f32(x)`"),
+    ("float32", "`f32(x)`"),
+    ("float64", "`f64(x)`"),
+    ("fori_loop", "`scan s = s0 for i in 0..n { … }`"),
+    ("int", "`i32(x)`"),
+    ("int32", "`i32(x)`"),
+    ("isinstance", "types are known when the program is traced"),
+    ("item", "one number is a number: there is nothing to take out"),
+    ("jacfwd", "`jacobian(f)(x)`"),
+    ("jacrev", "`jacobian(f)(x)`"),
+    ("jax", "functions need no module: `exp(x)`, `grad(f)`, and `for` in place of `vmap`"),
+    ("jit", "everything is compiled: leave it out"),
+    ("jnp", "functions need no module: `exp(x)`"),
+    ("lax", "functions need no module; loops are `scan` and `while`"),
+    ("list", "`[a, b, c]`, or `for … { … }`"),
+    ("logical_and", "`a and b`"),
+    ("logical_not", "`not a`"),
+    ("logical_or", "`a or b`"),
+    ("map", "`for x in xs { f(x) }`"),
+    ("math", "functions need no module: `sqrt(x)`"),
+    ("matmul", "`a @ b`"),
+    ("maximum", "`max(a, b)`"),
+    ("meshgrid", "`for x in xs { for y in ys { … } }`"),
+    ("minimum", "`min(a, b)`"),
+    ("ndim", "`len(shape(x))`"),
+    ("newaxis", "`reshape(x, n, 1)`"),
+    ("nonzero", "sizes are known before the program runs: `where(c, x, 0.0)` keeps the length"),
+    ("np", "functions need no module: `exp(x)`"),
+    ("numpy", "functions need no module: `exp(x)`"),
+    ("object", "a record: `{ x: 1.0, y: 2.0 }`"),
+    ("pmap", "`for x in xs { … }` is the vectorisation"),
+    ("popcount", "`pop_count(x)`"),
+    ("power", "`pow(x, y)`"),
+    ("print", "`log(\"name\", value)` records a value"),
+    ("PRNGKey", "`key(0)`, or the parameter `key: Key` of `main`"),
+    ("rand", "`uniform(key, n)`"),
+    ("randn", "`normal(key, n)`"),
+    ("random", "`uniform(key, n)`, `normal(key, n)`: each key is used once"),
+    ("range", "`0..n`"),
+    ("ravel", "`flatten(x)`"),
+    ("reduce", "`fold(f, init, xs)`"),
+    ("relu", "`import std.nn`, then `nn.relu(x)`"),
+    ("repeat", "`for x in xs { … }`, or `full(x, n)`"),
+    ("self", "functions take their state as an argument"),
+    ("segment_sum", "`scatter_add(zeros(n), places, values)`"),
+    ("set", "`xs with [i] = v`"),
+    ("shift", "`roll(x, 1)`"),
+    ("softmax", "`import std.nn`, then `nn.softmax(x)`"),
+    ("squeeze", "`reshape(x, n)`, or `x[0]`"),
+    ("std", "the library is imported by module: `import std.nn`"),
+    ("str", "programs compute with numbers; `log(\"name\", value)` names one"),
+    ("swapaxes", "`transpose(x, 1, 0)`"),
+    ("take", "`xs[places]`"),
+    ("tensor", "`[a, b, c]` is an array"),
+    ("tile", "`full(x, n)`"),
+    ("torch", "functions need no module: `exp(x)`"),
+    ("tree_leaves", "`tree_map(f, tree)` and `tree_sum(tree)` work on all leaves"),
+    ("uint32", "`u32(x)`"),
+    ("uint8", "`u8(x)`"),
+    ("unsqueeze", "`reshape(x, n, 1)`"),
+    ("var", "`mean(square(x - mean(x)))`"),
+    ("view", "`reshape(x, …)`"),
+    ("vmap", "`for x in xs { f(x) }` is the vectorisation"),
+    ("while_loop", "`while s = s0; condition { … }`"),
+];
+
+/// What follows a dot in NumPy.
+const MEMBERS: &[(&str, &str)] = &[
+    ("at", "`xs with [i] = v`; `scatter_add(xs, places, values)` for many"),
+    ("copy", "nothing changes in place, so there is nothing to copy"),
+    ("detach", "`stop_gradient(x)`"),
+    ("dtype", "types are known: `zeros_like(x)`, `f32(x)`"),
+    ("grad", "`grad(f)(x)` is a function of the function"),
+    ("ndim", "`len(shape(x))`"),
+    ("numpy", "there is nothing to convert"),
+    ("shape", "`shape(x)`, or `len(x)` for the first axis"),
+    ("size", "`tree_size(x)`"),
+    ("T", "`transpose(x)`"),
+];
+
+pub fn of_name(name: &str) -> Option<&'static str> {
+    NAMES.iter().find(|(n, _)| *n == name).map(|(_, text)| *text)
+}
+
+/// `x.name` of an array: functions are not methods.
+pub fn of_member(name: &str) -> Option<String> {
+    let known = MEMBERS.iter().find(|(n, _)| *n == name).map(|(_, text)| text.to_string());
+    known.or_else(|| of_name(name).map(str::to_string)).or_else(|| {
+        crate::builtins::find(name).map(|b| format!("functions are not methods: `{}(x)`", b.name))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn what_is_here_is_no_habit() {
+        let clash: Vec<&str> = super::NAMES.iter().map(|n| n.0).filter(|n| crate::builtins::find(n).is_some()).collect();
+        assert!(clash.is_empty(), "{clash:?}");
+    }
+}

@@ -1,0 +1,22 @@
+//! The `test` blocks of the language's own programs, `tests/programs/lang_*.whorl`, by the interpreter.
+
+mod common;
+
+use std::path::Path;
+
+#[test]
+fn programs_of_the_language() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/programs");
+    let mut failures = Vec::new();
+    let mut found = 0;
+    for entry in std::fs::read_dir(&folder).expect("the folder") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().map_or(String::new(), |n| n.to_string_lossy().into_owned());
+        if name.starts_with("lang_") && name.ends_with(".whorl") {
+            found += 1;
+            let text = std::fs::read_to_string(&path).expect("a script");
+            failures.extend(common::run_tests(&text).into_iter().map(|f| format!("{name}: {f}")));
+        }
+    }
+    assert!(found > 0 && failures.is_empty(), "{}", failures.join("\n"));
+}

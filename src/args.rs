@@ -12,6 +12,7 @@ pub enum Command {
     Check(Script),
     Test(Test),
     Show(Show),
+    Fmt(Fmt),
 }
 
 /// A script, and the settings of its params and sizes: `("ppo.lr", "1e-3")`.
@@ -36,6 +37,13 @@ pub struct Test {
     pub filter: Option<String>,
 }
 
+pub struct Fmt {
+    /// Scripts, and folders of scripts.
+    pub files: Vec<PathBuf>,
+    /// Only says which would change.
+    pub check: bool,
+}
+
 pub struct Show {
     pub script: Script,
     pub stage: Stage,
@@ -56,6 +64,7 @@ Whorl: a functional array language for reinforcement learning, compiled whole.
   whorl run FILE      compile the script and run its `main`
   whorl check FILE    errors, types, schedule and memory, without running
   whorl test FILE…    run the `test` blocks (`whorl test std`: the standard library's)
+  whorl fmt PATH…     put scripts, or all in a folder, into the standard style (--check: only say which are not)
   whorl show FILE --stage tree|core|fused|loops|asm
 
 Options of run
@@ -86,11 +95,11 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, String
         Some(other) => return Err(say(other.unexpected())),
     };
     match command.as_str() {
-        "run" | "check" | "test" | "show" => rest(&command, parser).map_err(|e| match e {
+        "run" | "check" | "test" | "show" | "fmt" => rest(&command, parser).map_err(|e| match e {
             Problem::Asked => String::new(),
             Problem::Wrong(text) => text,
         }),
-        other => Err(format!("there is no command `{other}`; there are run, check, test and show")),
+        other => Err(format!("there is no command `{other}`; there are run, check, test, show and fmt")),
     }
     .or_else(|message| if message.is_empty() { Ok(Command::Help(HELP.to_string())) } else { Err(message) })
 }
@@ -112,7 +121,7 @@ fn rest(command: &str, mut parser: lexopt::Parser) -> Result<Command, Problem> {
     let mut files: Vec<PathBuf> = Vec::new();
     let mut settings = Vec::new();
     let (mut seed, mut threads, mut out, mut json, mut quiet) = (0, cores, None, false, false);
-    let (mut stage, mut filter) = (None, None);
+    let (mut stage, mut filter, mut only_check) = (None, None, false);
     while let Some(arg) = parser.next()? {
         match (command, arg) {
             (_, Short('h') | Long("help")) => return Err(Problem::Asked),
@@ -122,6 +131,7 @@ fn rest(command: &str, mut parser: lexopt::Parser) -> Result<Command, Problem> {
             ("run", Long("out")) => out = Some(parser.value()?.into()),
             ("run", Long("json")) => json = true,
             ("run", Long("quiet")) => quiet = true,
+            ("fmt", Long("check")) => only_check = true,
             ("test", Long("filter")) => filter = Some(parser.value()?.string()?),
             ("show", Long("stage")) => stage = Some(parse_stage(&parser.value()?.string()?)?),
             ("run" | "check" | "show", Long("set")) => {
@@ -140,6 +150,12 @@ fn rest(command: &str, mut parser: lexopt::Parser) -> Result<Command, Problem> {
     }
     if threads == 0 {
         return Err(Problem::Wrong("--threads 0: at least one thread is needed".into()));
+    }
+    if command == "fmt" {
+        if files.is_empty() {
+            return Err(Problem::Wrong("whorl fmt: which files? `whorl fmt .` is all here".into()));
+        }
+        return Ok(Command::Fmt(Fmt { files, check: only_check }));
     }
     if command == "test" {
         if files.is_empty() {

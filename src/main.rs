@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         Command::Check(options) => whorl::check::check(&options),
         Command::Test(options) => whorl::test::test(&options),
         Command::Show(options) => whorl::show::show(&options),
+        Command::Fmt(options) => whorl::fmt::fmt(&options),
     };
     done.unwrap_or_else(|message| {
         eprintln!("{}", message.trim_end());

@@ -20,3 +20,16 @@ fn programs_of_the_language() {
     }
     assert!(found > 0 && failures.is_empty(), "{}", failures.join("\n"));
 }
+
+#[test]
+fn sums_of_products_are_matrix_products() {
+    let by_rows = "for row in a { for column in transpose(b) { sum(row * column) } }";
+    let by_places = "for i in 0..7 { for j in 0..6 { sum(for k in 0..5 { a[i, k] * b[k, j] }) } }";
+    for body in [by_rows, by_places] {
+        let text = format!("fn main() {{\n  let (a, b) = (normal(key(1), 7, 5), normal(key(2), 5, 6))\n  {body}\n}}\n");
+        let program = whorl_transform::simplify::simplify(common::trace(&text).program);
+        let flat = whorl_transform::simplify::simplify(whorl_transform::distribute::distribute(&program));
+        let shown = whorl_core::print::print(&flat);
+        assert!(shown.contains("dot[") && !shown.contains("reduce["), "{body}\n{shown}");
+    }
+}

@@ -48,7 +48,9 @@ impl Parser<'_> {
                 VariantField { path: path(&field.text), name: field, ty }
             });
         } else if self.at(TokenKind::LParen) {
+            let mark = self.mark();
             let types = self.list(TokenKind::RParen, ")", |p| p.ty());
+            self.close(mark, NodeKind::Parameters);
             fields.extend(types.into_iter().enumerate().map(|(k, ty)| {
                 let text = k.to_string();
                 VariantField { path: path(&text), name: Name { text, span: ty.span }, ty }
@@ -114,7 +116,7 @@ impl Parser<'_> {
                     TokenKind::LParen if !self.line_ended() => {
                         let mark = self.mark();
                         let parts = self.list(TokenKind::RParen, ")", |p| p.pattern());
-                        Some(Pattern { kind: PatternKind::Tuple(parts), span: self.close(mark, NodeKind::Pattern) })
+                        Some(Pattern { kind: PatternKind::Tuple(parts), span: self.close(mark, NodeKind::Parameters) })
                     }
                     TokenKind::LBrace if !self.line_ended() => Some(self.pattern()),
                     _ => None,

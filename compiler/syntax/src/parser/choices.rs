@@ -1,7 +1,9 @@
 //! `enum` and `match`.
 
 use super::Parser;
-use crate::ast::{Arm, Case, CaseKind, EnumDef, ExprKind, Name, Pattern, PatternKind, Type, TypeKind, Variant, VariantField};
+use crate::ast::{
+    Arm, Case, CaseKind, EnumDef, ExprKind, Name, Pattern, PatternKind, Type, TypeKind, Variant, VariantField,
+};
 use crate::codes;
 use crate::lexer::{TokenKind, int_value, unescape};
 use crate::tree::NodeKind;
@@ -15,7 +17,12 @@ impl Parser<'_> {
         if self.at(TokenKind::LBrace) {
             variants = self.list(TokenKind::RBrace, "}", |p| p.variant());
             if variants.is_empty() {
-                self.complain(codes::BAD_VARIANT, name.span, "an enum without variants", "enum Cell { Empty, Wall, Goal }");
+                self.complain(
+                    codes::BAD_VARIANT,
+                    name.span,
+                    "an enum without variants",
+                    "enum Cell { Empty, Wall, Goal }",
+                );
             }
         } else {
             self.error(codes::EXPECTED, format!("expected `{{` and the variants, found {}", self.found()), "");

@@ -106,7 +106,8 @@ impl Formatter<'_> {
         };
         let in_braces = self.open.last().is_none_or(|(kind, _)| *kind == TokenKind::LBrace);
         let left_open = self.previous.is_some_and(|p| {
-            matches!(p.token.kind, TokenKind::Equals | TokenKind::Arrow | TokenKind::FatArrow) || continues_expression(p.token.kind)
+            matches!(p.token.kind, TokenKind::Equals | TokenKind::Arrow | TokenKind::FatArrow)
+                || continues_expression(p.token.kind)
         });
         let new_statement = first.token.kind == TokenKind::Minus;
         let goes_on = first.token.kind == TokenKind::Dot || (continues_expression(first.token.kind) && !new_statement);

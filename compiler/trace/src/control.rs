@@ -147,9 +147,7 @@ impl<'a> Tracer<'a> {
         let v = if matches!(v, Value::List(_)) { self.settle(v, span)? } else { self.arrayed(v, 1, span)? };
         let (sizes, _) = v.outer(&self.b);
         match sizes.first() {
-            Some(0) => {
-                fail(Diagnostic::error("E0106", "there is nothing to go over").at(span, "this has no elements"))
-            }
+            Some(0) => fail(Diagnostic::error("E0106", "there is nothing to go over").at(span, "this has no elements")),
             Some(&n) => Ok((n, Source::Elements(v))),
             None => {
                 let e = Diagnostic::error("E0206", "a loop goes over a range or an array");
@@ -410,14 +408,7 @@ impl<'a> Tracer<'a> {
     }
 
     /// What a step gives, of the type of what it got.
-    fn next_carry(
-        &mut self,
-        carry: &Value<'a>,
-        next: &Value<'a>,
-        span: Span,
-        init: Span,
-        what: &str,
-    ) -> R<Value<'a>> {
+    fn next_carry(&mut self, carry: &Value<'a>, next: &Value<'a>, span: Span, init: Span, what: &str) -> R<Value<'a>> {
         let next = self.settle_lists(next, span)?;
         let next = match join(&self.b, carry, &next) {
             Ok((_, next)) => next,

@@ -210,7 +210,8 @@ impl<'a> Tracer<'a> {
         let (value, kept) = match self.settle(&result, span)? {
             Value::Tuple(parts) if parts.len() == 2 => (parts[0].clone(), parts[1].clone()),
             other => {
-                let e = Diagnostic::error("E0506", "the first function of `custom_vjp` gives its value and what to keep");
+                let e =
+                    Diagnostic::error("E0506", "the first function of `custom_vjp` gives its value and what to keep");
                 let e = e.at(span, format!("it gives {}", other.describe(&self.b)));
                 return fail(e.help("`fn(x) = (exp(x), exp(x))`; `(…, ())` keeps nothing"));
             }
@@ -242,7 +243,10 @@ impl<'a> Tracer<'a> {
         let back = match crate::tree::join(&self.b, &given, &back) {
             Ok((_, back)) => back,
             Err(m) => {
-                let e = Diagnostic::error("E0506", "the second function of `custom_vjp` gives a cotangent for each argument");
+                let e = Diagnostic::error(
+                    "E0506",
+                    "the second function of `custom_vjp` gives a cotangent for each argument",
+                );
                 let e = e.at(span, format!("{} is {}, and the argument {}", m.place(), m.right, m.left));
                 return fail(e.help("of the argument's structure; a tuple where there are several arguments"));
             }
@@ -300,7 +304,9 @@ impl<'a> Tracer<'a> {
             }
             Value::Tuple(items) => match name.parse::<usize>().ok().and_then(|k| items.get(k)) {
                 Some(inner) => self.part_of(inner, rest, span),
-                None => fail(Diagnostic::error("E0202", format!("there is no `.{name}` to differentiate by")).at(span, "")),
+                None => {
+                    fail(Diagnostic::error("E0202", format!("there is no `.{name}` to differentiate by")).at(span, ""))
+                }
             },
             Value::Array { n, elem } => Ok(Value::array(*n, self.part_of(elem, fields, span)?)),
             other => {
@@ -406,13 +412,18 @@ fn replaced<'a>(v: &Value<'a>, fields: &[Rc<str>], new: &Value<'a>) -> Value<'a>
     let Some((name, rest)) = fields.split_first() else { return new.clone() };
     match v {
         Value::Record(r) => {
-            let fields = r.fields.iter().map(|(n, old)| (*n, if **name == **n { replaced(old, rest, new) } else { old.clone() }));
+            let fields = r
+                .fields
+                .iter()
+                .map(|(n, old)| (*n, if **name == **n { replaced(old, rest, new) } else { old.clone() }));
             Value::Record(Rc::new(Record { name: r.name, fields: fields.collect() }))
         }
         Value::Tuple(items) => {
             let at = name.parse::<usize>().ok();
             let items = items.iter().enumerate();
-            Value::tuple(items.map(|(k, old)| if at == Some(k) { replaced(old, rest, new) } else { old.clone() }).collect())
+            Value::tuple(
+                items.map(|(k, old)| if at == Some(k) { replaced(old, rest, new) } else { old.clone() }).collect(),
+            )
         }
         Value::Array { n, elem } => {
             let inner = match new {

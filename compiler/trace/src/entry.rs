@@ -2,8 +2,8 @@
 
 use whorl_core::{Atom, DType, Function as CoreFunction, Program, Type};
 use whorl_source::{Diagnostic, Span};
-use whorl_transform::ad::custom;
 use whorl_syntax::ast::{ItemKind, PatternKind};
+use whorl_transform::ad::custom;
 
 use crate::names::did_you_mean;
 use crate::script::{Def, ModuleId, Script};

@@ -292,7 +292,10 @@ impl<'a> Tracer<'a> {
         let e = Diagnostic::error("E0206", format!("{what} of an enum"));
         let e = e.at(arg.span, format!("this is {}", arg.value.describe(&self.b)));
         let name = of.def.variants.first().map_or("", |v| &v.name.text);
-        fail(e.help(format!("`match` chooses by the variant, `== {}.{name}` compares, `i32(…)` numbers", of.def.name.text)))
+        fail(e.help(format!(
+            "`match` chooses by the variant, `== {}.{name}` compares, `i32(…)` numbers",
+            of.def.name.text
+        )))
     }
 
     /// `==` and `!=`: the variant and all its fields; element by element in arrays, beside one value too.
@@ -343,13 +346,7 @@ impl<'a> Tracer<'a> {
     }
 
     /// A leaf of one value beside an array of `outer`: repeated in front.
-    fn repeated(
-        &mut self,
-        a: whorl_core::Atom,
-        own: &[usize],
-        outer: &[usize],
-        span: Span,
-    ) -> R<whorl_core::Atom> {
+    fn repeated(&mut self, a: whorl_core::Atom, own: &[usize], outer: &[usize], span: Span) -> R<whorl_core::Atom> {
         let ty = self.b.ty(a);
         if own.len() == outer.len() || ty.is_scalar() {
             return Ok(a);

@@ -2,7 +2,10 @@
 
 /// Names of functions and modules.
 const NAMES: &[(&str, &str)] = &[
-    ("append", "nothing grows: `for x in xs { … }` builds the array, its last line is the element; `concat` joins arrays"),
+    (
+        "append",
+        "nothing grows: `for x in xs { … }` builds the array, its last line is the element; `concat` joins arrays",
+    ),
     ("amax", "`max(x)`"),
     ("amin", "`min(x)`"),
     ("arccos", "`acos(x)`"),
@@ -23,7 +26,10 @@ const NAMES: &[(&str, &str)] = &[
     ("custom_jvp", "`custom_vjp(forward, backward)` is there for the way back"),
     ("device_put", "programs run where they were told to; nothing is moved"),
     ("dict", "a record: `{ x: 1.0, y: 2.0 }`"),
-    ("einsum", "write the sum: `for row in a { for column in transpose(b) { sum(row * column) } }` becomes a matrix product"),
+    (
+        "einsum",
+        "write the sum: `for row in a { for column in transpose(b) { sum(row * column) } }` becomes a matrix product",
+    ),
     ("empty", "`zeros(n)`"),
     ("expand_dims", "`reshape(x, n, 1)`"),
     ("filter", "sizes are known before the program runs: `where(keep, x, 0.0)` keeps the length"),
@@ -114,16 +120,17 @@ pub fn of_name(name: &str) -> Option<&'static str> {
 /// `x.name` of an array: functions are not methods.
 pub fn of_member(name: &str) -> Option<String> {
     let known = MEMBERS.iter().find(|(n, _)| *n == name).map(|(_, text)| text.to_string());
-    known.or_else(|| of_name(name).map(str::to_string)).or_else(|| {
-        crate::builtins::find(name).map(|b| format!("functions are not methods: `{}(x)`", b.name))
-    })
+    known
+        .or_else(|| of_name(name).map(str::to_string))
+        .or_else(|| crate::builtins::find(name).map(|b| format!("functions are not methods: `{}(x)`", b.name)))
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
     fn what_is_here_is_no_habit() {
-        let clash: Vec<&str> = super::NAMES.iter().map(|n| n.0).filter(|n| crate::builtins::find(n).is_some()).collect();
+        let clash: Vec<&str> =
+            super::NAMES.iter().map(|n| n.0).filter(|n| crate::builtins::find(n).is_some()).collect();
         assert!(clash.is_empty(), "{clash:?}");
     }
 }

@@ -125,14 +125,7 @@ impl<'a> Tracer<'a> {
         self.switch(which, &kept, v, arms, env, span)
     }
 
-    fn match_bool(
-        &mut self,
-        v: &Value<'a>,
-        of: Span,
-        arms: &'a [Arm],
-        env: &Env<'a>,
-        span: Span,
-    ) -> R<Value<'a>> {
+    fn match_bool(&mut self, v: &Value<'a>, of: Span, arms: &'a [Arm], env: &Env<'a>, span: Span) -> R<Value<'a>> {
         let mut ways = [None, None];
         self.each_case(arms, &mut |t, arm, case| {
             let way = |name| Way { arm, payload: None, variant: 0, name, span: case.span };
@@ -160,14 +153,7 @@ impl<'a> Tracer<'a> {
     }
 
     /// A number or a string known while tracing: one arm is taken.
-    fn match_known(
-        &mut self,
-        v: &Value<'a>,
-        of: Span,
-        arms: &'a [Arm],
-        env: &Env<'a>,
-        span: Span,
-    ) -> R<Value<'a>> {
+    fn match_known(&mut self, v: &Value<'a>, of: Span, arms: &'a [Arm], env: &Env<'a>, span: Span) -> R<Value<'a>> {
         let (ways, rest) = self.literal_ways(arms, of, matches!(v, Value::Str(_)), span)?;
         let hit = ways.into_iter().find(|(case, _)| match (&case.kind, v) {
             (CaseKind::Int(i), Value::Int(j)) => i == j,
@@ -242,11 +228,7 @@ impl<'a> Tracer<'a> {
         }
     }
 
-    fn each_case(
-        &mut self,
-        arms: &'a [Arm],
-        f: &mut dyn FnMut(&mut Tracer<'a>, usize, &'a Case) -> R<()>,
-    ) -> R<()> {
+    fn each_case(&mut self, arms: &'a [Arm], f: &mut dyn FnMut(&mut Tracer<'a>, usize, &'a Case) -> R<()>) -> R<()> {
         for (k, arm) in arms.iter().enumerate() {
             arm.cases.iter().try_for_each(|case| f(self, k, case))?;
         }
@@ -279,7 +261,8 @@ impl<'a> Tracer<'a> {
     fn bind_payload(&mut self, pattern: &'a Pattern, variant: usize, v: &Value<'a>, env: &mut Env<'a>) -> R<()> {
         let (Value::Record(r), Some(of)) = (v, self.enum_in(v)) else { return Ok(()) };
         let variant = &of.def.variants[variant];
-        let fields = variant.fields.iter().map(|f| (f.name.text.as_str(), r.get(&f.path).cloned().unwrap_or(Value::Unit)));
+        let fields =
+            variant.fields.iter().map(|f| (f.name.text.as_str(), r.get(&f.path).cloned().unwrap_or(Value::Unit)));
         match (&pattern.kind, variant.named) {
             (PatternKind::Tuple(parts), false) if parts.len() == variant.fields.len() => {
                 let values: Vec<Value<'a>> = fields.map(|f| f.1).collect();
@@ -387,4 +370,3 @@ fn unreachable_arm(here: Span, first: Span) -> R<()> {
     let e = Diagnostic::error("E0211", "this arm is never taken").at(here, "nothing is left for it");
     fail(e.at(first, "an arm before it takes what it would"))
 }
-

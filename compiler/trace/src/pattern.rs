@@ -102,7 +102,8 @@ impl<'a> Tracer<'a> {
             Value::Record(r) if matches!(r.name, Some(Of::Enum(_))) => {
                 let Some(Of::Enum(of)) = r.name else { return Ok(v.clone()) };
                 let variants = listed(of.def.variants.iter().map(|v| v.name.text.as_str()));
-                let e = Diagnostic::error("E0202", format!("there is no field `{}` before it is known which", name.text));
+                let e =
+                    Diagnostic::error("E0202", format!("there is no field `{}` before it is known which", name.text));
                 let e = e.at(name.span, format!("this is {}, one of {variants}", of.def.name.text));
                 fail(e.help("`match` tells the variants apart and binds their fields"))
             }

@@ -237,14 +237,11 @@ impl Loading<'_> {
     /// The module at a path, read if it was not yet; `None` where reading it was already reported.
     fn find(&mut self, path: &[String], from: &str, span: Span) -> Result<Option<ModuleId>, Diagnostic> {
         let dotted = path.join(".");
-        let (display, text) = self
-            .loader
-            .load(path, Some(from))
-            .map_err(|why| {
-                let mut e = Diagnostic::error("E0403", format!("there is no module `{dotted}`")).at(span, why);
-                e.help = path.first().and_then(|p| crate::habits::of_name(p)).map(str::to_string);
-                e
-            })?;
+        let (display, text) = self.loader.load(path, Some(from)).map_err(|why| {
+            let mut e = Diagnostic::error("E0403", format!("there is no module `{dotted}`")).at(span, why);
+            e.help = path.first().and_then(|p| crate::habits::of_name(p)).map(str::to_string);
+            e
+        })?;
         if let Some(start) = self.open.iter().position(|d| *d == display) {
             let mut ring = self.open[start..].to_vec();
             ring.push(display);

@@ -12,7 +12,7 @@ use whorl_syntax::ast::{Expr, ExprKind, ItemKind, Name, Type, TypeArg, TypeDef, 
 use crate::names::{did_you_mean, listed};
 use crate::script::{ItemId, ModuleId};
 use crate::tracer::{Tracer, fail};
-use crate::value::{Env, EnumRef, Of, R, Record, Value};
+use crate::value::{EnumRef, Env, Of, R, Record, Value};
 
 /// What meets a promise: in words, and where.
 pub struct Site {
@@ -440,12 +440,16 @@ impl<'a> Tracer<'a> {
         DType::ALL.into_iter().map(DType::name).chain(["Key", "size", "string"]).for_each(|n| known.push(n));
         let span = path.last().map_or(Span::NONE, |p| p.1);
         let mut e = Diagnostic::error("E0401", format!("unknown type `{name}`")).at(span, "");
-        e.help = did_you_mean(&name, known).or(match name.as_str() {
-            "float" | "Tensor" | "Array" | "ndarray" | "float32" => Some("`f32`, or `f32[n, 4]` for an array".to_string()),
-            "int" | "int32" => Some("`i32`; a size known before the program runs is a `size`".to_string()),
-            "str" => Some("`string`".to_string()),
-            _ => None,
-        }).or(Some("a parameter without a type takes any value".to_string()));
+        e.help = did_you_mean(&name, known)
+            .or(match name.as_str() {
+                "float" | "Tensor" | "Array" | "ndarray" | "float32" => {
+                    Some("`f32`, or `f32[n, 4]` for an array".to_string())
+                }
+                "int" | "int32" => Some("`i32`; a size known before the program runs is a `size`".to_string()),
+                "str" => Some("`string`".to_string()),
+                _ => None,
+            })
+            .or(Some("a parameter without a type takes any value".to_string()));
         fail(e)
     }
 

@@ -18,6 +18,7 @@ fn values_that_are_not_used() {
 
 #[test]
 fn what_records_is_used() {
-    let text = "fn f(x) {\n  log(\"x\", x)\n  x\n}\nfn main() {\n  f(1.0)\n  for i in 0..3 { assert i < 3 }\n  f(2.0)\n}\n";
+    let text =
+        "fn f(x) {\n  log(\"x\", x)\n  x\n}\nfn main() {\n  f(1.0)\n  for i in 0..3 { assert i < 3 }\n  f(2.0)\n}\n";
     assert_eq!(warnings(text), "");
 }

@@ -150,7 +150,8 @@ impl Simplifier<'_> {
 
 /// The result of an elementwise primitive of literals, as the interpreter has it.
 fn constant(prim: &Prim, args: &[Atom]) -> Option<Lit> {
-    let lits: Vec<Lit> = args.iter().map(|a| if let Atom::Lit(l) = a { Some(*l) } else { None }).collect::<Option<_>>()?;
+    let lits: Vec<Lit> =
+        args.iter().map(|a| if let Atom::Lit(l) = a { Some(*l) } else { None }).collect::<Option<_>>()?;
     if lits.is_empty() || !prim.is_elementwise() || matches!(prim, Prim::Threefry) {
         return None;
     }

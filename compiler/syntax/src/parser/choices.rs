@@ -1,7 +1,9 @@
 //! `enum` and `match`.
 
 use super::Parser;
-use crate::ast::{Arm, Case, CaseKind, EnumDef, ExprKind, Name, Pattern, PatternKind, Type, TypeKind, Variant, VariantField};
+use crate::ast::{
+    Arm, Case, CaseKind, EnumDef, ExprKind, Name, Pattern, PatternKind, Type, TypeKind, Variant, VariantField,
+};
 use crate::codes;
 use crate::lexer::{TokenKind, int_value, unescape};
 use crate::tree::NodeKind;
@@ -15,7 +17,12 @@ impl Parser<'_> {
         if self.at(TokenKind::LBrace) {
             variants = self.list(TokenKind::RBrace, "}", |p| p.variant());
             if variants.is_empty() {
-                self.complain(codes::BAD_VARIANT, name.span, "an enum without variants", "enum Cell { Empty, Wall, Goal }");
+                self.complain(
+                    codes::BAD_VARIANT,
+                    name.span,
+                    "an enum without variants",
+                    "enum Cell { Empty, Wall, Goal }",
+                );
             }
         } else {
             self.error(codes::EXPECTED, format!("expected `{{` and the variants, found {}", self.found()), "");
@@ -106,9 +113,12 @@ impl Parser<'_> {
             TokenKind::String => CaseKind::String(unescape(text)),
             TokenKind::Int => CaseKind::Int(int_value(text).and_then(|i| i64::try_from(i).ok()).unwrap_or(0)),
             TokenKind::Minus if self.nth(1) == TokenKind::Int => {
+                let mark = self.mark();
                 self.bump();
-                let text = self.current_text();
-                CaseKind::Int(int_value(text).and_then(|i| i64::try_from(i).ok()).map_or(0, |i| -i))
+                let number = int_value(self.current_text()).and_then(|i| i64::try_from(i).ok());
+                self.bump();
+                self.close(mark, NodeKind::Unary);
+                return CaseKind::Int(number.map_or(0, |i| -i));
             }
             TokenKind::Ident => {
                 let path = self.path("a variant");

@@ -107,13 +107,7 @@ fn level<'a>(t: &mut Tracer<'a>, g: &Given<'a>, f: &Rc<Function<'a>>, v: &Value<
 }
 
 /// `f` of the elements of two arrays, pair by pair, which must give an element of the same type.
-fn joined<'a>(
-    t: &mut Tracer<'a>,
-    g: &Given<'a>,
-    f: &Rc<Function<'a>>,
-    x: &Value<'a>,
-    y: &Value<'a>,
-) -> R<Value<'a>> {
+fn joined<'a>(t: &mut Tracer<'a>, g: &Given<'a>, f: &Rc<Function<'a>>, x: &Value<'a>, y: &Value<'a>) -> R<Value<'a>> {
     let args = [x, y].map(|v| Arg::new(v.clone(), g.arg(1).span));
     let result = t.map_over(f, &args, g.span)?;
     match crate::tree::join(&t.b, x, &result) {

@@ -44,9 +44,19 @@ pub fn prelude() -> impl Iterator<Item = BuiltinDoc> {
 }
 
 fn rows() -> impl Iterator<Item = &'static Builtin> {
-    [math::TABLE, numbers::TABLE, reduce::TABLE, arrays::TABLE, order::TABLE, loops::TABLE, trees::TABLE, random::TABLE, functions::TABLE]
-        .into_iter()
-        .flatten()
+    [
+        math::TABLE,
+        numbers::TABLE,
+        reduce::TABLE,
+        arrays::TABLE,
+        order::TABLE,
+        loops::TABLE,
+        trees::TABLE,
+        random::TABLE,
+        functions::TABLE,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 pub fn find(name: &str) -> Option<&'static Builtin> {

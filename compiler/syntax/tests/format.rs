@@ -77,6 +77,6 @@ proptest! {
 
 #[test]
 fn enums_and_arms() {
-    let text = "enum Shape { Empty, Square(f32), Circle { radius: f32 } }\n\nfn f(s) = match s {\n  Square(side) => side\n  Empty or Circle { radius: _ } =>\n    0.0\n}\n";
+    let text = "enum Shape { Empty, Square(f32), Circle { radius: f32 } }\n\nfn f(s) = match s {\n  Square(side) => match i { -1 or 3 => side, _ => 0.0 }\n  Empty or Circle { radius: _ } =>\n    0.0\n}\n";
     assert_eq!(whorl_syntax::format(text).as_deref(), Some(text));
 }

@@ -113,9 +113,12 @@ impl Parser<'_> {
             TokenKind::String => CaseKind::String(unescape(text)),
             TokenKind::Int => CaseKind::Int(int_value(text).and_then(|i| i64::try_from(i).ok()).unwrap_or(0)),
             TokenKind::Minus if self.nth(1) == TokenKind::Int => {
+                let mark = self.mark();
                 self.bump();
-                let text = self.current_text();
-                CaseKind::Int(int_value(text).and_then(|i| i64::try_from(i).ok()).map_or(0, |i| -i))
+                let number = int_value(self.current_text()).and_then(|i| i64::try_from(i).ok());
+                self.bump();
+                self.close(mark, NodeKind::Unary);
+                return CaseKind::Int(number.map_or(0, |i| -i));
             }
             TokenKind::Ident => {
                 let path = self.path("a variant");

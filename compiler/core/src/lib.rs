@@ -2,6 +2,7 @@
 
 pub mod builder;
 pub mod data;
+mod elementary;
 pub mod generate;
 pub mod interp;
 pub mod ir;

@@ -21,49 +21,9 @@ pub fn binary_f64(op: Binary, a: f64, b: f64) -> f64 {
 }
 
 fn function(op: Unary) -> MathFn {
-    match op {
-        Unary::Exp => MathFn::Exp,
-        Unary::Log => MathFn::Log,
-        Unary::Log1p => MathFn::Log1p,
-        Unary::Expm1 => MathFn::Expm1,
-        Unary::Sin => MathFn::Sin,
-        Unary::Cos => MathFn::Cos,
-        Unary::Tan => MathFn::Tan,
-        Unary::Asin => MathFn::Asin,
-        Unary::Acos => MathFn::Acos,
-        Unary::Atan => MathFn::Atan,
-        Unary::Tanh => MathFn::Tanh,
-        Unary::Sigmoid => MathFn::Sigmoid,
-        Unary::Erf => MathFn::Erf,
-        Unary::ErfInv => MathFn::ErfInv,
-        Unary::Sign => MathFn::Sign,
-        Unary::Neg
-        | Unary::Abs
-        | Unary::Floor
-        | Unary::Ceil
-        | Unary::Round
-        | Unary::Sqrt
-        | Unary::Not
-        | Unary::PopCount => unreachable!("{op:?} is not elementary"),
-    }
+    op.elementary().unwrap_or_else(|| unreachable!("{op:?} is not elementary"))
 }
 
 fn function2(op: Binary) -> MathFn2 {
-    match op {
-        Binary::Pow => MathFn2::Pow,
-        Binary::Atan2 => MathFn2::Atan2,
-        Binary::Min => MathFn2::Min,
-        Binary::Max => MathFn2::Max,
-        Binary::Add
-        | Binary::Sub
-        | Binary::Mul
-        | Binary::Div
-        | Binary::Rem
-        | Binary::And
-        | Binary::Or
-        | Binary::Xor
-        | Binary::Shl
-        | Binary::Shr
-        | Binary::ShrLogical => unreachable!("{op:?} is not elementary"),
-    }
+    op.elementary().unwrap_or_else(|| unreachable!("{op:?} is not elementary"))
 }

@@ -46,31 +46,19 @@ impl<'b> Arith<'_, 'b> {
         if !dtype.is_float() {
             return integer::unary(self, op, dtype, x);
         }
-        let math = match op {
-            Unary::Neg => return Ok(x.map(|x| self.builder.ins().fneg(x))),
-            Unary::Abs => return Ok(x.map(|x| self.builder.ins().fabs(x))),
-            Unary::Floor => return Ok(x.map(|x| self.builder.ins().floor(x))),
-            Unary::Ceil => return Ok(x.map(|x| self.builder.ins().ceil(x))),
-            Unary::Round => return Ok(x.map(|x| self.builder.ins().nearest(x))),
-            Unary::Sqrt => return Ok(x.map(|x| self.builder.ins().sqrt(x))),
-            Unary::Sign => MathFn::Sign,
-            Unary::Exp => MathFn::Exp,
-            Unary::Log => MathFn::Log,
-            Unary::Log1p => MathFn::Log1p,
-            Unary::Expm1 => MathFn::Expm1,
-            Unary::Sin => MathFn::Sin,
-            Unary::Cos => MathFn::Cos,
-            Unary::Tan => MathFn::Tan,
-            Unary::Asin => MathFn::Asin,
-            Unary::Acos => MathFn::Acos,
-            Unary::Atan => MathFn::Atan,
-            Unary::Tanh => MathFn::Tanh,
-            Unary::Sigmoid => MathFn::Sigmoid,
-            Unary::Erf => MathFn::Erf,
-            Unary::ErfInv => MathFn::ErfInv,
-            Unary::Not | Unary::PopCount => return Err(CpuError::ill_typed(op, dtype)),
-        };
-        Ok(self.math(math, dtype, x))
+        if let Some(function) = op.elementary() {
+            return Ok(self.math(function, dtype, x));
+        }
+        match op {
+            Unary::Neg => Ok(x.map(|x| self.builder.ins().fneg(x))),
+            Unary::Abs => Ok(x.map(|x| self.builder.ins().fabs(x))),
+            Unary::Floor => Ok(x.map(|x| self.builder.ins().floor(x))),
+            Unary::Ceil => Ok(x.map(|x| self.builder.ins().ceil(x))),
+            Unary::Round => Ok(x.map(|x| self.builder.ins().nearest(x))),
+            Unary::Sqrt => Ok(x.map(|x| self.builder.ins().sqrt(x))),
+            // What is left are operations of integers and bools.
+            other => Err(CpuError::ill_typed(other, dtype)),
+        }
     }
 
     /// `literal` is `b` where it is known, as in [`whorl_core::ir::Lit`]; the first `width` lanes count.
@@ -92,10 +80,10 @@ impl<'b> Arith<'_, 'b> {
             Binary::Mul => a.zip(b, |a, b| self.builder.ins().fmul(a, b)),
             Binary::Div => a.zip(b, |a, b| self.builder.ins().fdiv(a, b)),
             Binary::Rem => self.float_remainder(dtype, a, b, width),
-            Binary::Pow => self.math2(MathFn2::Pow, dtype, a, b),
-            Binary::Atan2 => self.math2(MathFn2::Atan2, dtype, a, b),
-            Binary::Min => self.math2(MathFn2::Min, dtype, a, b),
-            Binary::Max => self.math2(MathFn2::Max, dtype, a, b),
+            Binary::Pow | Binary::Atan2 | Binary::Min | Binary::Max => {
+                let function = op.elementary().ok_or_else(|| CpuError::ill_typed(op, dtype))?;
+                self.math2(function, dtype, a, b)
+            }
             Binary::And | Binary::Or | Binary::Xor | Binary::Shl | Binary::Shr | Binary::ShrLogical => {
                 return Err(CpuError::ill_typed(op, dtype));
             }

@@ -185,35 +185,11 @@ fn best(values: &[u64], d: DType, better: Compare) -> u64 {
 }
 
 fn math1(op: Unary) -> MathFn {
-    match op {
-        Unary::Exp => MathFn::Exp,
-        Unary::Log => MathFn::Log,
-        Unary::Log1p => MathFn::Log1p,
-        Unary::Expm1 => MathFn::Expm1,
-        Unary::Sin => MathFn::Sin,
-        Unary::Cos => MathFn::Cos,
-        Unary::Tan => MathFn::Tan,
-        Unary::Asin => MathFn::Asin,
-        Unary::Acos => MathFn::Acos,
-        Unary::Atan => MathFn::Atan,
-        Unary::Tanh => MathFn::Tanh,
-        Unary::Sigmoid => MathFn::Sigmoid,
-        Unary::Erf => MathFn::Erf,
-        Unary::ErfInv => MathFn::ErfInv,
-        Unary::Neg
-        | Unary::Abs
-        | Unary::Sign
-        | Unary::Floor
-        | Unary::Ceil
-        | Unary::Round
-        | Unary::Sqrt
-        | Unary::Not
-        | Unary::PopCount => unreachable!("{op:?} is not elementary"),
-    }
+    op.elementary().unwrap_or_else(|| unreachable!("{op:?} is not elementary"))
 }
 
 fn math2(op: Binary) -> MathFn2 {
-    if op == Binary::Pow { MathFn2::Pow } else { MathFn2::Atan2 }
+    op.elementary().unwrap_or_else(|| unreachable!("{op:?} is not elementary"))
 }
 
 macro_rules! float {

@@ -98,6 +98,7 @@ pub fn operands_mut(kind: &mut LaneKind) -> SmallVec<[&mut Value; 4]> {
     }
 }
 
+/// Where an op reads or writes, if it does.
 pub fn view_of(kind: &LaneKind) -> Option<&View> {
     match kind {
         LaneKind::Load(v) | LaneKind::Gather(v, _) | LaneKind::Store(v, _) | LaneKind::Scatter { view: v, .. } => {
@@ -116,6 +117,7 @@ pub fn view_of(kind: &LaneKind) -> Option<&View> {
     }
 }
 
+/// The same, to be changed.
 pub fn view_of_mut(kind: &mut LaneKind) -> Option<&mut View> {
     match kind {
         LaneKind::Load(v) | LaneKind::Gather(v, _) | LaneKind::Store(v, _) | LaneKind::Scatter { view: v, .. } => {

@@ -32,6 +32,7 @@ use whorl_core::ir::Program;
 use whorl_source::Span;
 
 pub use eval::{EvalError, LogEntry, Outcome, evaluate};
+pub use lanes::{view_of, view_of_mut};
 pub use loop_ir::*;
 pub use print::{memory_table, print};
 pub use verify::verify;

@@ -319,3 +319,23 @@ fn sorting_padding_and_prefixes_in_lanes() {
     });
     assert_eq!(maps(&check(&p).main.body), 0);
 }
+
+/// Lanes of the inner map do not differ in what they add at the outer one's place: each adds it.
+#[test]
+fn lanes_that_add_the_same_at_the_place_of_an_outer_lane() {
+    let p = program(&[f32s(&[4])], |b, a| {
+        let (outer, inner) = (b.fresh(Type::scalar(DType::I32)), b.fresh(Type::scalar(DType::I32)));
+        let (t0, t1) = (b.fresh(f32s(&[4])), b.fresh(f32s(&[4])));
+        b.begin();
+        b.begin();
+        let e = b.prim1(Prim::Index(None), &[a[0], outer.into()]);
+        let t = b.prim1(Prim::IndexAdd(None), &[t1.into(), e, outer.into()]);
+        let body = b.end(vec![t]);
+        let accs = vec![Carry { var: t1, init: t0.into() }];
+        let sums = b.form(Form::Map(Map { n: 5, index: inner, accs, body }));
+        let body = b.end(sums.to_vec());
+        let accs = vec![Carry { var: t0, init: a[0] }];
+        b.form(Form::Map(Map { n: 4, index: outer, accs, body })).to_vec()
+    });
+    assert_eq!(maps(&check(&p).main.body), 0);
+}

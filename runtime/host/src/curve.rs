@@ -10,12 +10,11 @@ const POINTS: usize = 300;
 
 /// The picture as SVG text; `None` where nothing was logged.
 pub fn svg(metrics: &Metrics, title: &str, steps: usize) -> Option<String> {
-    let names: Vec<String> = metrics.last(steps).into_iter().map(|(n, _)| n).collect();
-    if names.is_empty() {
+    let panels: Vec<Panel> = metrics.logged().filter_map(|n| Panel::of(metrics, n, steps)).collect();
+    if panels.is_empty() {
         return None;
     }
     let mut text = String::new();
-    let panels: Vec<Panel> = names.iter().filter_map(|n| Panel::of(metrics, n, steps)).collect();
     draw(&mut text, &panels, title).ok()?;
     Some(text)
 }

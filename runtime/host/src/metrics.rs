@@ -55,10 +55,9 @@ impl Metrics {
     }
 
     /// Each log's last word: for each run, the mean of its records in the last twentieth of `steps` (or its last record, if
-    /// there is none), in order of first appearance.
+    /// there is none), in the program's order.
     pub fn last(&self, steps: usize) -> Vec<(String, Vec<Option<f64>>)> {
         let since = steps as f64 * 0.95;
-        let logged = |name: &&String| self.records.iter().any(|r| r.name == **name);
         let mean = |name: &str, run: usize| {
             let of_run =
                 || self.records.iter().filter(|r| r.name == name).filter_map(|r| Some((r.step, r.values[run]?)));
@@ -68,8 +67,12 @@ impl Metrics {
                 n => Some(late.iter().sum::<f64>() / n as f64),
             }
         };
-        let names = self.names.iter().filter(logged);
-        names.map(|n| (n.clone(), (0..self.runs).map(|r| mean(n, r)).collect())).collect()
+        self.logged().map(|n| (n.clone(), (0..self.runs).map(|r| mean(n, r)).collect())).collect()
+    }
+
+    /// The logs that have records, in the program's order.
+    pub fn logged(&self) -> impl Iterator<Item = &String> {
+        self.names.iter().filter(|name| self.records.iter().any(|r| r.name == **name))
     }
 }
 

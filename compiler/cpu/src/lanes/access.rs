@@ -5,10 +5,10 @@ use cranelift_codegen::ir::{InstBuilder, Value};
 use whorl_core::ir::DType;
 use whorl_schedule::loop_ir::View;
 
-use super::normal::view_of;
 use super::walk::{Group, Walker};
 use crate::CpuError;
 use crate::emit::value::{Address, Lane4, load_each, load_row, load_splat, store_each, store_row};
+use whorl_schedule::view_of;
 
 /// How a group's lanes lie in memory.
 enum Layout {

@@ -2,7 +2,8 @@
 
 use smallvec::SmallVec;
 use whorl_core::ir::{DType, Lit, Shape};
-use whorl_schedule::loop_ir::{LaneKind, Lanes, View};
+use whorl_schedule::loop_ir::{LaneKind, Lanes};
+use whorl_schedule::{view_of, view_of_mut};
 
 /// The same loop with as few dimensions as can be.
 pub fn normalise(lanes: &Lanes) -> Lanes {
@@ -28,40 +29,6 @@ pub fn rank(lanes: &Lanes) -> usize {
 /// The size of one of them.
 pub fn size(lanes: &Lanes, d: usize) -> usize {
     if d < lanes.dims.len() { lanes.dims[d] } else { lanes.reduced[d - lanes.dims.len()] }
-}
-
-pub fn view_of(kind: &LaneKind) -> Option<&View> {
-    match kind {
-        LaneKind::Load(view) | LaneKind::Gather(view, _) | LaneKind::Store(view, _) => Some(view),
-        LaneKind::Scatter { view, .. } => Some(view),
-        LaneKind::Lit(_)
-        | LaneKind::Position(_)
-        | LaneKind::Unary(..)
-        | LaneKind::Binary(..)
-        | LaneKind::Compare(..)
-        | LaneKind::Select(..)
-        | LaneKind::MulAdd(..)
-        | LaneKind::Convert(_)
-        | LaneKind::Bitcast(_)
-        | LaneKind::Threefry(..) => None,
-    }
-}
-
-fn view_of_mut(kind: &mut LaneKind) -> Option<&mut View> {
-    match kind {
-        LaneKind::Load(view) | LaneKind::Gather(view, _) | LaneKind::Store(view, _) => Some(view),
-        LaneKind::Scatter { view, .. } => Some(view),
-        LaneKind::Lit(_)
-        | LaneKind::Position(_)
-        | LaneKind::Unary(..)
-        | LaneKind::Binary(..)
-        | LaneKind::Compare(..)
-        | LaneKind::Select(..)
-        | LaneKind::MulAdd(..)
-        | LaneKind::Convert(_)
-        | LaneKind::Bitcast(_)
-        | LaneKind::Threefry(..) => None,
-    }
 }
 
 /// Every list of strides, those of reductions' results too where they have dimension `d`.

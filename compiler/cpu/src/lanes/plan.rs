@@ -6,8 +6,9 @@ use whorl_schedule::loop_ir::{
     Cumulative, LaneKind, LaneOp, Lanes, ReduceOrder, Reduction, ReductionKind, Value, View,
 };
 
-use super::normal::{make_last, normalise, rank, size, view_of};
+use super::normal::{make_last, normalise, rank, size};
 use crate::VectorMode;
+use whorl_schedule::view_of;
 
 /// A lane loop ready for emission: its dimensions are in the order of its loops.
 #[derive(Clone, Debug)]

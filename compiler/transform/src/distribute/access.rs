@@ -8,7 +8,7 @@ use super::levels::Levels;
 use super::{Distributor, Value};
 
 /// `index(x, i…)`. The index of a level itself reads an axis as that level, for nothing; other positions make a gather.
-pub(crate) fn index(d: &mut Distributor, window: Option<usize>, args: &[Value], ranks: &[usize]) -> Value {
+pub(crate) fn index(d: &mut Distributor, window: Option<usize>, args: &[Value]) -> Value {
     let (mut x, mut at) = (args[0].clone(), &args[1..]);
     let mut axes: Vec<u32> = x.levels.iter().collect();
     let shape = d.b.ty(x.atom).shape;
@@ -30,7 +30,6 @@ pub(crate) fn index(d: &mut Distributor, window: Option<usize>, args: &[Value], 
             x = Value::over(d.b.prim1(Prim::Transpose(perm), &[x.atom]), levels);
         }
     }
-    debug_assert!(ranks[0] + 1 >= args.len() - 1);
     if at.is_empty() {
         return x;
     }
@@ -47,11 +46,13 @@ pub(crate) fn index(d: &mut Distributor, window: Option<usize>, args: &[Value], 
 }
 
 /// `index_add(x, v, i…)` or `index_set(x, v, i…)`.
-pub(crate) fn write(d: &mut Distributor, window: Option<usize>, add: bool, args: &[Value], ranks: &[usize]) -> Value {
+pub(crate) fn write(d: &mut Distributor, window: Option<usize>, add: bool, args: &[Value]) -> Value {
     let (x, v, at) = (&args[0], &args[1], &args[2..]);
     if add && window.is_none() && !x.sums.is_empty() && writes_whole_axes(d, x, at) {
+        // The levels whose lanes write apart are axes now; the others still sum.
+        let apart = at.iter().filter_map(|i| i.index_of).fold(Levels::default(), |l, i| l.with(i));
         let v = levels_to_axes(d, v, at);
-        return accumulate_ranked(d, x, &v, ranks[0], ranks[0]);
+        return accumulate_over(d, x, &v, &x.sums.without(&apart));
     }
     let varying = at.iter().fold(v.levels.clone(), |l, i| l.union(&i.levels));
     let own = x.levels.union(&varying.without(&x.sums));
@@ -100,17 +101,17 @@ fn levels_to_axes(d: &mut Distributor, v: &Value, at: &[Value]) -> Value {
 
 /// `add(acc, v)`: what the lanes add is summed over the levels that sum into the accumulator.
 pub(crate) fn accumulate(d: &mut Distributor, acc: &Value, v: &Value) -> Value {
-    let rank = |d: &Distributor, v: &Value| d.b.ty(v.atom).rank() - v.levels.len();
-    let (acc_rank, rank) = (rank(d, acc), rank(d, v));
-    let sum = d.sum_levels(v, &acc.sums);
-    let sum = repeated(d, &sum, &acc.sums.without(&v.levels));
-    accumulate_ranked(d, acc, &sum, acc_rank, rank)
+    accumulate_over(d, acc, v, &acc.sums)
 }
 
-fn accumulate_ranked(d: &mut Distributor, acc: &Value, v: &Value, acc_rank: usize, rank: usize) -> Value {
-    let v = d.sum_levels(v, &acc.sums);
-    let plain = Value { sums: Levels::default(), ..acc.clone() };
-    let sum = super::prims::prim(d, &Prim::Binary(Binary::Add), &[plain, v], &[acc_rank, rank]).remove(0);
+/// Adds to the accumulator what the lanes of these levels add, all together.
+fn accumulate_over(d: &mut Distributor, acc: &Value, v: &Value, over: &Levels) -> Value {
+    let rank = |d: &Distributor, v: &Value| d.b.ty(v.atom).rank() - v.levels.len();
+    let ranks = [rank(d, acc), rank(d, v)];
+    let sum = d.sum_levels(v, over);
+    let sum = repeated(d, &sum, &over.without(&v.levels));
+    let plain = Value::over(acc.atom, acc.levels.clone());
+    let sum = super::prims::prim(d, &Prim::Binary(Binary::Add), &[plain, sum], &ranks).remove(0);
     Value { sums: acc.sums.clone(), ..sum }
 }
 

@@ -293,8 +293,8 @@ pub(crate) fn effect(d: &mut Distributor, effect: &Effect) {
             (Some(m), Atom::Lit(l)) if l.bits != 0 => m.clone(),
             (Some(m), _) => prims::prim(d, &Prim::Binary(Binary::And), &[own, m.clone()], &[own_rank, 0]).remove(0),
         };
-        // A comparison of the value with itself has its shape; `select` gives that shape to the mask.
-        let (rank, mask_rank) = (rank, if mask.levels.len() < d.b.ty(mask.atom).rank() { own_rank } else { 0 });
+        // Selecting gives the mask the value's shape.
+        let mask_rank = d.b.ty(mask.atom).rank() - mask.levels.len();
         let no = Value::uniform(Lit::bool(false).into());
         let yes = d.b.broadcast(Lit::bool(true).into(), &d.b.ty(value.atom).shape.clone());
         let yes = Value::over(yes, value.levels.clone());

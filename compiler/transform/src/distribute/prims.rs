@@ -18,9 +18,9 @@ pub(crate) fn prim(d: &mut Distributor, prim: &Prim, args: &[Value], ranks: &[us
             let (acc, v) = if args[0].sums.is_empty() { (&args[1], &args[0]) } else { (&args[0], &args[1]) };
             one(access::accumulate(d, acc, v))
         }
-        Prim::Index(window) => one(access::index(d, *window, args, ranks)),
-        Prim::IndexAdd(window) => one(access::write(d, *window, true, args, ranks)),
-        Prim::IndexSet(window) => one(access::write(d, *window, false, args, ranks)),
+        Prim::Index(window) => one(access::index(d, *window, args)),
+        Prim::IndexAdd(window) => one(access::write(d, *window, true, args)),
+        Prim::IndexSet(window) => one(access::write(d, *window, false, args)),
         Prim::Dot(dot) if !levels.is_empty() => one(product(d, dot, &args[0], &args[1], ranks)),
         _ if levels.is_empty() => {
             let atoms: Vec<Atom> = args.iter().map(|a| a.atom).collect();

@@ -7,6 +7,7 @@ use whorl_source::{Diagnostic, Span};
 use whorl_syntax::ast::{self, Block, Expr, Pattern, PatternKind};
 
 use crate::keys::Pick;
+use crate::report::follows;
 use crate::tracer::{Tracer, Yielded, fail};
 use crate::tree::{Mismatch, join};
 use crate::value::{Arg, Env, Function, R, Value};
@@ -36,10 +37,12 @@ impl<'a> Tracer<'a> {
             other => self.condition(&other, condition.span)?,
         };
         let mark = self.key_mark();
-        let (yes, yes_body) =
-            self.arm(span, |t| t.block(then, env).map(|v| if otherwise.is_some() { v } else { Value::Unit }))?;
+        let yes = self.attempt(|t| {
+            t.arm(span, |t| t.block(then, env).map(|v| if otherwise.is_some() { v } else { Value::Unit }))
+        })?;
         let yes_keys = self.take_key_uses(mark);
         let (no, no_body) = self.arm(span, |t| otherwise.map_or(Ok(Value::Unit), |e| t.expr(e, env)))?;
+        let Some((yes, yes_body)) = yes else { return follows() };
         self.give_key_uses(yes_keys);
         let (yes, no) = match join(&self.b, &yes, &no) {
             Ok(pair) => pair,
@@ -257,7 +260,7 @@ impl<'a> Tracer<'a> {
         let (index, serial) = (self.b.fresh(Type::scalar(DType::I32)), self.serial);
         self.b.begin();
         self.loops += 1;
-        self.yields.push(Some(Yielded { depth: self.b.depth(), value: None }));
+        self.yields.push(Some(Yielded { depth: self.b.depth(), value: None, broken: false }));
         let carry = self.renew_keys(&carry);
         let mut inner = env.clone();
         self.bind(&scan.pattern, carry.clone(), &mut inner)?;
@@ -267,7 +270,7 @@ impl<'a> Tracer<'a> {
             None => {
                 let next = self.block(&scan.body, &inner)?;
                 let next = self.next_carry(&carry, &next, body_span(&scan.body), init_span, "scan")?;
-                (next, self.yields.pop().flatten().and_then(|y| y.value))
+                (next, self.yielded()?)
             }
             Some(until) => self.step_until(scan, until, &carry, &inner, init_span)?,
         };
@@ -297,6 +300,15 @@ impl<'a> Tracer<'a> {
         }
     }
 
+    /// What the innermost scan yielded, whose body ends here.
+    fn yielded(&mut self) -> R<Option<(Value<'a>, Span)>> {
+        match self.yields.pop().flatten() {
+            Some(scan) if scan.broken => follows(),
+            Some(scan) => Ok(scan.value),
+            None => Ok(None),
+        }
+    }
+
     /// A step of `scan … until c`: where c holds, the carry stays and zeros are yielded; else the body runs.
     fn step_until(
         &mut self,
@@ -322,7 +334,7 @@ impl<'a> Tracer<'a> {
         let mark = self.key_mark();
         let next = self.block(&scan.body, env)?;
         let next = self.next_carry(carry, &next, body_span(&scan.body), init_span, "scan")?;
-        let yielded = self.yields.pop().flatten().and_then(|y| y.value);
+        let yielded = self.yielded()?;
         let mut results = next.leaves();
         if let Some((y, span)) = &yielded {
             self.use_keys_in(y, *span, "yield")?;
@@ -434,6 +446,7 @@ impl<'a> Tracer<'a> {
     fn pattern_value(&mut self, pattern: &'a Pattern, env: &Env<'a>) -> R<Value<'a>> {
         match &pattern.kind {
             PatternKind::Name(name) => match env.get(name) {
+                Some(b) if b.broken => follows(),
                 Some(b) => Ok(b.value.clone()),
                 None => {
                     let e = Diagnostic::error("E0401", format!("unknown name `{name}`")).at(pattern.span, "");

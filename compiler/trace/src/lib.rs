@@ -26,6 +26,7 @@ mod ops;
 mod params;
 mod pattern;
 pub mod random;
+mod report;
 mod script;
 mod tracer;
 mod tree;

@@ -10,6 +10,7 @@ use whorl_source::{Diagnostic, Span};
 use whorl_syntax::ast::{Expr, ExprKind, ItemKind, Name, Type, TypeArg, TypeDef, TypeKind};
 
 use crate::names::{did_you_mean, listed};
+use crate::report::follows;
 use crate::script::{ItemId, ModuleId};
 use crate::tracer::{Tracer, fail};
 use crate::value::{EnumRef, Env, Of, R, Record, Value};
@@ -350,6 +351,9 @@ impl<'a> Tracer<'a> {
             if size.scope.local
                 && let Some(binding) = c.env.get(name)
             {
+                if binding.broken {
+                    return follows();
+                }
                 let (bound, span) = (binding.value.clone(), binding.span);
                 let m = self.size(&bound, size.expr.span)?;
                 if m == n {

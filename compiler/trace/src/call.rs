@@ -59,7 +59,7 @@ impl<'a> Tracer<'a> {
         }
         let given = self.place(&callee, args, span)?;
         let caller = std::mem::replace(&mut self.function, callee.name);
-        self.stack.push(Call { span, by: caller });
+        self.stack.push(Call { span, by: caller, sizes: Vec::new() });
         let module = std::mem::replace(&mut self.module, callee.module);
         self.yields.push(None);
         let result = self.run(&callee, given, span).map_err(|mut e| {
@@ -86,8 +86,11 @@ impl<'a> Tracer<'a> {
                     let what = format!("the argument `{}`", self.text(param.pattern.span).trim_matches('`'));
                     self.promise_param(&arg.value, ty, &mut env, &Site::new(what, arg.span))?
                 }
-                None => arg.value,
+                None => arg.value.clone(),
             };
+            if let (Value::Int(_), Some(name), Some(call)) = (&value, param_name(param), self.stack.last_mut()) {
+                call.sizes.push((name, arg.span));
+            }
             self.bind(&param.pattern, value, &mut env)?;
         }
         let value = self.expr(f.body, &env)?;

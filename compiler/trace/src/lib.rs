@@ -23,6 +23,7 @@ mod leafwise;
 mod matching;
 mod names;
 mod ops;
+mod origin;
 mod params;
 mod pattern;
 pub mod random;

@@ -23,12 +23,13 @@ const LONGEST_CALL: usize = 60;
 pub const OUTSIDE: &str = "(whorl)";
 
 /// A call that is being followed.
-#[derive(Clone, Copy)]
 pub struct Call<'a> {
     /// Where it is written.
     pub span: Span,
     /// The function in which it is written; empty for one without a name.
     pub by: &'a str,
+    /// Parameters that are whole numbers known while tracing, and where they are given.
+    pub sizes: Vec<(&'a str, Span)>,
 }
 
 /// Where a tracer stands, to come back to after an error.

@@ -7,6 +7,7 @@ use whorl_core::{ArrayData, Atom, Builder, DType, Lit, Prim, Type};
 use whorl_source::{Diagnostic, Span};
 
 use crate::keys::Uses;
+use crate::origin::Origins;
 use crate::report::{Call, OUTSIDE};
 use crate::script::{ItemId, ModuleId, Script};
 use crate::tree::static_lit;
@@ -36,6 +37,7 @@ pub struct Tracer<'a> {
     pub plain_params: bool,
     pub warnings: Vec<Diagnostic>,
     pub errors: Vec<Diagnostic>,
+    pub origins: Origins,
     /// Counts what was recorded and asserted.
     pub effects: usize,
 }
@@ -69,6 +71,7 @@ impl<'a> Tracer<'a> {
             plain_params: false,
             warnings: Vec::new(),
             errors: Vec::new(),
+            origins: Origins::default(),
             effects: 0,
         }
     }

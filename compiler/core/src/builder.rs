@@ -41,6 +41,11 @@ impl Builder {
         Body { stmts: self.stack.pop().expect("end without begin"), results }
     }
 
+    /// The statements so far of all open bodies, outermost first.
+    pub fn open_statements(&self) -> impl Iterator<Item = &Stmt> {
+        self.stack.iter().flatten()
+    }
+
     /// How many bodies are open.
     pub fn depth(&self) -> usize {
         self.stack.len()

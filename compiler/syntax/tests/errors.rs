@@ -392,21 +392,18 @@ fn g() = 1"##,
 error[E0012]: `(` is not closed
   ┌─ t.whorl:2:11
 2 │   let x = (1 + 2
-  │           ^ opened here
-2 │   let x = (1 + 2
-  │                 ^ expected `)`
+  │           ^     ^ expected `)`
+  │           opened here
 error[E0012]: `[` is not closed
   ┌─ t.whorl:3:11
 3 │   let y = [3, 4
-  │           ^ opened here
-3 │   let y = [3, 4
-  │                ^ expected `]`
+  │           ^    ^ expected `]`
+  │           opened here
 error[E0012]: `(` is not closed
   ┌─ t.whorl:4:6
 4 │   foo(a, b
-  │      ^ opened here
-4 │   foo(a, b
-  │           ^ expected `)`
+  │      ^    ^ expected `)`
+  │      opened here
 "##,
     );
 }
@@ -595,9 +592,8 @@ fn n(x)"##,
 error[E0012]: `[` is not closed
   ┌─ t.whorl:1:12
 1 │ fn k(x: f32[n, y) = 1
-  │            ^ opened here
-1 │ fn k(x: f32[n, y) = 1
-  │                 ^ expected `]`
+  │            ^    ^ expected `]`
+  │            opened here
 error[E0010]: expected `(` before the parameters, found `x`
   ┌─ t.whorl:2:6
 2 │ fn m x = 1

@@ -6,6 +6,7 @@ use whorl_source::{Diagnostic, Span};
 use whorl_syntax::ast::{Expr, FnParam, PatternKind, Type};
 
 use crate::names::{did_you_mean, listed};
+use crate::report::Call;
 use crate::script::ModuleId;
 use crate::tracer::{Tracer, fail};
 use crate::types::Site;
@@ -13,8 +14,6 @@ use crate::value::{Arg, Env, Function, R, Value};
 
 /// Calls inside of one another; more is recursion that does not end, since every call is traced.
 const DEEPEST: usize = 200;
-/// Lines of the call chain that an error shows.
-const SHOWN_CALLS: usize = 8;
 
 /// A function of the user's, ready to be run.
 struct Callee<'a> {
@@ -59,26 +58,19 @@ impl<'a> Tracer<'a> {
             );
         }
         let given = self.place(&callee, args, span)?;
-        self.stack.push(span);
         let caller = std::mem::replace(&mut self.function, callee.name);
+        self.stack.push(Call { span, by: caller, sizes: Vec::new() });
         let module = std::mem::replace(&mut self.module, callee.module);
         self.yields.push(None);
-        let result = self.run(&callee, given, span);
+        let result = self.run(&callee, given, span).map_err(|mut e| {
+            self.trail(&mut e);
+            e
+        });
         self.stack.pop();
         self.yields.pop();
         self.module = module;
         self.function = caller;
-        result.map_err(|mut e| {
-            // The outermost call is the compiler's own.
-            let from_outside = caller.is_empty() && self.stack.is_empty();
-            let by = if caller.is_empty() { "a function" } else { caller };
-            let note = format!("called from {by} ({})", self.script.map.line_name(span));
-            let shown = e.notes.iter().filter(|n| n.starts_with("called from")).count();
-            if !from_outside && shown < SHOWN_CALLS && e.notes.last() != Some(&note) {
-                e.notes.push(note);
-            }
-            e
-        })
+        result
     }
 
     fn run(&mut self, f: &Callee<'a>, given: Vec<Option<Arg<'a>>>, span: Span) -> R<Value<'a>> {
@@ -94,8 +86,11 @@ impl<'a> Tracer<'a> {
                     let what = format!("the argument `{}`", self.text(param.pattern.span).trim_matches('`'));
                     self.promise_param(&arg.value, ty, &mut env, &Site::new(what, arg.span))?
                 }
-                None => arg.value,
+                None => arg.value.clone(),
             };
+            if let (Value::Int(_), Some(name), Some(call)) = (&value, param_name(param), self.stack.last_mut()) {
+                call.sizes.push((name, arg.span));
+            }
             self.bind(&param.pattern, value, &mut env)?;
         }
         let value = self.expr(f.body, &env)?;

@@ -150,7 +150,11 @@ impl Script {
     {
         let mut t = Tracer::new(self);
         t.b.begin();
-        let (params, result) = f(&mut t).map_err(|e| vec![*e])?;
+        let traced = f(&mut t);
+        let done = traced.map_err(|e| t.report(*e)).ok();
+        let (Some((params, result)), true) = (done, t.errors.is_empty()) else {
+            return Err(in_order(t.errors));
+        };
         let mut results = Vec::new();
         result.leaf_paths("", &mut results);
         let body = t.b.end(results.iter().map(|(_, a)| *a).collect());
@@ -164,6 +168,12 @@ impl Script {
             warnings: t.warnings,
         })
     }
+}
+
+/// In the order of the text, file by file; without a place first.
+fn in_order(mut errors: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    errors.sort_by_key(|e| e.labels.first().map(|l| (l.span.file, l.span.start)));
+    errors
 }
 
 impl<'a> Tracer<'a> {

@@ -15,6 +15,11 @@ pub fn did_you_mean<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str
 /// "`a`, `b` and `c`"
 pub fn listed<'c>(names: impl IntoIterator<Item = &'c str>) -> String {
     let names: Vec<String> = names.into_iter().map(|n| format!("`{n}`")).collect();
+    listed_plain(&names)
+}
+
+/// "a, b and c"
+pub fn listed_plain(names: &[String]) -> String {
     match names.split_last() {
         None => "none".to_string(),
         Some((only, [])) => only.clone(),

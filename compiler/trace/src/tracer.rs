@@ -7,6 +7,8 @@ use whorl_core::{ArrayData, Atom, Builder, DType, Lit, Prim, Type};
 use whorl_source::{Diagnostic, Span};
 
 use crate::keys::Uses;
+use crate::origin::Origins;
+use crate::report::{Call, OUTSIDE};
 use crate::script::{ItemId, ModuleId, Script};
 use crate::tree::static_lit;
 use crate::value::{Env, R, Value};
@@ -16,12 +18,12 @@ pub struct Tracer<'a> {
     pub b: Builder,
     /// The module whose text is being traced.
     pub module: ModuleId,
-    /// The function whose body is being traced; empty for one without a name.
+    /// The function whose body is being traced; empty for one without a name, [`OUTSIDE`] in none.
     pub function: &'a str,
     /// How many loops are open around here.
     pub loops: usize,
     /// Where the calls are written that lead here, outermost first.
-    pub stack: Vec<Span>,
+    pub stack: Vec<Call<'a>>,
     /// Counts closures.
     pub serial: usize,
     pub keys: Uses,
@@ -34,6 +36,8 @@ pub struct Tracer<'a> {
     /// Params are numbers known while tracing: while defaults and bounds are computed.
     pub plain_params: bool,
     pub warnings: Vec<Diagnostic>,
+    pub errors: Vec<Diagnostic>,
+    pub origins: Origins,
     /// Counts what was recorded and asserted.
     pub effects: usize,
 }
@@ -42,6 +46,8 @@ pub struct Yielded<'a> {
     /// How many bodies are open in the scan's own body.
     pub depth: usize,
     pub value: Option<(Value<'a>, Span)>,
+    /// What was to be yielded could not be traced.
+    pub broken: bool,
 }
 
 pub fn fail<T>(e: Diagnostic) -> R<T> {
@@ -54,7 +60,7 @@ impl<'a> Tracer<'a> {
             script,
             b: Builder::default(),
             module: ModuleId::MAIN,
-            function: "",
+            function: OUTSIDE,
             loops: 0,
             stack: Vec::new(),
             serial: 0,
@@ -64,6 +70,8 @@ impl<'a> Tracer<'a> {
             open: HashSet::new(),
             plain_params: false,
             warnings: Vec::new(),
+            errors: Vec::new(),
+            origins: Origins::default(),
             effects: 0,
         }
     }

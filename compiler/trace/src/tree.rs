@@ -236,11 +236,16 @@ pub struct Mismatch {
     pub path: String,
     pub left: String,
     pub right: String,
+    /// Both are arrays of numbers.
+    pub arrays: Option<(Atom, Atom)>,
 }
+
+/// Stands for a part that one side lacks.
+pub const NO_FIELD: &str = "no such field";
 
 impl Mismatch {
     fn new(left: impl Into<String>, right: impl Into<String>) -> Mismatch {
-        Mismatch { path: String::new(), left: left.into(), right: right.into() }
+        Mismatch { path: String::new(), left: left.into(), right: right.into(), arrays: None }
     }
 
     fn below(mut self, part: &str) -> Mismatch {
@@ -260,6 +265,7 @@ pub fn join<'a>(b: &Builder, x: &Value<'a>, y: &Value<'a>) -> Result<(Value<'a>,
     let same = || Ok((x.clone(), y.clone()));
     match (x, y) {
         (Value::Leaf(p), Value::Leaf(q)) if b.ty(*p) == b.ty(*q) => same(),
+        (Value::Leaf(p), Value::Leaf(q)) => Err(Mismatch { arrays: Some((*p, *q)), ..differ() }),
         (Value::Leaf(p), s) if s.is_static_number() && b.ty(*p).is_scalar() => {
             let lit = static_lit(s, b.ty(*p).dtype).map_err(|_| differ())?;
             Ok((x.clone(), Value::Leaf(lit.into())))
@@ -317,13 +323,13 @@ fn join_records<'a>(b: &Builder, p: &Record<'a>, q: &Record<'a>) -> Result<(Valu
         return Err(Mismatch::new(said(p), said(q)));
     }
     for (name, v) in &p.fields {
-        let w = q.get(name).ok_or_else(|| Mismatch::new(v.describe(b), "no such field").below(name))?;
+        let w = q.get(name).ok_or_else(|| Mismatch::new(v.describe(b), NO_FIELD).below(name))?;
         let (v, w) = join(b, v, w).map_err(|m| m.below(name))?;
         left.push((*name, v));
         right.push((*name, w));
     }
     if let Some((name, w)) = q.fields.iter().find(|(name, _)| p.get(name).is_none()) {
-        return Err(Mismatch::new("no such field", w.describe(b)).below(name));
+        return Err(Mismatch::new(NO_FIELD, w.describe(b)).below(name));
     }
     let name = p.name.or(q.name);
     Ok((Value::record(name, left), Value::record(name, right)))

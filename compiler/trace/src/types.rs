@@ -10,6 +10,7 @@ use whorl_source::{Diagnostic, Span};
 use whorl_syntax::ast::{Expr, ExprKind, ItemKind, Name, Type, TypeArg, TypeDef, TypeKind};
 
 use crate::names::{did_you_mean, listed};
+use crate::report::follows;
 use crate::script::{ItemId, ModuleId};
 use crate::tracer::{Tracer, fail};
 use crate::value::{EnumRef, Env, Of, R, Record, Value};
@@ -298,6 +299,9 @@ impl<'a> Tracer<'a> {
         for (size, &n) in sizes.iter().zip(&ty.shape[outer.len()..]) {
             self.same_size(size, n, v, c)?;
         }
+        if !sizes.is_empty() {
+            self.note_promise(atom, sizes.iter().map(|s| s.expr.span));
+        }
         Ok(Value::Leaf(atom))
     }
 
@@ -350,6 +354,9 @@ impl<'a> Tracer<'a> {
             if size.scope.local
                 && let Some(binding) = c.env.get(name)
             {
+                if binding.broken {
+                    return follows();
+                }
                 let (bound, span) = (binding.value.clone(), binding.span);
                 let m = self.size(&bound, size.expr.span)?;
                 if m == n {
@@ -458,7 +465,7 @@ impl<'a> Tracer<'a> {
         let e = Diagnostic::error("E0104", format!("{} is not {promise}, as promised", c.site.what));
         let part = if c.path.is_empty() { String::new() } else { format!("its `{}` ", c.path.join(".")) };
         let is = if part.is_empty() { "this is " } else { "is " };
-        e.at(c.site.span, format!("{part}{is}{}", v.describe(&self.b))).at(c.promise, "promised here")
+        e.at(c.site.span, format!("{part}{is}{}", self.describe(v, c.site.span))).at(c.promise, "promised here")
     }
 
     fn broken<T>(&self, v: &Value<'a>, c: &Check<'_, 'a>) -> R<T> {

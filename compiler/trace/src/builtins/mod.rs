@@ -132,7 +132,23 @@ pub fn call<'a>(t: &mut Tracer<'a>, b: &'static Builtin, args: Vec<Arg<'a>>, spa
     let outer = t.b.at(span);
     let value = (b.run)(t, &given);
     t.b.at_spans(outer);
+    if let Ok(made) = &value {
+        note_sizes(t, b, &given, made);
+    }
     value
+}
+
+/// Remembers where the sizes of a new array are written.
+fn note_sizes<'a>(t: &mut Tracer<'a>, b: &Builtin, given: &Given<'a>, made: &Value<'a>) {
+    if b.params.contains(&"sizes*") && !given.rest.is_empty() {
+        t.note_made(made, &given.rest, 0);
+    }
+    let n = b.params.iter().position(|p| plain(p) == "n").and_then(|k| given.opt(k));
+    match (b.name, n) {
+        ("arange" | "linspace" | "permutation" | "split", Some(n)) => t.note_made(made, std::slice::from_ref(n), 0),
+        ("eye", Some(n)) => t.note_made(made, &[n.clone(), n.clone()], 0),
+        _ => {}
+    }
 }
 
 fn plain(param: &str) -> &str {

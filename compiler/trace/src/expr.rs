@@ -129,29 +129,35 @@ impl<'a> Tracer<'a> {
     pub fn block(&mut self, block: &'a Block, env: &Env<'a>) -> R<Value<'a>> {
         let mut env = env.clone();
         for statement in &block.statements {
-            match &statement.kind {
-                StatementKind::Let { pattern, ty, value } => {
-                    let v = self.expr(value, &env)?;
-                    let v = match ty {
-                        Some(ty) => self.promise(&v, ty, &mut env, &Site::new("the value", value.span))?,
-                        None => v,
-                    };
-                    self.bind(pattern, v, &mut env)?;
-                }
-                StatementKind::Yield(value) => self.yield_value(value, statement.span, &env)?,
-                StatementKind::Assert { condition, message } => {
-                    self.assert(condition, message.as_deref(), statement.span, &env)?;
-                }
-                StatementKind::Expr(e) => {
-                    let effects = self.effects;
-                    let v = self.expr(e, &env)?;
-                    self.unused(&v, e, effects);
-                }
-            }
+            self.statement(statement, &mut env)?;
         }
         match &block.result {
             Some(result) => self.expr(result, &env),
             None => Ok(Value::Unit),
+        }
+    }
+
+    /// A statement, which may bind names for those that follow.
+    pub fn statement(&mut self, statement: &'a ast::Statement, env: &mut Env<'a>) -> R<()> {
+        match &statement.kind {
+            StatementKind::Let { pattern, ty, value } => {
+                let v = self.expr(value, env)?;
+                let v = match ty {
+                    Some(ty) => self.promise(&v, ty, env, &Site::new("the value", value.span))?,
+                    None => v,
+                };
+                self.bind(pattern, v, env)
+            }
+            StatementKind::Yield(value) => self.yield_value(value, statement.span, env),
+            StatementKind::Assert { condition, message } => {
+                self.assert(condition, message.as_deref(), statement.span, env)
+            }
+            StatementKind::Expr(e) => {
+                let effects = self.effects;
+                let v = self.expr(e, env)?;
+                self.unused(&v, e, effects);
+                Ok(())
+            }
         }
     }
 
@@ -254,7 +260,7 @@ impl<'a> Tracer<'a> {
                     None => fail(Diagnostic::error("E0401", format!("unknown name `{name}`")).at(span, "")),
                 }
             }
-            ItemKind::Import(_) | ItemKind::Type(_) | ItemKind::Enum(_) | ItemKind::Test { .. } | ItemKind::Error => {
+            ItemKind::Import(_) | ItemKind::Type(_) | ItemKind::Enum(_) | ItemKind::Test { .. } | ItemKind::Prop(_) | ItemKind::Error => {
                 fail(Diagnostic::error("E0401", format!("`{name}` is not a value")).at(span, ""))
             }
         }

@@ -404,6 +404,7 @@ impl<'a> Tracer<'a> {
             | ItemKind::Fn(_)
             | ItemKind::Let { .. }
             | ItemKind::Test { .. }
+            | ItemKind::Prop(_)
             | ItemKind::Error => None,
         }
     }
@@ -430,6 +431,7 @@ impl<'a> Tracer<'a> {
             | ItemKind::Let { .. }
             | ItemKind::Enum(_)
             | ItemKind::Test { .. }
+            | ItemKind::Prop(_)
             | ItemKind::Error => None,
         }
     }

@@ -5,6 +5,7 @@ pub mod check;
 pub mod engine;
 pub mod fmt;
 pub mod pipeline;
+pub mod property;
 pub mod run;
 pub mod show;
 pub mod standard_library;

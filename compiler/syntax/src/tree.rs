@@ -34,6 +34,8 @@ pub enum NodeKind {
     Fn,
     Let,
     Test,
+    Prop,
+    PropParam,
     Yield,
     Assert,
     ExprStatement,

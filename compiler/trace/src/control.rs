@@ -205,7 +205,7 @@ impl<'a> Tracer<'a> {
     }
 
     /// The element at `index` along the first axis; `how` says which keys that may be.
-    fn pick(&mut self, v: &Value<'a>, index: Atom, how: Pick, span: Span) -> R<Value<'a>> {
+    pub fn pick(&mut self, v: &Value<'a>, index: Atom, how: Pick, span: Span) -> R<Value<'a>> {
         let (n, elem) = match v {
             Value::Array { n, elem } => (*n, (**elem).clone()),
             other => (0, other.clone()),

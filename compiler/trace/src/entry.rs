@@ -1,14 +1,15 @@
-//! From a loaded script to a Core program: `main`, one function, or a test.
+//! From a loaded script to a Core program: `main`, or one function.
 
 use whorl_core::{Atom, DType, Function as CoreFunction, Program, Type};
 use whorl_source::{Diagnostic, Span};
 use whorl_syntax::ast::{ItemKind, PatternKind};
 use whorl_transform::ad::custom;
 
+use crate::checks::Claim;
 use crate::names::did_you_mean;
 use crate::script::{Def, ModuleId, Script};
 use crate::tracer::{Tracer, fail};
-use crate::value::{Arg, Env, R, Value};
+use crate::value::{Arg, R, Value};
 
 /// Tracing follows calls on the stack: room for the deepest that is allowed, in a debug build.
 const STACK: usize = 512 << 20;
@@ -20,6 +21,8 @@ pub struct Traced {
     pub params: Vec<Leaf>,
     pub results: Vec<Leaf>,
     pub warnings: Vec<Diagnostic>,
+    /// Of an example: what its results must be.
+    pub claims: Vec<Claim>,
 }
 
 /// One array of a structured value: its path (`state.x`, `0.net.w`; a key has `.0` and `.1`) and its type.
@@ -42,13 +45,6 @@ pub enum Tree {
     Array(usize, Box<Tree>),
 }
 
-/// A `test` of the script.
-#[derive(Clone, PartialEq, Debug)]
-pub struct TestCase {
-    pub name: String,
-    pub span: Span,
-}
-
 impl Script {
     /// `main(key: Key)` or `main()`. The key is the parameters `key.0` and `key.1`.
     pub fn trace_main(&self) -> Result<Traced, Vec<Diagnostic>> {
@@ -63,6 +59,7 @@ impl Script {
                 | ItemKind::Enum(_)
                 | ItemKind::Let { .. }
                 | ItemKind::Test { .. }
+                | ItemKind::Prop(_)
                 | ItemKind::Error => false,
             },
             Some(Def::Module(_)) | None => {
@@ -98,39 +95,7 @@ impl Script {
         })
     }
 
-    /// The `test` blocks of the script, in order.
-    pub fn tests(&self) -> Vec<TestCase> {
-        let items = self.module(ModuleId::MAIN).tree.items.iter();
-        items
-            .filter_map(|i| match &i.kind {
-                ItemKind::Test { name, .. } => Some(TestCase { name: name.clone(), span: i.span }),
-                ItemKind::Import(_)
-                | ItemKind::Param(_)
-                | ItemKind::Size(_)
-                | ItemKind::Type(_)
-                | ItemKind::Enum(_)
-                | ItemKind::Fn(_)
-                | ItemKind::Let { .. }
-                | ItemKind::Error => None,
-            })
-            .collect()
-    }
-
-    /// The `i`-th test: a program without parameters or results, whose `assert`s are effects.
-    pub fn trace_test(&self, i: usize) -> Result<Traced, Vec<Diagnostic>> {
-        let items = self.module(ModuleId::MAIN).tree.items.iter();
-        let mut tests = items.filter_map(|i| if let ItemKind::Test { body, .. } = &i.kind { Some(body) } else { None });
-        let Some(body) = tests.nth(i) else {
-            return Err(vec![Diagnostic::error("E0401", format!("there is no test number {i}"))]);
-        };
-        self.traced(|t| {
-            t.function = "the test";
-            t.block(body, &Env::default())?;
-            Ok((Vec::new(), Value::Unit))
-        })
-    }
-
-    fn traced<'a, F>(&'a self, f: F) -> Result<Traced, Vec<Diagnostic>>
+    pub(crate) fn traced<'a, F>(&'a self, f: F) -> Result<Traced, Vec<Diagnostic>>
     where
         F: FnOnce(&mut Tracer<'a>) -> R<(Vec<(String, Atom)>, Value<'a>)> + Send,
     {
@@ -166,6 +131,7 @@ impl Script {
             params: param_leaves,
             results: result_leaves,
             warnings: t.warnings,
+            claims: Vec::new(),
         })
     }
 }

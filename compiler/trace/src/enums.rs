@@ -262,6 +262,7 @@ impl<'a> Tracer<'a> {
             | ItemKind::Fn(_)
             | ItemKind::Let { .. }
             | ItemKind::Test { .. }
+            | ItemKind::Prop(_)
             | ItemKind::Error => None,
         }
     }

@@ -135,38 +135,41 @@ impl<'a> Tracer<'a> {
     pub fn block(&mut self, block: &'a Block, env: &Env<'a>) -> R<Value<'a>> {
         let mut env = env.clone();
         for statement in &block.statements {
-            match &statement.kind {
-                StatementKind::Let { pattern, ty, value } => {
-                    let mut bound = env.clone();
-                    env = match self.attempt(|t| t.let_value(pattern, ty.as_ref(), value, &mut bound))? {
-                        Some(()) => bound,
-                        None => {
-                            self.break_names(pattern, &mut env);
-                            env
-                        }
-                    };
-                }
-                StatementKind::Yield(value) => {
-                    let done = self.attempt(|t| t.yield_value(value, statement.span, &env))?;
-                    if let (None, Some(Some(scan))) = (done, self.yields.last_mut()) {
-                        scan.broken = true;
-                    }
-                }
-                StatementKind::Assert { condition, message } => {
-                    self.attempt(|t| t.assert(condition, message.as_deref(), statement.span, &env))?;
-                }
-                StatementKind::Expr(e) => {
-                    let effects = self.effects;
-                    if let Some(v) = self.attempt(|t| t.expr(e, &env))? {
-                        self.unused(&v, e, effects);
-                    }
-                }
-            }
+            self.statement(statement, &mut env)?;
         }
         match &block.result {
             Some(result) => self.expr(result, &env),
             None => Ok(Value::Unit),
         }
+    }
+
+    /// A statement, which may bind names for those that follow. After an error, tracing goes on behind it.
+    pub fn statement(&mut self, statement: &'a ast::Statement, env: &mut Env<'a>) -> R<()> {
+        match &statement.kind {
+            StatementKind::Let { pattern, ty, value } => {
+                let mut bound = env.clone();
+                match self.attempt(|t| t.let_value(pattern, ty.as_ref(), value, &mut bound))? {
+                    Some(()) => *env = bound,
+                    None => self.break_names(pattern, env),
+                }
+            }
+            StatementKind::Yield(value) => {
+                let done = self.attempt(|t| t.yield_value(value, statement.span, env))?;
+                if let (None, Some(Some(scan))) = (done, self.yields.last_mut()) {
+                    scan.broken = true;
+                }
+            }
+            StatementKind::Assert { condition, message } => {
+                self.attempt(|t| t.assert(condition, message.as_deref(), statement.span, env))?;
+            }
+            StatementKind::Expr(e) => {
+                let effects = self.effects;
+                if let Some(v) = self.attempt(|t| t.expr(e, env))? {
+                    self.unused(&v, e, effects);
+                }
+            }
+        }
+        Ok(())
     }
 
     fn let_value(
@@ -283,7 +286,7 @@ impl<'a> Tracer<'a> {
                     None => fail(Diagnostic::error("E0401", format!("unknown name `{name}`")).at(span, "")),
                 }
             }
-            ItemKind::Import(_) | ItemKind::Type(_) | ItemKind::Enum(_) | ItemKind::Test { .. } | ItemKind::Error => {
+            ItemKind::Import(_) | ItemKind::Type(_) | ItemKind::Enum(_) | ItemKind::Test { .. } | ItemKind::Prop(_) | ItemKind::Error => {
                 fail(Diagnostic::error("E0401", format!("`{name}` is not a value")).at(span, ""))
             }
         }

@@ -7,10 +7,12 @@
 //! ```text
 //! Script::load   parse all imports, bind names, apply settings   (script)
 //! trace_main     run `main` on parameters                          (entry → call → expr → ops, index, control, builtins)
+//! trace_test     run a test, a property or an example               (checks)
 //! ```
 
 mod builtins;
 mod call;
+mod checks;
 mod control;
 mod derive;
 mod entry;
@@ -36,6 +38,7 @@ mod value;
 mod window;
 
 pub use builtins::{BuiltinDoc, prelude};
-pub use entry::{Leaf, TestCase, Traced, Tree};
+pub use checks::{Claim, Drawn, Expected, Interval, Layout, SizeRange, TestCase, TestKind, VariantLayout};
+pub use entry::{Leaf, Traced, Tree};
 pub use params::Knob;
 pub use script::{Loader, Script};

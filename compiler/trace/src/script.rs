@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use whorl_source::{Diagnostic, SourceMap, Span};
 use whorl_syntax::ast::{self, ItemKind, PatternKind};
 
+use crate::checks::examples::{self, Example};
 use crate::names::did_you_mean;
 use crate::params;
 
@@ -31,6 +32,8 @@ pub(crate) struct Module {
     pub tree: ast::Module,
     pub values: HashMap<String, Def>,
     pub types: HashMap<String, ItemId>,
+    /// In its doc comments; only of the script itself.
+    pub examples: Vec<Example>,
 }
 
 /// An item of a module.
@@ -111,7 +114,12 @@ impl Loading<'_> {
         let file = self.map.add(display.clone(), text);
         let parse = whorl_syntax::parse(file, &self.map.file(file).expect("just added").text);
         self.errors.extend(parse.diagnostics);
-        let mut module = Module { path, display, tree: parse.module, values: HashMap::new(), types: HashMap::new() };
+        let mut examples = Vec::new();
+        if id == ModuleId::MAIN {
+            examples = examples::examples(file, &self.map.file(file).expect("just added").text, &parse.module.items);
+        }
+        let (values, types) = (HashMap::new(), HashMap::new());
+        let mut module = Module { path, display, tree: parse.module, values, types, examples };
         self.bind_items(&mut module, id);
         self.open.pop();
         self.modules[id.0 as usize] = Some(module);
@@ -143,7 +151,7 @@ impl Loading<'_> {
                         self.value(module, &name, Def::Item(own), &mut places);
                     }
                 }
-                ItemKind::Test { .. } | ItemKind::Error => {}
+                ItemKind::Test { .. } | ItemKind::Prop(_) | ItemKind::Error => {}
             }
         }
         module.tree.items = items;

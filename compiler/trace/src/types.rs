@@ -411,6 +411,7 @@ impl<'a> Tracer<'a> {
             | ItemKind::Fn(_)
             | ItemKind::Let { .. }
             | ItemKind::Test { .. }
+            | ItemKind::Prop(_)
             | ItemKind::Error => None,
         }
     }
@@ -437,6 +438,7 @@ impl<'a> Tracer<'a> {
             | ItemKind::Let { .. }
             | ItemKind::Enum(_)
             | ItemKind::Test { .. }
+            | ItemKind::Prop(_)
             | ItemKind::Error => None,
         }
     }

@@ -35,5 +35,6 @@ mod window;
 
 pub use builtins::{BuiltinDoc, prelude};
 pub use entry::{Leaf, TestCase, Traced, Tree};
+pub use names::nearest;
 pub use params::Knob;
 pub use script::{Loader, Script};

@@ -1,7 +1,7 @@
 //! The process that puts texts through the compiler, and who watches it.
 //!
 //! A task is `seeds FOLDER FIRST`: texts of ever further seeds until the process is killed; or `one FOLDER`: the text in
-//! `FOLDER/one.whorl`. What the worker says, it says on standard output, a line each: `#at SEED`, `#reached NAME`,
+//! `FOLDER/one.whorl`; or `text SEED`, which prints a text. What the worker says, it says on standard output, a line each: `#at SEED`, `#reached NAME`,
 //! `#failed FILE`. The text at work lies in `FOLDER/current.whorl`.
 
 use std::collections::BTreeMap;
@@ -180,13 +180,13 @@ pub fn work(task: &str) {
                 Err(f) => println!("\n#{}", f.kind),
             }
         }
+        ["text", seed] => println!("{}", text(seed.parse().expect("a seed"), &scripts())),
         _ => panic!("{task}: no such task"),
     }
 }
 
 fn seeds(folder: &Path, first: u64) {
-    let corpus = mutate::corpus(Path::new(env!("CARGO_MANIFEST_DIR")));
-    assert!(corpus.len() > 20, "where are the scripts?");
+    let corpus = scripts();
     for seed in first.. {
         let text = text(seed, &corpus);
         std::fs::write(folder.join("current.whorl"), &text).expect("to write");
@@ -201,6 +201,12 @@ fn seeds(folder: &Path, first: u64) {
             }
         }
     }
+}
+
+fn scripts() -> Vec<mutate::Text> {
+    let corpus = mutate::corpus(Path::new(env!("CARGO_MANIFEST_DIR")));
+    assert!(corpus.len() > 20, "where are the scripts?");
+    corpus
 }
 
 /// The text of a seed.

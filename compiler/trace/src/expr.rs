@@ -7,6 +7,7 @@ use whorl_source::{Diagnostic, Span};
 use whorl_syntax::ast::{self, BinaryOp, Block, Expr, ExprKind, ItemKind, Name, StatementKind, UnaryOp};
 
 use crate::builtins;
+use crate::limits::of_bearable_size;
 use crate::names::did_you_mean;
 use crate::script::{Def, ItemId, ModuleId};
 use crate::tracer::{Tracer, fail};
@@ -37,12 +38,17 @@ impl<'a> Tracer<'a> {
             ExprKind::String(s) => Ok(Value::Str(s.as_str().into())),
             ExprKind::Name(name) => self.name(name, e.span, env),
             ExprKind::Tuple(items) if items.is_empty() => Ok(Value::Unit),
-            ExprKind::Tuple(items) => Ok(Value::tuple(items.iter().map(|x| self.expr(x, env)).collect::<R<_>>()?)),
+            ExprKind::Tuple(items) => {
+                let items = items.iter().map(|x| self.expr(x, env)).collect::<R<_>>()?;
+                of_bearable_size(Value::tuple(items), e.span)
+            }
             ExprKind::Array(items) => {
                 let items = items.iter().map(|x| self.arg(x, env)).collect::<R<Vec<_>>>()?;
                 self.array_of(items, e.span)
             }
-            ExprKind::Record { ty, fields } => self.record(ty.as_deref(), fields, e.span, env),
+            ExprKind::Record { ty, fields } => {
+                of_bearable_size(self.record(ty.as_deref(), fields, e.span, env)?, e.span)
+            }
             ExprKind::Block(block) => self.block(block, env),
             ExprKind::Field(of, name) => {
                 if let Some(of) = self.enum_named(of, env) {

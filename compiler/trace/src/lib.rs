@@ -20,6 +20,7 @@ mod habits;
 mod index;
 mod keys;
 mod leafwise;
+mod limits;
 mod matching;
 mod names;
 mod ops;

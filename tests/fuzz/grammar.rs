@@ -29,8 +29,9 @@ pub fn program(r: &mut Random) -> String {
         text += &format!("fn f{k}(a, v) = {}\n", g.expression(Kind::Number, 3, r));
         g.functions = k + 1;
     }
-    g.names = vec![("rate".to_string(), Kind::Number), ("n".to_string(), Kind::Whole), ("key".to_string(), Kind::Key)];
-    text += "fn main(key: Key) {\n";
+    g.names =
+        vec![("rate".to_string(), Kind::Number), ("n".to_string(), Kind::Whole), ("stream".to_string(), Kind::Key)];
+    text += "fn main(stream: Key) {\n";
     for _ in 0..1 + r.below(4) {
         let kind = *r.pick(&KINDS);
         let value = g.expression(kind, 4, r);
@@ -57,14 +58,14 @@ impl Grammar {
     }
 
     fn expression(&mut self, kind: Kind, depth: usize, r: &mut Random) -> String {
-        let kind = if r.once_in(25) { *r.pick(&KINDS) } else { kind };
+        let kind = if r.once_in(80) { *r.pick(&KINDS) } else { kind };
         if depth == 0 || r.once_in(6) {
             return self.leaf(kind, r);
         }
-        match r.below(10) {
+        match r.below(14) {
             0 => self.choice(kind, depth - 1, r),
             1 => self.block(kind, depth - 1, r),
-            2 => self.call(depth - 1, r),
+            2 if r.once_in(2) => self.call(depth - 1, r),
             3 => self.scan(kind, depth - 1, r),
             4 if kind == Kind::Number && self.functions > 0 => {
                 let k = r.below(self.functions);
@@ -81,7 +82,8 @@ impl Grammar {
 
     fn leaf(&mut self, kind: Kind, r: &mut Random) -> String {
         let known: Vec<&String> = self.names.iter().filter(|n| n.1 == kind).map(|n| &n.0).collect();
-        if !known.is_empty() && !r.once_in(4) {
+        let seldom = kind == Kind::Key;
+        if !known.is_empty() && r.once_in(4) == seldom {
             return r.pick(&known).to_string();
         }
         let literal = match kind {
@@ -102,14 +104,15 @@ impl Grammar {
 
     /// What makes a value of this kind out of others.
     fn plain(&mut self, kind: Kind, d: usize, r: &mut Random) -> String {
+        let (way, exact) = (r.below(84), r.once_in(9));
         let mut e = |g: &mut Grammar, k: Kind| g.expression(k, d, r);
-        let way = e(self, Kind::Whole).len();
         let arithmetic = ["+", "-", "*"][way % 3];
         match kind {
             Kind::Number => match way % 7 {
                 0 => format!("sum({})", e(self, Kind::Vector)),
                 1 => format!("mean({})", e(self, Kind::Matrix)),
-                2 => format!("{}[{}]", self.leaf(Kind::Vector, r), self.expression(Kind::Whole, d, r)),
+                2 if exact => format!("({})[{}]", e(self, Kind::Vector), e(self, Kind::Whole)),
+                2 => format!("({})[mod({}, 3)]", e(self, Kind::Vector), e(self, Kind::Whole)),
                 3 => format!("({}).a", e(self, Kind::Record)),
                 4 => format!("uniform({})", e(self, Kind::Key)),
                 5 => format!("f32({})", e(self, Kind::Whole)),
@@ -130,7 +133,12 @@ impl Grammar {
                 0 => format!("({} @ {})", e(self, Kind::Matrix), e(self, Kind::Vector)),
                 1 => self.map(Kind::Number, d, r),
                 2 => format!("sort({})", e(self, Kind::Vector)),
-                3 => format!("({} with [{}] = {})", e(self, Kind::Vector), e(self, Kind::Whole), e(self, Kind::Number)),
+                3 => format!(
+                    "({} with [mod({}, 3)] = {})",
+                    e(self, Kind::Vector),
+                    e(self, Kind::Whole),
+                    e(self, Kind::Number)
+                ),
                 4 => format!("normal({}, 3)", e(self, Kind::Key)),
                 _ => format!("({} {arithmetic} {})", e(self, Kind::Vector), e(self, Kind::Vector)),
             },
@@ -146,7 +154,7 @@ impl Grammar {
                 _ => format!("{{ a: {}, b: {} }}", e(self, Kind::Number), e(self, Kind::Vector)),
             },
             Kind::Key => match way % 2 {
-                0 => format!("split({})[{}]", e(self, Kind::Key), way % 3),
+                0 => format!("split({})[{}]", e(self, Kind::Key), way / 2 % 2),
                 _ => format!("fold_in({}, {})", e(self, Kind::Key), e(self, Kind::Whole)),
             },
         }
@@ -157,7 +165,7 @@ impl Grammar {
             let variants = ["Cell.Empty", "Cell.Wall(0.5)", "Cell.Box { side: 1.0, n: 2 }"];
             let of = if r.once_in(2) {
                 format!(
-                    "if {} {{ {} }} else {{ {} }}",
+                    "if ({}) {{ {} }} else {{ {} }}",
                     self.expression(Kind::Truth, d, r),
                     r.pick(&variants),
                     r.pick(&variants)
@@ -169,7 +177,7 @@ impl Grammar {
             return format!("match ({of}) {{ Empty => {}, Wall(_) or Box {{ side: _ }} => {} }}", arms[0], arms[1]);
         }
         let (c, a, b) = (self.expression(Kind::Truth, d, r), self.expression(kind, d, r), self.expression(kind, d, r));
-        format!("if {c} {{ {a} }} else {{ {b} }}")
+        format!("(if ({c}) {{ {a} }} else {{ {b} }})")
     }
 
     /// Runs `body` with a new name known, and takes it away again.
@@ -184,21 +192,21 @@ impl Grammar {
     fn block(&mut self, kind: Kind, d: usize, r: &mut Random) -> String {
         let of = *r.pick(&KINDS);
         let value = self.expression(of, d, r);
-        self.with_name(of, |g, name| format!("{{ let {name} = {value}; {} }}", g.expression(kind, d, r)))
+        self.with_name(of, |g, name| format!("({{ let {name} = {value}; {} }})", g.expression(kind, d, r)))
     }
 
     fn map(&mut self, of: Kind, d: usize, r: &mut Random) -> String {
         let (over, kind) = match r.below(3) {
             0 => ("0..3".to_string(), Kind::Whole),
             1 => (format!("split({}, 3)", self.expression(Kind::Key, d, r)), Kind::Key),
-            _ => (self.expression(Kind::Vector, d, r), Kind::Number),
+            _ => (format!("({})", self.expression(Kind::Vector, d, r)), Kind::Number),
         };
         self.with_name(kind, |g, name| format!("(for {name} in {over} {{ {} }})", g.expression(of, d, r)))
     }
 
     fn scan(&mut self, kind: Kind, d: usize, r: &mut Random) -> String {
         let start = self.expression(kind, d, r);
-        let over = self.expression(Kind::Vector, d, r);
+        let over = format!("({})", self.expression(Kind::Vector, d, r));
         self.with_name(kind, |g, state| match r.below(4) {
             0 => {
                 let step = g.expression(kind, d, r);

@@ -15,6 +15,8 @@ pub enum Command {
     Test(Test),
     Show(Show),
     Fmt(Fmt),
+    /// A code, or all of them.
+    Explain(Option<String>),
 }
 
 /// A script, and the settings of its params and sizes: `("ppo.lr", "1e-3")`.
@@ -69,6 +71,7 @@ Whorl: a functional array language for reinforcement learning, compiled whole.
   whorl test PATH…    run the tests, properties and examples of scripts, or of all in a folder (`whorl test std`: the library's)
   whorl fmt PATH…     put scripts, or all in a folder, into the standard style (--check: only say which are not)
   whorl show FILE --stage tree|core|fused|loops|asm
+  whorl explain CODE  what an error means and how to mend it; without CODE, a line for each
 
 Options of run
   --seed S            the key that `main` gets is key(S); 0 unless given
@@ -100,11 +103,11 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, String
         Some(other) => return Err(say(other.unexpected())),
     };
     match command.as_str() {
-        "run" | "check" | "test" | "show" | "fmt" => rest(&command, parser).map_err(|e| match e {
+        "run" | "check" | "test" | "show" | "fmt" | "explain" => rest(&command, parser).map_err(|e| match e {
             Problem::Asked => String::new(),
             Problem::Wrong(text) => text,
         }),
-        other => Err(format!("there is no command `{other}`; there are run, check, test, show and fmt")),
+        other => Err(format!("there is no command `{other}`; there are run, check, test, show, fmt and explain")),
     }
     .or_else(|message| if message.is_empty() { Ok(Command::Help(HELP.to_string())) } else { Err(message) })
 }
@@ -174,6 +177,12 @@ fn rest(command: &str, mut parser: lexopt::Parser) -> Result<Command, Problem> {
         }
         return Ok(Command::Test(Test { files, filter, trials }));
     }
+    if command == "explain" {
+        if files.len() > 1 {
+            return Err(Problem::Wrong(format!("whorl explain takes one code, not {}", files.len())));
+        }
+        return Ok(Command::Explain(files.pop().map(|f| f.display().to_string())));
+    }
     let file = match files.len() {
         1 => files.remove(0),
         0 => return Err(Problem::Wrong(format!("whorl {command}: which file?"))),
@@ -225,6 +234,7 @@ mod tests {
             ("run a --set x", "write --set name=value"),
             ("show a --stage x", "--stage x"),
             ("run a --seed x", "x"),
+            ("explain E0301 E0302", "one code"),
         ] {
             let message = parsed(line).err().unwrap_or_default();
             assert!(message.contains(part), "{line}: {message}");

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use whorl_source::{Diagnostic, Span};
 use whorl_syntax::ast::{Expr, FnParam, PatternKind, Type};
 
+use crate::limits::MOST_CALLS;
 use crate::names::{did_you_mean, listed};
 use crate::report::Call;
 use crate::script::ModuleId;
@@ -56,6 +57,14 @@ impl<'a> Tracer<'a> {
             return fail(
                 e.help("every call is followed when the program is traced; loops are `for`, `scan` and `while`"),
             );
+        }
+        self.calls += 1;
+        if self.calls > MOST_CALLS {
+            let e = Diagnostic::error("E0604", "following the calls of this program comes to no end").at(span, "");
+            let e = e.note(format!("{MOST_CALLS} calls so far: every call is followed when the program is traced"));
+            return fail(e.help(
+                "functions that call one another several times over are better loops: `for`, `scan` and `while`",
+            ));
         }
         let given = self.place(&callee, args, span)?;
         let caller = std::mem::replace(&mut self.function, callee.name);

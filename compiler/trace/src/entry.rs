@@ -123,6 +123,9 @@ impl Script {
         let mut results = Vec::new();
         result.leaf_paths("", &mut results);
         let body = t.b.end(results.iter().map(|(_, a)| *a).collect());
+        if let Some(e) = crate::limits::too_large(&t.b.vars, &body) {
+            return Err(vec![e]);
+        }
         let leaf = |(path, a): &(String, Atom)| Leaf { path: path.clone(), ty: t.b.ty(*a) };
         let (param_leaves, result_leaves) = (params.iter().map(leaf).collect(), results.iter().map(leaf).collect());
         let vars = params.iter().filter_map(|(_, a)| a.var()).collect();

@@ -7,6 +7,7 @@ use whorl_source::{Diagnostic, Span};
 use whorl_syntax::ast::{self, BinaryOp, Block, Expr, ExprKind, ItemKind, Name, StatementKind, UnaryOp};
 
 use crate::builtins;
+use crate::limits::of_bearable_size;
 use crate::names::did_you_mean;
 use crate::report::follows;
 use crate::script::{Def, ItemId, ModuleId};
@@ -38,12 +39,17 @@ impl<'a> Tracer<'a> {
             ExprKind::String(s) => Ok(Value::Str(s.as_str().into())),
             ExprKind::Name(name) => self.name(name, e.span, env),
             ExprKind::Tuple(items) if items.is_empty() => Ok(Value::Unit),
-            ExprKind::Tuple(items) => Ok(Value::tuple(self.each(items, |t, x| t.expr(x, env))?)),
+            ExprKind::Tuple(items) => {
+                let items = self.each(items, |t, x| t.expr(x, env))?;
+                of_bearable_size(Value::tuple(items), e.span)
+            }
             ExprKind::Array(items) => {
                 let items = self.each(items, |t, x| t.arg(x, env))?;
                 self.array_of(items, e.span)
             }
-            ExprKind::Record { ty, fields } => self.record(ty.as_deref(), fields, e.span, env),
+            ExprKind::Record { ty, fields } => {
+                of_bearable_size(self.record(ty.as_deref(), fields, e.span, env)?, e.span)
+            }
             ExprKind::Block(block) => self.block(block, env),
             ExprKind::Field(of, name) => {
                 if let Some(of) = self.enum_named(of, env) {

@@ -24,6 +24,8 @@ pub struct Tracer<'a> {
     pub loops: usize,
     /// Where the calls are written that lead here, outermost first.
     pub stack: Vec<Call<'a>>,
+    /// How many calls were followed.
+    pub calls: usize,
     /// Counts closures.
     pub serial: usize,
     pub keys: Uses,
@@ -63,6 +65,7 @@ impl<'a> Tracer<'a> {
             function: OUTSIDE,
             loops: 0,
             stack: Vec::new(),
+            calls: 0,
             serial: 0,
             keys: Uses::default(),
             yields: Vec::new(),

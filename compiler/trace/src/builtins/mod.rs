@@ -15,12 +15,10 @@ mod trees;
 use whorl_source::{Diagnostic, Span};
 
 use crate::call::arguments;
+use crate::limits::MOST_ELEMENTS;
 use crate::names::{did_you_mean, listed};
 use crate::tracer::{Tracer, fail};
 use crate::value::{Arg, R, Value};
-
-/// Elements of an array; more is a mistake, and its size in bytes might not fit a number.
-const LARGEST: usize = 1 << 44;
 
 pub struct Builtin {
     pub name: &'static str,
@@ -176,7 +174,7 @@ impl<'a> Tracer<'a> {
         }
         let total = out.iter().try_fold(1usize, |total, n| total.checked_mul(*n));
         match (total, args.last()) {
-            (Some(total), _) if total <= LARGEST => Ok(out),
+            (Some(total), _) if total <= MOST_ELEMENTS => Ok(out),
             (_, None) => Ok(out),
             (_, Some(last)) => fail(Diagnostic::error("E0105", "this array is too large").at(last.span, "")),
         }

@@ -203,14 +203,19 @@ impl Number {
         });
         let all = [self.simplest(), x.abs(), x.trunc()].into_iter().chain(below).chain(halves);
         let all = all.chain([x - x.signum()]).chain(digits);
-        let measure = |x: f64| (self.text(x).len(), x.abs());
+        let measure = |x: f64| (self.length(x), x.abs());
         let simplest = self.simplest();
         let better = |y: &f64| x != simplest && (*y == simplest || measure(*y) < measure(x));
         all.filter_map(|y| self.fitted(y)).filter(better).collect()
     }
 
-    fn text(&self, x: f64) -> String {
-        if self.dtype == DType::F32 { format!("{:?}", x as f32) } else { format!("{x:?}") }
+    /// Of the number as it is written.
+    fn length(&self, x: f64) -> usize {
+        let texts = match self.dtype {
+            DType::F32 => [format!("{}", x as f32), format!("{:e}", x as f32)],
+            _ => [format!("{x}"), format!("{x:e}")],
+        };
+        texts.iter().map(String::len).min().unwrap_or(0)
     }
 }
 

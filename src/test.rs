@@ -166,7 +166,9 @@ fn holds(source: &Source, k: usize, trials: Trials, name: &str, span: Span) -> R
         for (input, cases) in batch.inputs() {
             if let Err(e) = executable.run_to_end(&input, 1) {
                 let e = failure(&e, &source.map, span);
-                return Err(vec![counterexample(source, k, &batch, cases, e, name, span)?]);
+                let e = counterexample(source, k, &batch, cases, e, name, span)?;
+                let again = format!("`--seed {} --cases {}` draws it again", trials.seed, trials.cases);
+                return Err(vec![if e.help.is_none() { e.help(again) } else { e }]);
             }
         }
     }

@@ -46,6 +46,8 @@ pub struct SizeRange {
 
 /// Types inside of types; more is a type that contains itself.
 const DEEPEST: usize = 40;
+/// Elements of an array that is drawn, over all cases that run side by side.
+const LARGEST: usize = 1 << 24;
 /// The sizes of a property that says none.
 const SIZES: (usize, usize) = (1, 8);
 
@@ -130,7 +132,8 @@ impl<'a> Tracer<'a> {
             (None, _) => None,
             (Some(b), Layout::Numbers(ty)) if ty.dtype != DType::Bool => {
                 let interval = self.interval(b, env)?;
-                if ty.dtype.is_int() && !(interval.low.ceil()..=interval.high).contains(&interval.high.floor()) {
+                let first = [interval.low.ceil(), interval.low.floor() + 1.0];
+                if ty.dtype.is_int() && !first.into_iter().any(|i| interval.contains(i)) {
                     return fail(empty(b));
                 }
                 Some(interval)
@@ -178,10 +181,10 @@ impl<'a> Tracer<'a> {
             TypeKind::Path(names) => {
                 if let [name] = &names[..] {
                     if let Some(dtype) = DType::ALL.into_iter().find(|d| d.name() == name.text) {
-                        return Ok(Value::Leaf(self.fresh(dtype, outer)));
+                        return Ok(Value::Leaf(self.fresh(dtype, outer, ty)?));
                     }
                     if name.text == "Key" {
-                        let data = [self.fresh(DType::U32, outer), self.fresh(DType::U32, outer)];
+                        let data = [self.fresh(DType::U32, outer, ty)?, self.fresh(DType::U32, outer, ty)?];
                         return Ok(Value::Key(self.new_key(data)));
                     }
                     if matches!(name.text.as_str(), "size" | "string") {
@@ -193,6 +196,9 @@ impl<'a> Tracer<'a> {
                 self.drawn_named(&path, ty, outer, depth)
             }
             TypeKind::Apply(of, args) => {
+                if self.is_generic(of) {
+                    return fail(open_type(ty));
+                }
                 let mut sizes = Vec::new();
                 for arg in args {
                     match arg {
@@ -232,7 +238,7 @@ impl<'a> Tracer<'a> {
         };
         let module = std::mem::replace(&mut self.module, id.module);
         let value = match &self.script.item(id).kind {
-            ItemKind::Enum(_) => self.drawn_enum(path, id.module, outer, depth),
+            ItemKind::Enum(_) => self.drawn_enum(path, id.module, ty, outer, depth),
             ItemKind::Type(def) if def.params.is_empty() => {
                 self.drawn(&def.ty, &Env::default(), outer, depth + 1).map(|v| match v {
                     Value::Record(r) if r.name.is_none() => {
@@ -249,10 +255,7 @@ impl<'a> Tracer<'a> {
             | ItemKind::Let { .. }
             | ItemKind::Test { .. }
             | ItemKind::Prop(_)
-            | ItemKind::Error => {
-                let e = Diagnostic::error("E0606", "a type with arguments cannot be drawn at random").at(ty.span, "");
-                fail(e.help("write out what it stands for: `{ field: f32, … }`"))
-            }
+            | ItemKind::Error => fail(open_type(ty)),
         };
         self.module = module;
         value
@@ -262,21 +265,39 @@ impl<'a> Tracer<'a> {
         &mut self,
         path: &[(&'a str, Span)],
         module: crate::script::ModuleId,
+        ty: &'a Type,
         outer: &[usize],
         depth: usize,
     ) -> R<Value<'a>> {
         let last = &path[path.len() - 1..];
         let Some(of) = self.find_enum(last, module) else { return Ok(Value::Unit) };
-        let mut fields = vec![("tag", Value::Leaf(self.fresh(DType::I32, outer)))];
+        let mut fields = vec![("tag", Value::Leaf(self.fresh(DType::I32, outer, ty)?))];
         for field in of.def.variants.iter().flat_map(|v| &v.fields) {
             fields.push((&field.path, self.drawn(&field.ty, &Env::default(), outer, depth + 1)?));
         }
         Ok(Value::record(Some(Of::Enum(of)), fields))
     }
 
-    fn fresh(&mut self, dtype: DType, shape: &[usize]) -> Atom {
-        self.b.fresh(CoreType { dtype, shape: shape.into() }).into()
+    fn is_generic(&self, ty: &'a Type) -> bool {
+        let TypeKind::Path(names) = &ty.kind else { return false };
+        let path: Vec<(&'a str, Span)> = names.iter().map(|n| (n.text.as_str(), n.span)).collect();
+        let id = self.find_named_type(&path, self.module);
+        id.is_some_and(|id| matches!(&self.script.item(id).kind, ItemKind::Type(def) if !def.params.is_empty()))
     }
+
+    fn fresh(&mut self, dtype: DType, shape: &[usize], ty: &Type) -> R<Atom> {
+        let size = shape.iter().try_fold(1usize, |size, n| size.checked_mul(*n));
+        if size.is_none_or(|size| size > LARGEST) {
+            let e = Diagnostic::error("E0606", "this is too large to be drawn many times").at(ty.span, "");
+            return fail(e.help("smaller sizes find as much: `size n in [1, 8]`"));
+        }
+        Ok(self.b.fresh(CoreType { dtype, shape: shape.into() }).into())
+    }
+}
+
+fn open_type(ty: &Type) -> Diagnostic {
+    let e = Diagnostic::error("E0606", "a type with arguments cannot be drawn at random").at(ty.span, "");
+    e.help("write out what it stands for: `{ field: f32, … }`")
 }
 
 fn empty(b: &Bounds) -> Diagnostic {

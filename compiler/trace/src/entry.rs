@@ -67,7 +67,9 @@ impl Script {
                 return Err(vec![e.help("fn main(key: Key) = …")]);
             }
         };
-        self.trace_function("main", if takes_key { &[Tree::Key] } else { &[] })
+        let mut traced = self.trace_function("main", if takes_key { &[Tree::Key] } else { &[] })?;
+        traced.warnings.splice(0..0, self.unused.iter().cloned());
+        Ok(traced)
     }
 
     /// Any function of the script itself, on arguments of these types. Parameters are named after the function's.

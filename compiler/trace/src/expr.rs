@@ -8,7 +8,7 @@ use whorl_syntax::ast::{self, BinaryOp, Block, Expr, ExprKind, ItemKind, Name, S
 
 use crate::builtins;
 use crate::limits::of_bearable_size;
-use crate::names::did_you_mean;
+use crate::names::{no_member, unknown_name};
 use crate::report::follows;
 use crate::script::{Def, ItemId, ModuleId};
 use crate::tracer::{Tracer, fail};
@@ -263,17 +263,7 @@ impl<'a> Tracer<'a> {
         if let Some(b) = builtins::find(name) {
             return Ok(Value::Function(Rc::new(Function::Builtin(b))));
         }
-        let module = self.script.module(self.module);
-        let mut known: Vec<&str> = env.iter().map(|b| b.name).chain(module.values.keys().map(String::as_str)).collect();
-        builtins::names().for_each(|n| known.push(n));
-        let mut e = Diagnostic::error("E0401", format!("unknown name `{name}`")).at(span, "");
-        if let Some(of) = self.find_enum(&[(name, span)], self.module) {
-            let e = Diagnostic::error("E0401", format!("`{name}` is a type, not a value")).at(span, "");
-            let first = of.def.variants.first().map_or("…", |v| &v.name.text);
-            return fail(e.help(format!("name the variant: `{name}.{first}`")));
-        }
-        e.help = crate::habits::of_name(name).map(str::to_string).or_else(|| did_you_mean(name, known));
-        fail(e)
+        fail(unknown_name(self.script, self.module, name, span, env.iter().map(|b| b.name)))
     }
 
     /// The value of a name at the top of a module.
@@ -335,9 +325,7 @@ impl<'a> Tracer<'a> {
         if let Some(def) = module.values.get(&name.text) {
             return self.def_value(*def, &name.text, name.span);
         }
-        let mut e = Diagnostic::error("E0401", format!("`{}` has no `{}`", module.path.join("."), name.text));
-        e.help = did_you_mean(&name.text, module.values.keys().map(String::as_str));
-        fail(e.at(name.span, ""))
+        fail(no_member(module, &name.text, name.span))
     }
 
     fn tuple_field(&mut self, v: &Value<'a>, k: usize, span: Span) -> R<Value<'a>> {

@@ -31,10 +31,12 @@ mod params;
 mod pattern;
 pub mod random;
 mod report;
+mod resolve;
 mod script;
 mod tracer;
 mod tree;
 mod types;
+mod unused;
 mod value;
 mod window;
 

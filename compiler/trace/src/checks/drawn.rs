@@ -232,7 +232,7 @@ impl<'a> Tracer<'a> {
 
     /// A value of a type that has a name; what stands in its declaration knows nothing of the property.
     fn drawn_named(&mut self, path: &[(&'a str, Span)], ty: &'a Type, outer: &[usize], depth: usize) -> R<Value<'a>> {
-        let Some(id) = self.find_named_type(path, self.module) else {
+        let Some(id) = self.script.find_named_type(path, self.module) else {
             let name = path.last().map_or("", |(n, _)| n);
             return fail(Diagnostic::error("E0401", format!("unknown type `{name}`")).at(ty.span, ""));
         };
@@ -281,7 +281,7 @@ impl<'a> Tracer<'a> {
     fn is_generic(&self, ty: &'a Type) -> bool {
         let TypeKind::Path(names) = &ty.kind else { return false };
         let path: Vec<(&'a str, Span)> = names.iter().map(|n| (n.text.as_str(), n.span)).collect();
-        let id = self.find_named_type(&path, self.module);
+        let id = self.script.find_named_type(&path, self.module);
         id.is_some_and(|id| matches!(&self.script.item(id).kind, ItemKind::Type(def) if !def.params.is_empty()))
     }
 

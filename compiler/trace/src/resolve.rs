@@ -125,7 +125,13 @@ impl<'s> Resolver<'s> {
                 self.expr(value);
                 ty.iter().for_each(|t| self.ty(t, false));
             }
-            ItemKind::Test { body, .. } => self.block(body),
+            ItemKind::Test { body, fails: None, .. } => self.block(body),
+            // What is wrong in it is what it is for.
+            ItemKind::Test { body, fails: Some(_), .. } => {
+                let found = std::mem::take(&mut self.found);
+                self.block(body);
+                self.found = found;
+            }
             ItemKind::Prop(def) => self.scope(|r| {
                 for p in &def.params {
                     if let Some(bounds) = &p.bounds {

@@ -213,3 +213,19 @@ fn code_in_the_book_is_formatted() {
         }
     }
 }
+
+/// The examples of builtins, as the doc comments of a script.
+#[test]
+fn examples_of_builtins() {
+    let mut failures = Vec::new();
+    for b in whorl_trace::prelude() {
+        let lines = b.example.unwrap_or("").lines().map(|l| format!("/// {l}\n"));
+        let text = format!("/// ```\n{}/// ```\nlet documented = 0\n", lines.collect::<String>());
+        let found = pipeline::load_text(b.name, text.clone(), &[]).map(|s| s.script.tests().len());
+        assert_eq!(found, Ok(1), "{text}");
+        if let Err(e) = run(b.name, &text) {
+            failures.push(e);
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}

@@ -3,6 +3,7 @@
 //! A parameter `x?` may be left out, `x*` takes any number of arguments; what stands behind it goes by name only.
 
 mod arrays;
+mod examples;
 mod functions;
 mod loops;
 mod math;
@@ -34,11 +35,13 @@ pub struct BuiltinDoc {
     /// `x?` may be left out, `x*` takes any number.
     pub params: &'static [&'static str],
     pub doc: &'static str,
+    /// Lines of code with what they give, as in doc comments.
+    pub example: Option<&'static str>,
 }
 
 /// Every function that is there without an import.
 pub fn prelude() -> impl Iterator<Item = BuiltinDoc> {
-    rows().map(|b| BuiltinDoc { name: b.name, params: b.params, doc: b.doc })
+    rows().map(|b| BuiltinDoc { name: b.name, params: b.params, doc: b.doc, example: examples::find(b.name) })
 }
 
 fn rows() -> impl Iterator<Item = &'static Builtin> {
@@ -206,5 +209,16 @@ impl<'a> Tracer<'a> {
                 Diagnostic::error("E0206", "an element type is needed here").at(arg.span, "").help("`f32`, `i32`, …"),
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn examples_are_of_functions_and_in_order() {
+        let examples: Vec<&str> = super::examples::names().collect();
+        let strays: Vec<_> = examples.iter().filter(|n| super::find(n).is_none()).collect();
+        assert!(strays.is_empty(), "{strays:?}");
+        assert!(examples.is_sorted());
     }
 }

@@ -114,7 +114,7 @@ fn bracketed(shape: &[usize], values: &[String]) -> String {
 /// The shortest text that reads back as the number of this type.
 fn shortest(dtype: DType, x: f64) -> String {
     match dtype {
-        DType::F32 => format!("{}", x as f32),
+        DType::F32 | DType::F16 | DType::BF16 => format!("{}", x as f32),
         DType::Bool => format!("{}", x != 0.0),
         DType::F64 | DType::I32 | DType::U32 | DType::U8 => format!("{x}"),
     }

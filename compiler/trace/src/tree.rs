@@ -341,19 +341,26 @@ pub fn static_lit(v: &Value, dtype: DType) -> Result<Lit, String> {
         let fits = (low..=high).contains(&i);
         if fits { Ok(i) } else { Err(format!("{i} does not fit into {}", dtype.name())) }
     };
+    let half = |x: f64| {
+        let lit = Lit::of(dtype, x);
+        let fits = lit.to_f64().is_finite() || !x.is_finite();
+        if fits { Ok(lit) } else { Err(format!("{x:?} is too large for {}", dtype.name())) }
+    };
     match (v, dtype) {
         (Value::Int(i), DType::F32) => Ok(Lit::f32(*i as f32)),
         (Value::Int(i), DType::F64) => Ok(Lit::f64(*i as f64)),
+        (Value::Int(i), DType::F16 | DType::BF16) => half(*i as f64),
         (Value::Int(i), DType::I32) => Ok(Lit::i32(whole(*i, i32::MIN as i64, i32::MAX as i64)? as i32)),
         (Value::Int(i), DType::U32) => Ok(Lit::u32(whole(*i, 0, u32::MAX as i64)? as u32)),
         (Value::Int(i), DType::U8) => Ok(Lit::u8(whole(*i, 0, u8::MAX as i64)? as u8)),
         (Value::Float(x), DType::F32) => Ok(Lit::f32(*x as f32)),
         (Value::Float(x), DType::F64) => Ok(Lit::f64(*x)),
+        (Value::Float(x), DType::F16 | DType::BF16) => half(*x),
         (Value::Float(x), DType::I32 | DType::U32 | DType::U8) => {
             Err(format!("{x:?} is not a whole number, and the other is {}", dtype.name()))
         }
         (Value::Bool(x), DType::Bool) => Ok(Lit::bool(*x)),
-        (Value::Bool(x), DType::F32 | DType::F64 | DType::I32 | DType::U32 | DType::U8) => {
+        (Value::Bool(x), DType::F32 | DType::F64 | DType::F16 | DType::BF16 | DType::I32 | DType::U32 | DType::U8) => {
             Err(format!("{x} is a bool, and the other is {}", dtype.name()))
         }
         (Value::Int(_) | Value::Float(_), DType::Bool) => Err("a number is not a bool".to_string()),

@@ -213,7 +213,13 @@ fn rule(s: &Simplifier, prim: &mut Prim, args: &mut Atoms, outs: &[Var]) -> Opti
             Atom::Var(_) => (args[1] == args[2] && fits(args[1])).then_some(args[1]),
         },
         Prim::StopGradient => Some(args[0]),
-        Prim::Convert(_) => fits(args[0]).then_some(args[0]),
+        Prim::Convert(_) if fits(args[0]) => Some(args[0]),
+        // A half that went through `f32` is still the half that it was.
+        Prim::Convert(to) if to.is_half() => match s.def(args[0]) {
+            Some((Prim::Convert(_), inner)) if fits(inner[0]) => Some(inner[0]),
+            _ => None,
+        },
+        Prim::Convert(_) => None,
         Prim::Broadcast { .. } => fits(args[0]).then_some(args[0]),
         Prim::Reshape(_) => {
             while let Some((Prim::Reshape(_), inner)) = s.def(args[0]) {

@@ -67,6 +67,8 @@ fn dtype(e: Element) -> Dtype {
     match e {
         Element::F32 => Dtype::F32,
         Element::F64 => Dtype::F64,
+        Element::F16 => Dtype::F16,
+        Element::BF16 => Dtype::BF16,
         Element::I32 => Dtype::I32,
         Element::U32 => Dtype::U32,
         Element::U8 => Dtype::U8,

@@ -30,6 +30,8 @@ pub struct StateArray {
 pub enum Element {
     F32,
     F64,
+    F16,
+    BF16,
     I32,
     U32,
     U8,

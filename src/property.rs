@@ -163,7 +163,17 @@ pub fn simpler(drawn: &[Drawn], case: &Case, mut fails: impl FnMut(&Case) -> boo
     };
     loop {
         let before = best.clone();
-        for (leaf, number) in numbers.iter().enumerate().filter(|(_, n)| n.free) {
+        // Whole parameters first.
+        let mut first = 0;
+        for d in drawn {
+            let mut simplest = draw(std::slice::from_ref(d), 0, &mut Random::new(0, 0));
+            for (k, array) in simplest.iter_mut().enumerate().filter(|(k, _)| numbers[first + k].role == Role::Word) {
+                array.clone_from(&best[first + k]);
+            }
+            attempt(&mut best, &|c| c[first..first + simplest.len()].clone_from_slice(&simplest));
+            first += simplest.len();
+        }
+        for (leaf, number) in numbers.iter().enumerate().filter(|(_, n)| n.role == Role::Value) {
             let simplest = number.simplest();
             attempt(&mut best, &|c| c[leaf].fill(simplest));
             for at in 0..best[leaf].len() {
@@ -187,8 +197,18 @@ pub fn simpler(drawn: &[Drawn], case: &Case, mut fails: impl FnMut(&Case) -> boo
 struct Number {
     dtype: DType,
     bounds: Option<Interval>,
-    /// Whether it may be changed: the words of keys and the variants of enums stay.
-    free: bool,
+    role: Role,
+}
+
+/// What the numbers of an array stand for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// Themselves.
+    Value,
+    /// The words of a key: as good as any others.
+    Word,
+    /// The variant of an enum, on which other arrays depend.
+    Variant,
 }
 
 impl Number {
@@ -270,13 +290,13 @@ impl Number {
 fn numbers_of(drawn: &Drawn) -> Vec<Number> {
     fn walk(layout: &Layout, bounds: Option<Interval>, out: &mut Vec<Number>) {
         match layout {
-            Layout::Numbers(ty) => out.push(Number { dtype: ty.dtype, bounds, free: true }),
-            Layout::Key => out.extend([Number { dtype: DType::U32, bounds: None, free: false }; 2]),
+            Layout::Numbers(ty) => out.push(Number { dtype: ty.dtype, bounds, role: Role::Value }),
+            Layout::Key => out.extend([Number { dtype: DType::U32, bounds: None, role: Role::Word }; 2]),
             Layout::Unit => {}
             Layout::Tuple(parts) => parts.iter().for_each(|p| walk(p, bounds, out)),
             Layout::Record(fields) => fields.iter().for_each(|(_, p)| walk(p, bounds, out)),
             Layout::Enum { variants, .. } => {
-                out.push(Number { dtype: DType::I32, bounds: None, free: false });
+                out.push(Number { dtype: DType::I32, bounds: None, role: Role::Variant });
                 variants.iter().flat_map(|v| &v.fields).for_each(|(_, p)| walk(p, bounds, out));
             }
             Layout::Array(_, inner) => walk(inner, bounds, out),

@@ -16,7 +16,11 @@ fn said_of_tests() {
     for path in &scripts {
         let text = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         let name = path.file_name().map_or(String::new(), |n| n.to_string_lossy().into_owned());
-        let line = text.lines().next().and_then(|l| l.strip_prefix("// whorl ")).map_or(format!("test {name}"), str::to_string);
+        let line = text
+            .lines()
+            .next()
+            .and_then(|l| l.strip_prefix("// whorl "))
+            .map_or(format!("test {name}"), str::to_string);
         let output = Command::new(env!("CARGO_BIN_EXE_whorl"))
             .args(line.split_whitespace())
             .current_dir(support::root().join("tests/checks"))

@@ -292,3 +292,24 @@ fn test_runs_the_tests() {
     folder.whorl("test std --filter gae").good();
     folder.whorl("test").bad(2, &["which file?"]);
 }
+
+#[test]
+fn test_runs_folders() {
+    let folder = Folder::with("folders", "/// ```\n/// f(2)  // = 4\n/// ```\nfn f(x) = 2 * x\n");
+    std::fs::create_dir_all(folder.0.join("below")).expect("a folder");
+    folder.write(
+        "below/more.whorl",
+        "prop \"small\" (x: i32 in [0, 9]) { assert x < 10 }\ntest \"no\" { assert 1 > 2 }\n",
+    );
+    folder.write("notes.txt", "no script");
+    let said = folder.whorl("test .");
+    assert_eq!(said.code, Some(1), "{}{}", said.out, said.err);
+    assert!(said.out.contains("2 passed, 1 failed") && said.err.contains("more.whorl: no"), "{}{}", said.out, said.err);
+    let said = folder.whorl("test script.whorl below --filter small --cases 1000 --seed 3").good();
+    assert!(said.out.contains("1 passed, 0 failed"), "{}", said.out);
+    folder.whorl("test . --filter nothing").bad(1, &["none of the 3 tests", "`nothing`"]);
+    folder.whorl("test std.rl --filter gae").good();
+    folder.whorl("test std.nowhere").bad(1, &["no module `std.nowhere`"]);
+    folder.whorl("test elsewhere").bad(1, &["elsewhere"]);
+    folder.whorl("test . --cases 0").bad(2, &["at least one case"]);
+}

@@ -85,5 +85,8 @@ fn enums_and_arms() {
 fn tests_and_properties() {
     let text = "test \"a\" fails E0101 \"b\" { 1 }\n\nprop \"c\" (size n in [1, 8], x: f32[n] in (-1, 1), k: Key) {\n  assert x < 2\n}\n\nprop \"d\" (\n  size n,\n  x: f32[n],\n) {\n}\n";
     check(text, text);
-    check("test \"a\"   fails{1}\nprop \"b\"(x:f32   in[0,1)){}\n", "test \"a\" fails { 1 }\nprop \"b\" (x: f32 in [0, 1)) {}\n");
+    check(
+        "test \"a\"   fails{1}\nprop \"b\"(x:f32 in[0,1),  size   n){x}\n",
+        "test \"a\" fails { 1 }\nprop \"b\" (x: f32 in [0, 1), size n) { x }\n",
+    );
 }

@@ -59,9 +59,7 @@ impl Script {
     fn checks(&self) -> Vec<(&str, Span, Check<'_>)> {
         let module = self.module(ModuleId::MAIN);
         let items = module.tree.items.iter().filter_map(|i| match &i.kind {
-            ItemKind::Test { name, fails, body } => {
-                Some((name.as_str(), i.span, Check::Test(fails.as_ref(), body)))
-            }
+            ItemKind::Test { name, fails, body } => Some((name.as_str(), i.span, Check::Test(fails.as_ref(), body))),
             ItemKind::Prop(def) => Some((def.name.as_str(), i.span, Check::Prop(def))),
             ItemKind::Import(_)
             | ItemKind::Param(_)

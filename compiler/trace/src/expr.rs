@@ -282,9 +282,12 @@ impl<'a> Tracer<'a> {
                     None => fail(Diagnostic::error("E0401", format!("unknown name `{name}`")).at(span, "")),
                 }
             }
-            ItemKind::Import(_) | ItemKind::Type(_) | ItemKind::Enum(_) | ItemKind::Test { .. } | ItemKind::Prop(_) | ItemKind::Error => {
-                fail(Diagnostic::error("E0401", format!("`{name}` is not a value")).at(span, ""))
-            }
+            ItemKind::Import(_)
+            | ItemKind::Type(_)
+            | ItemKind::Enum(_)
+            | ItemKind::Test { .. }
+            | ItemKind::Prop(_)
+            | ItemKind::Error => fail(Diagnostic::error("E0401", format!("`{name}` is not a value")).at(span, "")),
         }
     }
 

@@ -34,7 +34,8 @@ fn the_page_of_builtins_shows_an_example_of_each() {
         .to_string();
     for b in rows {
         let params = b.params.join(", ").replace('*', "…");
-        page += &format!("\n## {}\n\n`{}({params})`: {}\n\n```\n{}\n```\n", b.name, b.name, b.doc, b.example.unwrap_or(""));
+        page +=
+            &format!("\n## {}\n\n`{}({params})`: {}\n\n```\n{}\n```\n", b.name, b.name, b.doc, b.example.unwrap_or(""));
     }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/builtins.md");
     if std::env::var_os("UPDATE_EXPECT").is_some() {

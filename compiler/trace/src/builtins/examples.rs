@@ -89,7 +89,10 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("prod", "prod([2, 3, 4])  // = 24"),
     ("randint", "let dice = randint(key(0), 100, low: 1, high: 7)\nmin(dice) >= 1 and max(dice) <= 6  // = true"),
     ("rem", "rem(-7, 3)  // = -1"),
-    ("reshape", "reshape(arange(6), 2, 3)  // = [[0, 1, 2], [3, 4, 5]]\nreshape(arange(6), 3, -1)  // = [[0, 1], [2, 3], [4, 5]]"),
+    (
+        "reshape",
+        "reshape(arange(6), 2, 3)  // = [[0, 1, 2], [3, 4, 5]]\nreshape(arange(6), 3, -1)  // = [[0, 1], [2, 3], [4, 5]]",
+    ),
     ("reverse", "reverse([1, 2, 3])  // = [3, 2, 1]"),
     ("roll", "roll([1, 2, 3, 4], 1)  // = [4, 1, 2, 3]"),
     ("round", "round([0.4, 0.5, 1.5])  // = [0, 0, 2]"),

@@ -15,7 +15,10 @@ pub enum Layout {
     Tuple(Vec<Layout>),
     Record(Vec<(String, Layout)>),
     /// The variant's number, then the fields of all variants, zero in those that it is not one of.
-    Enum { name: String, variants: Vec<VariantLayout> },
+    Enum {
+        name: String,
+        variants: Vec<VariantLayout>,
+    },
     /// `n` of what is no number, held as one of arrays.
     Array(usize, Box<Layout>),
 }

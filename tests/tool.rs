@@ -252,6 +252,20 @@ fn a_wrong_script_is_answered_with_its_place() {
 }
 
 #[test]
+fn explain_tells_of_errors() {
+    let folder = Folder::with("explain", "fn main(key: Key) = normal(key) + uniform(key)\n");
+    let page = folder.whorl("explain e301").good().out;
+    assert!(page.starts_with("# E0301: ") && page.contains("split(key)"), "{page}");
+    let all = folder.whorl("explain").good().out;
+    assert!(all.lines().any(|l| l.starts_with("W0001  ")) && all.lines().count() >= 60, "{all}");
+    folder.whorl("explain E0321").bad(1, &["there is no error or warning `E0321`; did you mean `E0301`?"]);
+    // Said once, after the errors.
+    let said = folder.whorl("check script.whorl");
+    assert!(said.err.trim_end().ends_with("`whorl explain E0301` says more"), "{}", said.err);
+    said.bad(1, &["error[E0301]"]);
+}
+
+#[test]
 fn a_failed_assert_ends_the_run() {
     let script = "fn main(key: Key) {\n  let x = uniform(key, 3)\n  assert all(x > 2.0), \"x is large\"\n  x\n}\n";
     let folder = Folder::with("assert", script);

@@ -66,7 +66,10 @@ const NAMES: &[(&str, &str)] = &[
     ("pmap", "`for x in xs { … }` is the vectorisation"),
     ("popcount", "`pop_count(x)`"),
     ("power", "`pow(x, y)`"),
-    ("break", "loops run to their end: `scan … until c { … }` stops early, `while s = s0; c { … }` runs as long as c holds"),
+    (
+        "break",
+        "loops run to their end: `scan … until c { … }` stops early, `while s = s0; c { … }` runs as long as c holds",
+    ),
     ("continue", "every round gives a value: choose it with `if`"),
     ("pass", "`()` is no value"),
     ("plt", "what is logged is drawn: `log(\"name\", value)` gives a curve in the run folder"),
@@ -190,7 +193,9 @@ pub fn of_argument(name: &str, params: &[&str]) -> Option<String> {
     let known = ARGUMENTS.iter().find(|(n, here)| *n == name && has(here));
     let text = match name {
         "shape" | "size" if has("sizes") => "sizes are arguments of their own: `3, 4`".to_string(),
-        "keepdims" | "keepdim" => "an axis that is reduced goes away; `for row in x { row - mean(row) }` keeps the others".to_string(),
+        "keepdims" | "keepdim" => {
+            "an axis that is reduced goes away; `for row in x { row - mean(row) }` keeps the others".to_string()
+        }
         _ => format!("it is called `{}` here", known?.1),
     };
     Some(text)
@@ -216,7 +221,18 @@ pub fn of_path(path: &[&str]) -> Option<String> {
     let (first, last) = (path.first()?, path.last()?);
     let python = matches!(
         *first,
-        "np" | "numpy" | "jnp" | "jax" | "lax" | "torch" | "math" | "tf" | "random" | "F" | "scipy" | "sp" | "tensorflow"
+        "np" | "numpy"
+            | "jnp"
+            | "jax"
+            | "lax"
+            | "torch"
+            | "math"
+            | "tf"
+            | "random"
+            | "F"
+            | "scipy"
+            | "sp"
+            | "tensorflow"
     );
     if !python || path.len() < 2 {
         return None;

@@ -92,7 +92,9 @@ impl<'a> Tracer<'a> {
             let what = v.describe(&self.b);
             let message = match sizes.len() {
                 0 => format!("{} has no elements to index", self.text(of)),
-                n => format!("{} indices into {what}, which has {n} {}", at.len(), if n == 1 { "axis" } else { "axes" }),
+                n => {
+                    format!("{} indices into {what}, which has {n} {}", at.len(), if n == 1 { "axis" } else { "axes" })
+                }
             };
             let e = Diagnostic::error("E0103", message).at(of, format!("this is {what}"));
             return fail(match v {
@@ -153,9 +155,7 @@ impl<'a> Tracer<'a> {
                             let e = Diagnostic::error("E0103", format!("a slice of {len} elements"));
                             fail(e.at(*span, format!("the axis has {n}")))
                         }
-                        None => {
-                            fail(self.unknown_length(*span, start.span, s))
-                        }
+                        None => fail(self.unknown_length(*span, start.span, s)),
                     };
                 }
                 let start_at = match (&s, start) {

@@ -159,7 +159,9 @@ impl<'a> Tracer<'a> {
         let told = name.as_ref().map_or("a key".to_string(), |n| format!("the key `{n}`"));
         let message = format!("{told} from outside of a loop is used in every round of it");
         let e = Diagnostic::error("E0301", message);
-        let label = if what.contains(' ') { "the same key each time".to_string() } else {
+        let label = if what.contains(' ') {
+            "the same key each time".to_string()
+        } else {
             format!("`{what}` gets the same key each time")
         };
         let name = name.unwrap_or("key".into());
@@ -195,7 +197,8 @@ impl<'a> Tracer<'a> {
     /// The names that a `let` gives to what was split at a place: "`k1` or `k2`".
     fn halves(&self, split: Span) -> Option<String> {
         let line = self.script.map.line_name(split);
-        let halves = self.keys.names.iter().filter(|n| self.script.map.line_name(n.span) == line && n.span.start < split.start);
+        let halves =
+            self.keys.names.iter().filter(|n| self.script.map.line_name(n.span) == line && n.span.start < split.start);
         let mut names: Vec<String> = Vec::new();
         for n in halves {
             let name = format!("`{}`", n.name);

@@ -70,9 +70,9 @@ impl<'a> Tracer<'a> {
             (Value::Int(a), Value::Int(b)) => {
                 if op == BinaryOp::Div && a.checked_rem(*b) != Some(0) {
                     let e = Diagnostic::error("E0201", format!("{a} / {b} is not a whole number")).at(span, "");
-                    return fail(
-                        e.help(format!("`{a}.0 / {b}.0` for numbers with a point; `div({a}, {b})` drops the remainder")),
-                    );
+                    return fail(e.help(format!(
+                        "`{a}.0 / {b}.0` for numbers with a point; `div({a}, {b})` drops the remainder"
+                    )));
                 }
                 let result = match op {
                     BinaryOp::Add => a.checked_add(*b),
@@ -170,8 +170,7 @@ impl<'a> Tracer<'a> {
         };
         let text = if what.starts_with('`') && what.len() <= 4 { self.text(span) } else { what.to_string() };
         let e = Diagnostic::error("E0102", format!("sizes do not agree in {text}"));
-        let ([left, right], note) =
-            self.named_pair((atoms[first], args[first].span), (atoms[other], args[other].span));
+        let ([left, right], note) = self.named_pair((atoms[first], args[first].span), (atoms[other], args[other].span));
         let mut e = e.at(args[first].span, left).at(args[other].span, right);
         e.notes.extend(note);
         let texts = [self.text(args[first].span), self.text(args[other].span)];

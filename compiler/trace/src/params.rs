@@ -238,7 +238,8 @@ impl<'a> Tracer<'a> {
             let set = self.script.settings.set.contains_key(&id);
             self.size(&value, p.value.span).map_err(|mut e| {
                 if set && let Some(label) = e.labels.first_mut() {
-                    (label.span, label.text) = (p.name.span, format!("`{}` is set to {}", p.name.text, number_text(&value)));
+                    (label.span, label.text) =
+                        (p.name.span, format!("`{}` is set to {}", p.name.text, number_text(&value)));
                 }
                 e
             })?;

@@ -91,7 +91,8 @@ impl Script {
     /// Errors in names, and what else tracing `main` tells.
     fn with_traced(&self, mut errors: Vec<Diagnostic>) -> Vec<Diagnostic> {
         let place = |d: &Diagnostic| d.labels.first().map(|l| (l.span.file, l.span.start));
-        let traced = if self.module(ModuleId::MAIN).values.contains_key("main") { self.trace_main() } else { return errors };
+        let traced =
+            if self.module(ModuleId::MAIN).values.contains_key("main") { self.trace_main() } else { return errors };
         for e in traced.err().unwrap_or_default() {
             if !errors.iter().any(|known| known.code == e.code && place(known) == place(&e)) {
                 errors.push(e);
@@ -151,7 +152,14 @@ impl Loading<'_> {
         let file = self.map.add(display.clone(), text);
         let parse = whorl_syntax::parse(file, &self.map.file(file).expect("just added").text);
         self.errors.extend(parse.diagnostics);
-        let mut module = Module { path, display, tree: parse.module, values: HashMap::new(), types: HashMap::new(), public: HashMap::new() };
+        let mut module = Module {
+            path,
+            display,
+            tree: parse.module,
+            values: HashMap::new(),
+            types: HashMap::new(),
+            public: HashMap::new(),
+        };
         self.bind_items(&mut module, id);
         self.open.pop();
         self.modules[id.0 as usize] = Some(module);

@@ -20,7 +20,10 @@ impl Loader for Modules {
         }
         let folder = from.map(Path::new).and_then(Path::parent).map_or(PathBuf::new(), Path::to_path_buf);
         let file = folder.join(format!("{}.whorl", path.join("/")));
-        let text = std::fs::read_to_string(&file).map_err(|e| format!("{}: {e}", file.display()))?;
+        let text = std::fs::read_to_string(&file).map_err(|e| match e.kind() {
+            std::io::ErrorKind::NotFound => format!("there is no file {}", file.display()),
+            _ => format!("{}: {e}", file.display()),
+        })?;
         Ok((file.display().to_string(), text))
     }
 }

@@ -53,10 +53,13 @@ impl<'a> Tracer<'a> {
         };
         if self.stack.len() >= DEEPEST {
             let name = if callee.name.is_empty() { "a function" } else { callee.name };
-            let e = Diagnostic::error("E0604", format!("`{name}` calls itself without end")).at(span, "");
-            return fail(
-                e.help("every call is followed when the program is traced; loops are `for`, `scan` and `while`"),
-            );
+            let e = Diagnostic::error("E0604", format!("`{name}` calls itself without end")).at(span, "again here");
+            let e = e.note("every call is followed when the program is traced, also in an arm that would not be taken");
+            return fail(e.help(
+                "a loop carries what changes from call to call:\n\
+                 `scan s = s0 for i in 0..n { … }` for a number of rounds known before the program runs,\n\
+                 `while s = s0; condition { … }` for any other",
+            ));
         }
         self.calls += 1;
         if self.calls > MOST_CALLS {
@@ -134,10 +137,11 @@ impl<'a> Tracer<'a> {
             match given.get_mut(place) {
                 None => {
                     let takes = format!("{} takes {}", called(f), arguments(f.params.len()));
+                    let given = given.iter().flatten().count() + 1;
                     let names = listed(f.params.iter().filter_map(param_name));
                     return fail(
                         Diagnostic::error("E0601", takes)
-                            .at(arg.span, "one too many")
+                            .at(arg.span, format!("this is argument {given}"))
                             .note(format!("its parameters are {names}")),
                     );
                 }
@@ -156,7 +160,7 @@ impl<'a> Tracer<'a> {
     fn missing<T>(&self, f: &Callee<'a>, param: &FnParam, span: Span) -> R<T> {
         let name = param_name(param).unwrap_or("…");
         let e = Diagnostic::error("E0601", format!("{} needs `{name}`", called(f))).at(span, "not given here");
-        fail(e.at(param.pattern.span, "the parameter"))
+        fail(e.at(param.pattern.span, "declared here"))
     }
 }
 

@@ -22,6 +22,36 @@ enum Source<'a> {
 }
 
 impl<'a> Tracer<'a> {
+    /// The value of an `if` without `else`, which has none.
+    fn no_else(&self, v: &Value<'a>, then: &Block) -> R<()> {
+        if matches!(v, Value::Unit) {
+            return Ok(());
+        }
+        let end = Span { start: then.span.end.saturating_sub(1), ..then.span };
+        let what = v.describe(&self.b);
+        let here = then.result.as_ref().map_or(then.span, |r| crate::call::result_span(r));
+        let other = match v {
+            Value::Leaf(a) if self.b.ty(*a).is_scalar() => match self.b.ty(*a).dtype {
+                DType::Bool => "false".to_string(),
+                d if d.is_float() => "0.0".to_string(),
+                _ => "0".to_string(),
+            },
+            Value::Leaf(_) => self.text(here).trim_matches('`').to_string(),
+            Value::Int(_) => "0".to_string(),
+            Value::Float(_) => "0.0".to_string(),
+            Value::Bool(_) => "false".to_string(),
+            _ => "…".to_string(),
+        };
+        let other = if matches!(v, Value::Leaf(a) if !self.b.ty(*a).is_scalar()) {
+            format!("zeros_like({other})")
+        } else {
+            other
+        };
+        let e = Diagnostic::error("E0630", "an `if` without `else` has no value");
+        let e = e.at(end, format!("`else` is missing here: it must give {} as well", kind_of(v, &what)));
+        fail(e.at(here, format!("this is {what}")).help(format!("`else {{ {other} }}`, or what it should be instead")))
+    }
+
     /// `if`: one arm, where the condition is known while tracing; else both, as the arms of a `Switch`.
     pub fn branch(
         &mut self,
@@ -30,19 +60,30 @@ impl<'a> Tracer<'a> {
         otherwise: Option<&'a Expr>,
         env: &Env<'a>,
         span: Span,
+        wanted: bool,
     ) -> R<Value<'a>> {
+        let arm_value = |t: &mut Tracer<'a>| {
+            let v = t.block(then, env)?;
+            match otherwise {
+                Some(_) => Ok(v),
+                None if wanted => t.no_else(&v, then).map(|()| Value::Unit),
+                None => Ok(Value::Unit),
+            }
+        };
+        let other_value = |t: &mut Tracer<'a>| match otherwise {
+            Some(e) if wanted => t.expr(e, env),
+            Some(e) => t.unused_expr(e, env),
+            None => Ok(Value::Unit),
+        };
         let which = match self.expr(condition, env)? {
-            Value::Bool(true) if otherwise.is_some() => return self.block(then, env),
-            Value::Bool(true) => return self.block(then, env).map(|_| Value::Unit),
-            Value::Bool(false) => return otherwise.map_or(Ok(Value::Unit), |e| self.expr(e, env)),
+            Value::Bool(true) => return arm_value(self),
+            Value::Bool(false) => return other_value(self),
             other => self.condition(&other, condition.span)?,
         };
         let mark = self.key_mark();
-        let yes = self.attempt(|t| {
-            t.arm(span, |t| t.block(then, env).map(|v| if otherwise.is_some() { v } else { Value::Unit }))
-        })?;
+        let yes = self.attempt(|t| t.arm(span, arm_value))?;
         let yes_keys = self.take_key_uses(mark);
-        let (no, no_body) = self.arm(span, |t| otherwise.map_or(Ok(Value::Unit), |e| t.expr(e, env)))?;
+        let (no, no_body) = self.arm(span, other_value)?;
         let Some((yes, yes_body)) = yes else { return follows() };
         self.give_key_uses(yes_keys);
         let (yes, no) = match join(&self.b, &yes, &no) {
@@ -107,7 +148,10 @@ impl<'a> Tracer<'a> {
         fail(if ty.dtype == DType::Bool {
             e.help("`select(c, a, b)` chooses element by element; `any(c)` and `all(c)` make one bool of many")
         } else {
-            e.help("compare it with something: `x != 0`")
+            let text = self.text(span);
+            let zero = if ty.dtype.is_float() { "0.0" } else { "0" };
+            let text = if text.starts_with('`') { text.trim_matches('`').to_string() } else { "x".to_string() };
+            e.help(format!("compare it with something: `{text} > {zero}`, `{text} != {zero}`"))
         })
     }
 
@@ -436,7 +480,7 @@ impl<'a> Tracer<'a> {
         self.use_keys_in(&init, span, "the start of a loop")?;
         let carries = init.leaves().into_iter().map(|a| {
             let var = self.b.fresh(self.b.ty(a));
-            self.note_carry(var, a);
+            self.note_carry(var, a, span);
             Carry { var, init: a }
         });
         let carries: Vec<Carry> = carries.collect();
@@ -458,13 +502,18 @@ impl<'a> Tracer<'a> {
     fn carry_changes<T>(&self, m: Mismatch, next: &Value<'a>, span: Span, init: Span, what: &str) -> R<T> {
         let e = Diagnostic::error("E0204", format!("a step of `{what}` gives something else than it got"));
         let ([left, right], note) = self.mismatch(&m, init, span);
-        let mut e = e
-            .at(span, format!("{} is {right} here", m.place()))
-            .at(init, format!("{} began as {left}", m.place()));
+        let mut e =
+            e.at(span, format!("{} is {right} here", m.place())).at(init, format!("{} began as {left}", m.place()));
         e.notes.extend(note);
         fail(match next {
             Value::Unit => e.help("the last line of the body is the next state"),
             _ if m.left == "i32" && m.right == "f32" => e.help("begin with a number with a point: `0.0`"),
+            _ if m.left.starts_with("the whole number") && m.right == "f32" => {
+                e.help("begin with a number with a point: `0.0`")
+            }
+            _ if m.arrays.is_some() => e.help(
+                "what a loop carries keeps its type and sizes; `yield x` collects one value a step into an array",
+            ),
             _ => e,
         })
     }
@@ -495,6 +544,14 @@ impl<'a> Tracer<'a> {
 /// Where a body's value is written.
 fn body_span(body: &Block) -> Span {
     body.result.as_ref().map_or(body.span, |r| crate::call::result_span(r))
+}
+
+/// Of a number known while tracing, its type.
+fn kind_of<'w>(v: &Value, what: &'w str) -> &'w str {
+    match v {
+        Value::Int(_) | Value::Float(_) | Value::Bool(_) => crate::tracer::own_dtype(v).name(),
+        _ => what,
+    }
 }
 
 /// What says how often a loop runs.

@@ -68,8 +68,7 @@ impl<'a> Tracer<'a> {
                     return follows();
                 };
                 let Value::Function(f) = f else {
-                    let e = Diagnostic::error("E0603", "this is not a function");
-                    return fail(e.at(callee.span, format!("this is {}", f.describe(&self.b))));
+                    return fail(self.not_a_function(callee, &f, env));
                 };
                 let args = self.each(args, |t, a| {
                     let name = a.name.as_ref().map(|n| n.text.as_str());
@@ -120,7 +119,7 @@ impl<'a> Tracer<'a> {
                 Ok(Value::Function(Rc::new(Function::Closure { module, env: env.clone(), lambda, serial })))
             }
             ExprKind::If { condition, then, otherwise } => {
-                self.branch(condition, then, otherwise.as_deref(), env, e.span)
+                self.branch(condition, then, otherwise.as_deref(), env, e.span, true)
             }
             ExprKind::Match { of, arms } => self.match_on(of, arms, env, e.span),
             ExprKind::For { pattern, iter, body } => self.for_loop(pattern, iter, body, env, e.span),
@@ -170,12 +169,21 @@ impl<'a> Tracer<'a> {
             }
             StatementKind::Expr(e) => {
                 let effects = self.effects;
-                if let Some(v) = self.attempt(|t| t.expr(e, env))? {
+                if let Some(v) = self.attempt(|t| t.unused_expr(e, env))? {
                     self.unused(&v, e, effects);
                 }
             }
         }
         Ok(())
+    }
+
+    /// An expression whose value is not used, which an `if` without `else` may be.
+    pub fn unused_expr(&mut self, e: &'a Expr, env: &Env<'a>) -> R<Value<'a>> {
+        let ExprKind::If { condition, then, otherwise } = &e.kind else { return self.expr(e, env) };
+        let outer = self.b.at(e.span);
+        let value = self.branch(condition, then, otherwise.as_deref(), env, e.span, false);
+        self.b.at_spans(outer);
+        value
     }
 
     fn let_value(
@@ -191,6 +199,20 @@ impl<'a> Tracer<'a> {
             None => v,
         };
         self.bind(pattern, v, env)
+    }
+
+    fn not_a_function(&self, callee: &Expr, v: &Value<'a>, env: &Env<'a>) -> Diagnostic {
+        let e = Diagnostic::error("E0603", format!("{} is not a function", self.text(callee.span)));
+        let e = e.at(callee.span, format!("this is {}", v.describe(&self.b)));
+        let ExprKind::Name(name) = &callee.kind else { return e };
+        let e = match env.get(name) {
+            Some(binding) => e.at(binding.span, "bound here"),
+            None => e,
+        };
+        match builtins::find(name) {
+            Some(b) => e.help(format!("it hides the function `{}`: give the value another name", b.name)),
+            None => e,
+        }
     }
 
     /// Warns of a line whose value nobody has, and which did nothing else.

@@ -61,7 +61,16 @@ pub fn is_primitive_type(name: &str) -> bool {
 
 /// A module that lacks a name.
 pub fn no_member(module: &Module, name: &str, span: Span) -> Diagnostic {
-    let mut e = Diagnostic::error("E0401", format!("`{}` has no `{name}`", module.path.join("."))).at(span, "");
+    let of = module.path.join(".");
+    if module.types.contains_key(name) {
+        let e = Diagnostic::error("E0401", format!("`{name}` of `{of}` is a type, not a value")).at(span, "");
+        let small = module.values.keys().find(|v| v.eq_ignore_ascii_case(name));
+        return match small {
+            Some(small) => e.help(format!("did you mean the function `{small}`?")),
+            None => e.help(format!("a value of it: `{name} {{ … }}`")),
+        };
+    }
+    let mut e = Diagnostic::error("E0401", format!("`{of}` has no `{name}`")).at(span, "");
     let public = || module.public.iter().filter(|(_, (public, _))| *public).map(|(n, _)| n.as_str());
     e.help = did_you_mean(name, public());
     if e.help.is_none() && crate::builtins::find(name).is_some() {

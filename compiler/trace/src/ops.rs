@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 use whorl_core::prim::{Binary, Compare, Dot, Unary};
 use whorl_core::{Atom, DType, Prim, Type};
-use whorl_source::{Diagnostic, Span};
+use whorl_source::{Diagnostic, Label, Span};
 use whorl_syntax::ast::BinaryOp;
 
 use crate::tracer::{Tracer, fail, own_dtype, wider};
@@ -70,7 +70,9 @@ impl<'a> Tracer<'a> {
             (Value::Int(a), Value::Int(b)) => {
                 if op == BinaryOp::Div && a.checked_rem(*b) != Some(0) {
                     let e = Diagnostic::error("E0201", format!("{a} / {b} is not a whole number")).at(span, "");
-                    return fail(e.help("`div(a, b)` drops the remainder"));
+                    return fail(e.help(format!(
+                        "`{a}.0 / {b}.0` for numbers with a point; `div({a}, {b})` drops the remainder"
+                    )));
                 }
                 let result = match op {
                     BinaryOp::Add => a.checked_add(*b),
@@ -113,7 +115,8 @@ impl<'a> Tracer<'a> {
             let dtype = self.b.ty(a).dtype;
             match typed {
                 Some((first, place)) if first != dtype => {
-                    return self.dtypes_differ(what, (first, place), (dtype, arg.span));
+                    let differ: R<()> = self.dtypes_differ(what, (first, place), (dtype, arg.span));
+                    return differ.map(|()| Vec::new()).map_err(|e| self.begin_with_a_point(e, args));
                 }
                 Some(_) => {}
                 None => typed = Some((dtype, arg.span)),
@@ -126,11 +129,29 @@ impl<'a> Tracer<'a> {
         {
             let e = Diagnostic::error("E0207", format!("a number with a point next to {}", dtype.name()));
             let e = e.at(point.span, "").at(place, dtype.name());
-            return fail(e.help(format!("nothing converts by itself: `f32({})`", self.text(place).trim_matches('`'))));
+            let e = e.help(format!("nothing converts by itself: `f32({})`", self.text(place).trim_matches('`')));
+            return Err(self.begin_with_a_point(Box::new(e), args));
         }
         let atoms = args.iter().map(|a| self.atom(&a.value, dtype, a.span)).collect::<R<Vec<_>>>()?;
         self.same_shape(what, span, args, &atoms)?;
         Ok(atoms)
+    }
+
+    /// A number that a loop carries is whole because it began so.
+    fn begin_with_a_point(&self, mut e: Box<Diagnostic>, args: &[Arg<'a>]) -> Box<Diagnostic> {
+        let began = args.iter().find_map(|a| Some((self.began_whole(&a.value)?, a.span)));
+        let float = args.iter().any(|a| match a.value {
+            Value::Float(_) => true,
+            Value::Leaf(x) => self.b.ty(x).dtype.is_float(),
+            _ => false,
+        });
+        if let (Some((start, place)), true) = (began, float) {
+            let begin = self.text(start).trim_matches('`').to_string();
+            let point = if begin.parse::<i64>().is_ok() { format!(": `{begin}.0`") } else { String::new() };
+            e.labels.push(Label { span: start, text: "it begins as i32 here".to_string() });
+            e.help = Some(format!("begin {} with a number with a point{point}", self.text(place)));
+        }
+        e
     }
 
     fn dtypes_differ<T>(&self, what: &str, l: (DType, Span), r: (DType, Span)) -> R<T> {
@@ -149,21 +170,11 @@ impl<'a> Tracer<'a> {
         };
         let text = if what.starts_with('`') && what.len() <= 4 { self.text(span) } else { what.to_string() };
         let e = Diagnostic::error("E0102", format!("sizes do not agree in {text}"));
-        let ([left, right], note) =
-            self.named_pair((atoms[first], args[first].span), (atoms[other], args[other].span));
+        let ([left, right], note) = self.named_pair((atoms[first], args[first].span), (atoms[other], args[other].span));
         let mut e = e.at(args[first].span, left).at(args[other].span, right);
         e.notes.extend(note);
-        fail(e.help(self.shape_help(&types[first], &types[other])))
-    }
-
-    fn shape_help(&self, a: &Type, b: &Type) -> String {
-        let only_scalars = "scalars broadcast, nothing else does";
-        let ones = |s: &[usize]| s.iter().copied().filter(|&n| n != 1).collect::<Vec<_>>();
-        if ones(&a.shape) == ones(&b.shape) {
-            format!("{only_scalars}: `reshape(x, {})` makes them equal", shape_text(&a.shape).trim_matches(['[', ']']))
-        } else {
-            format!("{only_scalars}: go over the rows with `for row in x {{ … }}`")
-        }
+        let texts = [self.text(args[first].span), self.text(args[other].span)];
+        fail(e.help(shape_help(what, &types[first], &types[other], &texts)))
     }
 
     fn compare(&mut self, op: Compare, span: Span, l: &Arg<'a>, r: &Arg<'a>) -> R<Value<'a>> {
@@ -285,6 +296,35 @@ impl<'a> Tracer<'a> {
             ..Dot::default()
         };
         Ok(Value::Leaf(self.prim(Prim::Dot(dot), &[x, y], span)?))
+    }
+}
+
+/// What to write where the sizes of two operands disagree.
+fn shape_help(what: &str, a: &Type, b: &Type, texts: &[String; 2]) -> String {
+    let only_scalars = "scalars broadcast, nothing else does";
+    let plain = |k: usize, other: &str| {
+        let text = &texts[k];
+        if text.starts_with('`') { text.trim_matches('`').to_string() } else { other.to_string() }
+    };
+    let (x, y) = (plain(0, "x"), plain(1, "y"));
+    let op = what.trim_matches('`');
+    let both = |l: &str, r: &str| {
+        let infix = op.chars().all(|c| !c.is_alphabetic());
+        if infix { format!("{l} {op} {r}") } else { format!("f({l}, {r})") }
+    };
+    let ones = |s: &[usize]| s.iter().copied().filter(|&n| n != 1).collect::<Vec<_>>();
+    if ones(&a.shape) == ones(&b.shape) {
+        let (text, shape) = if a.rank() > b.rank() { (x, &b.shape) } else { (y, &a.shape) };
+        let sizes = shape_text(shape);
+        format!("{only_scalars}: `reshape({text}, {})` makes them equal", sizes.trim_matches(['[', ']']))
+    } else if a.rank() == b.rank() + 1 && a.shape[1..] == b.shape[..] {
+        format!("{only_scalars}: `for row in {x} {{ {} }}`", both("row", &y))
+    } else if b.rank() == a.rank() + 1 && b.shape[1..] == a.shape[..] {
+        format!("{only_scalars}: `for row in {y} {{ {} }}`", both(&x, "row"))
+    } else if a.rank() != b.rank() && a.shape[0] == b.shape[0] {
+        format!("{only_scalars}: `for (a, b) in zip({x}, {y}) {{ {} }}`", both("a", "b"))
+    } else {
+        only_scalars.to_string()
     }
 }
 

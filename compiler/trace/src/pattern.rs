@@ -20,6 +20,7 @@ impl<'a> Tracer<'a> {
                         self.b.vars.set_name(v, path);
                     }
                 }
+                self.name_key(&value, name, pattern.span);
                 env.bind(name, value, pattern.span);
                 Ok(())
             }
@@ -37,7 +38,10 @@ impl<'a> Tracer<'a> {
                     let part = self.field(&value, name, pattern.span)?;
                     match inner {
                         Some(p) => self.bind(p, part, env)?,
-                        None => env.bind(&name.text, part, name.span),
+                        None => {
+                            self.name_key(&part, &name.text, name.span);
+                            env.bind(&name.text, part, name.span);
+                        }
                     }
                 }
                 Ok(())
@@ -124,7 +128,9 @@ impl<'a> Tracer<'a> {
             Value::Module(id) => self.module_member(*id, name),
             other => {
                 let mut e = Diagnostic::error("E0202", format!("there is no field `{}` here", name.text));
-                e.help = crate::habits::of_member(&name.text);
+                let receiver = self.text(whole);
+                let receiver = if receiver.starts_with('`') { receiver.trim_matches('`') } else { "" };
+                e.help = crate::habits::of_member(&name.text, receiver);
                 fail(e.at(whole, format!("this is {}", other.describe(&self.b))))
             }
         }

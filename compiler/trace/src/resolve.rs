@@ -228,7 +228,12 @@ impl<'s> Resolver<'s> {
             if is_type && path.len() > 1 {
                 return true;
             }
+            let known = self.found.errors.len();
             self.name(first, span, called && path.len() == 1);
+            let names: Vec<&str> = path.iter().map(|p| p.0).collect();
+            if let (Some(e), Some(help)) = (self.found.errors.get_mut(known), crate::habits::of_path(&names)) {
+                e.help = Some(help);
+            }
             return true;
         };
         self.uses.names.insert(first);
@@ -328,7 +333,8 @@ impl<'s> Resolver<'s> {
             return;
         }
         let Some(Def::Module(mut id)) = self.module.values.get(&first.text).copied() else {
-            self.name(&first.text, first.span, false);
+            let path: Vec<(&str, Span)> = path.iter().map(|n| (n.text.as_str(), n.span)).collect();
+            self.found.errors.push(names::unknown_type(self.script, self.id, &path));
             return;
         };
         self.uses.names.insert(&first.text);

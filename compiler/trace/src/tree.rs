@@ -195,7 +195,7 @@ fn describe(v: &Value, b: &Builder, outer: usize) -> String {
             type_text(&Type { dtype: t.dtype, shape: t.shape.iter().skip(outer).copied().collect() })
         }
         Value::Int(i) => format!("the whole number {i}"),
-        Value::Float(x) => format!("the number {x}"),
+        Value::Float(x) => format!("the number {x:?}"),
         Value::Bool(x) => format!("{x}"),
         Value::Str(_) => "a string".to_string(),
         Value::List(items) => format!("a list of {} numbers", items.len()),

@@ -259,7 +259,11 @@ impl<'a> Tracer<'a> {
         let declared = || fields.iter().map(|(n, _)| n.text.as_str());
         if let Some((extra, _)) = r.fields.iter().find(|(n, _)| !declared().any(|d| d == *n)) {
             let mut e = Diagnostic::error("E0205", format!("{of} has no field `{extra}`")).at(c.site.span, "");
-            e.help = did_you_mean(extra, declared());
+            let missing: Vec<&str> = declared().filter(|d| r.get(d).is_none()).collect();
+            e.help = did_you_mean(extra, declared()).or_else(|| match missing[..] {
+                [one] => Some(format!("the field `{one}` is missing: is that what `{extra}` is meant to be?")),
+                _ => None,
+            });
             return fail(e.note(format!("its fields are {}", listed(declared()))).at(c.promise, "promised here"));
         }
         let missing: Vec<&str> = declared().filter(|d| r.get(d).is_none()).collect();
@@ -363,7 +367,7 @@ impl<'a> Tracer<'a> {
                     return Ok(());
                 }
                 let e = self.breach(v, c).note(format!("`{name}` = {m} here, but the array has {n}"));
-                return fail(e.at(span, format!("`{name}` is {m} from here on")));
+                return fail(e.at(span, format!("`{name}` = {m} comes from here")));
             }
             let known = self.script.module(size.scope.module).values.contains_key(name);
             if !known {

@@ -88,8 +88,14 @@ impl Parser<'_> {
         }
         if self.at(TokenKind::Arrow) || self.at(TokenKind::Colon) {
             let message = format!("an arm is written with `=>`, not {}", self.found_token());
-            self.complain(codes::EXPECTED, self.current_span(), message, "Empty => 0.0");
+            let at = self.current_span();
             self.bump();
+            let case = cases[0].span.to(cases[cases.len() - 1].span);
+            let body = self.expr();
+            let help = format!("{} => {}", self.source(case), self.written(&body));
+            self.complain(codes::EXPECTED, at, message, help);
+            self.close(mark, NodeKind::Arm);
+            return Arm { cases, body };
         } else {
             self.expect(TokenKind::FatArrow, "=>", "after the case");
         }

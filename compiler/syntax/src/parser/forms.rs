@@ -54,8 +54,25 @@ impl Parser<'_> {
 
     pub(super) fn for_expr(&mut self) -> ExprKind {
         self.bump();
+        if self.counting_for() {
+            self.block();
+            return ExprKind::Error;
+        }
         let (pattern, iter) = self.element_in_iter();
+        if self.at_word("until") {
+            let help = "scan s = s0 for x in xs until c { … }";
+            self.complain(
+                codes::EXPECTED,
+                self.current_span(),
+                "`until` belongs to `scan`: every lane of a `for` runs",
+                help,
+            );
+            self.bump();
+            self.head_expr();
+        }
+        self.loops += 1;
         let body = self.block();
+        self.loops -= 1;
         ExprKind::For { pattern, iter: Box::new(iter), body }
     }
 
@@ -97,6 +114,13 @@ impl Parser<'_> {
         let pattern = self.pattern();
         self.expect(TokenKind::Equals, "=", "after the state of the `while`");
         let init = Box::new(self.head_value());
+        if self.at(TokenKind::LBrace) {
+            let message = "a `while` has a condition behind its first state";
+            self.complain(codes::EXPECTED, self.here(), message, "while s = s0; condition { … }");
+            let condition = Box::new(self.error_expr());
+            let body = self.block();
+            return ExprKind::While { pattern, init, condition, max: None, body };
+        }
         self.expect(TokenKind::Semicolon, ";", "after the first state");
         let condition = Box::new(self.head_expr());
         let max = self.eat_word("max").then(|| Box::new(self.head_expr()));
@@ -109,7 +133,9 @@ impl Parser<'_> {
         self.complain(codes::WHILE_WITHOUT_STATE, at, message, "while s = s0; condition { … }");
         let init = Box::new(Expr { kind: ExprKind::Tuple(Vec::new()), span: at });
         let condition = Box::new(self.head_expr());
+        self.loops += 1;
         let body = self.block();
+        self.loops -= 1;
         let pattern = Pattern { kind: PatternKind::Ignore, span: at };
         ExprKind::While { pattern, init, condition, max: None, body }
     }

@@ -76,7 +76,12 @@ fn part<'a>(t: &mut Tracer<'a>, v: &Value<'a>, span: whorl_source::Span) -> R<Pa
             let argument = Argument::Name(names.next().unwrap_or_default());
             Ok(Part { argument, fields: names.collect() })
         }
-        v => Ok(Part { argument: Argument::Place(t.size(v, span)?), fields: Rc::default() }),
+        Value::Int(_) => Ok(Part { argument: Argument::Place(t.size(v, span)?), fields: Rc::default() }),
+        other => {
+            let e = Diagnostic::error("E0206", "by what is differentiated is the number or the name of an argument");
+            let e = e.at(span, format!("this is {}", other.describe(&t.b)));
+            fail(e.help("the gradient is a function: `grad(f)(x)`, or `grad(f, wrt: 1)(x, y)`"))
+        }
     }
 }
 

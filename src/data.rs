@@ -56,12 +56,15 @@ fn missing(path: &Path, request: &DataRequest, e: &std::io::Error) -> DataProble
     problem
 }
 
-/// The same arrays, as the compiler has them; nothing is copied.
+/// The same array as the compiler has it.
+pub fn array_data(a: Array) -> ArrayData {
+    ArrayData { ty: Type::new(dtype(a.element), &a.shape), bytes: a.bytes }
+}
+
+/// The same arrays; nothing is copied.
 fn convert(data: whorl_data::Data) -> Data {
     match data {
-        whorl_data::Data::Array(Array { element, shape, bytes }) => {
-            Data::Array(Arc::new(ArrayData { ty: Type::new(dtype(element), &shape), bytes }))
-        }
+        whorl_data::Data::Array(a) => Data::Array(Arc::new(array_data(a))),
         whorl_data::Data::Tuple(parts) => Data::Tuple(parts.into_iter().map(convert).collect()),
         whorl_data::Data::Record(fields) => Data::Record(fields.into_iter().map(|(n, d)| (n, convert(d))).collect()),
     }

@@ -96,8 +96,6 @@ pub(crate) fn request(def: &DataDef) -> R<(DataRequest, Span)> {
     };
     let ExprKind::Call { callee, args } = &def.value.kind else {
         return match &def.value.kind {
-            // The parser has said what it did not understand.
-            ExprKind::Error => wrong(def.value.span, ""),
             ExprKind::String(file) => {
                 let e = Diagnostic::error("E0811", "`data` is what `load` gives of a file");
                 fail(e.at(def.value.span, "").help(format!("data {} = load({file:?})", def.name.text)))

@@ -171,6 +171,10 @@ impl Loading<'_> {
 
     /// Reads the file of a `data` item.
     fn data(&mut self, module: &mut Module, item: usize, def: &ast::DataDef) {
+        if def.value.kind == ast::ExprKind::Error {
+            // The parser has said what it did not understand.
+            return;
+        }
         let read = match request(def) {
             Ok((request, span)) => {
                 let data = self.loader.data(&request, Some(&module.display));

@@ -69,21 +69,19 @@ pub fn read(bytes: &[u8], layout: Layout, room: &mut Room) -> Result<Table, Prob
         }
         if line.len() != columns.len() {
             let wanted = if names.is_some() { "the header" } else { "the first line" };
-            return Err(Problem::malformed(format!(
-                "line {} has {} columns, and {wanted} has {}",
-                at(&line, bytes),
-                line.len(),
-                columns.len()
-            )));
+            let (n, m) = (line.len(), columns.len());
+            let text = format!("line {} has {}, and {wanted} has {m}", at(&line, bytes), counted(n));
+            return Err(Problem::malformed(text));
         }
         for (k, (cell, column)) in line.iter().zip(&mut columns).enumerate() {
             let name =
                 || names.as_ref().map_or_else(|| format!("column {}", k + 1), |n| format!("the column `{}`", n[k]));
             column.push(cell.trim()).map_err(|what| {
                 let e = Problem::malformed(format!("line {}: {} {what}", at(&line, bytes), name()));
-                e.help(match cell.contains([';', '\t']) {
-                    true => "columns are told apart by commas, in `.tsv` files by tabs",
-                    false => "a table holds numbers; a missing one is `nan`",
+                e.help(match (cell.contains([';', '\t']), names.is_none() && rows == 0) {
+                    (true, _) => "columns are told apart by commas, in `.tsv` files by tabs",
+                    (false, true) => "`header: false` is for tables without names: leave it out",
+                    (false, false) => "a table holds numbers; a missing one is `nan`",
                 })
             })?;
         }
@@ -110,6 +108,10 @@ pub fn read(bytes: &[u8], layout: Layout, room: &mut Room) -> Result<Table, Prob
             Ok(Table::Matrix(Array { element: Element::F32, shape: vec![rows, width], bytes }))
         }
     }
+}
+
+fn counted(columns: usize) -> String {
+    if columns == 1 { "1 column".to_string() } else { format!("{columns} columns") }
 }
 
 /// The number of a line: empty ones in front of it were passed over.
@@ -245,7 +247,7 @@ mod tests {
 
     #[test]
     fn problems_have_lines() {
-        assert_eq!(problem("a,b\n1,2\n3\n", NAMED), "line 3 has 1 columns, and the header has 2");
+        assert_eq!(problem("a,b\n1,2\n3\n", NAMED), "line 3 has 1 column, and the header has 2");
         assert_eq!(problem("1,2\n\n3,4,5\n", PLAIN), "line 3 has 3 columns, and the first line has 2");
         assert_eq!(problem("a,b\n1,red\n", NAMED), "line 2: the column `b` holds \"red\"");
         assert_eq!(problem("a,b\n1,\n", NAMED), "line 2: the column `b` is empty");

@@ -5,7 +5,7 @@ use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::style::{BAND, COLOURS, FONT, TEXT, TITLE, tick};
+use crate::style::{BAND, COLOURS, FONT, TEXT, TITLE, ticks};
 
 const WIDTH: i32 = 720;
 const HEIGHT: i32 = 420;
@@ -67,6 +67,7 @@ fn stroke(colour: impl Color, pixels: f64) -> ShapeStyle {
 fn draw(text: &mut String, plot: &Plot) -> DrawResult {
     let root = SVGBackend::with_string(text, (units(WIDTH) as u32, units(HEIGHT) as u32)).into_drawing_area();
     root.fill(&WHITE)?;
+    let root = root.margin(units(6), 0, 0, 0);
     let root = if plot.title.is_empty() { root } else { root.titled(&plot.title, (FONT, units(TITLE)))? };
     let colours = colours(&plot.curves);
     let named: Vec<usize> = (0..plot.curves.len()).filter(|&k| !plot.curves[k].name.is_empty()).collect();
@@ -105,18 +106,25 @@ fn colours(curves: &[Curve]) -> Vec<usize> {
 }
 
 fn curves(area: &Area, plot: &Plot, y_label: &str, colours: &[usize]) -> DrawResult {
-    let (across, up) = ranges(&plot.curves);
     let x_space = if plot.x_label.is_empty() { 24 } else { 38 };
+    let y_space = if y_label.is_empty() { 52 } else { 66 };
+    let (mut across, mut up) = ranges(&plot.curves);
+    if plot.curves.iter().any(|c| is_path(&c.mark)) {
+        let (width, height) = area.dim_in_pixel();
+        let (width, height) = (width as i32 - units(y_space + 28), height as i32 - units(x_space + 20));
+        (across, up) = to_scale(across, up, width as f64 / height as f64);
+    }
     let mut chart = ChartBuilder::on(area)
         .margin(units(10))
         .margin_right(units(18))
         .x_label_area_size(units(x_space))
-        .y_label_area_size(units(if y_label.is_empty() { 52 } else { 66 }))
+        .y_label_area_size(units(y_space))
         .build_cartesian_2d(across.0..across.1, up.0..up.1)?;
+    let (x_ticks, y_ticks) = (ticks(across.1 - across.0), ticks(up.1 - up.0));
     let mut mesh = chart.configure_mesh();
     mesh.light_line_style(TRANSPARENT).bold_line_style(stroke(BLACK.mix(0.1), 1.0)).axis_style(stroke(BLACK.mix(0.6), 1.0));
     mesh.set_all_tick_mark_size(units(4));
-    mesh.x_label_formatter(&tick).y_label_formatter(&tick).label_style((FONT, units(TEXT)));
+    mesh.x_label_formatter(&x_ticks).y_label_formatter(&y_ticks).label_style((FONT, units(TEXT)));
     mesh.x_labels(8).y_labels(8).x_desc(&plot.x_label).y_desc(y_label).axis_desc_style((FONT, units(TEXT + 2)));
     mesh.draw()?;
     // What covers much is drawn first.
@@ -217,6 +225,25 @@ fn thinned(line: &[(f64, f64)]) -> Vec<(f64, f64)> {
     out
 }
 
+/// Whether a line goes back, as no function of its axis does: it is a path in the plane.
+fn is_path(mark: &Mark) -> bool {
+    match mark {
+        Mark::Lines(lines) => lines.iter().any(|line| line.windows(2).any(|w| w[1].0 < w[0].0)),
+        Mark::Points(_) | Mark::Bands(_) | Mark::Level(_) => false,
+    }
+}
+
+/// Axes of one scale, in an area so many times as wide as it is high, around the same middle.
+fn to_scale(across: (f64, f64), up: (f64, f64), shape: f64) -> ((f64, f64), (f64, f64)) {
+    let (width, height) = ((across.1 - across.0) * 1.06, up.1 - up.0);
+    let (width, height) = (width.max(height * shape), height.max(width / shape));
+    let around = |(low, high): (f64, f64), size: f64| {
+        let middle = low / 2.0 + high / 2.0;
+        (middle - size / 2.0, middle + size / 2.0)
+    };
+    (around(across, width), around(up, height))
+}
+
 /// From where to where the axes go.
 fn ranges(curves: &[Curve]) -> ((f64, f64), (f64, f64)) {
     let (mut across, mut up) = (Range::default(), Range::default());
@@ -270,7 +297,7 @@ impl Range {
         let width = high - low;
         // Axes of no width, or of more than numbers can tell apart, would have no marks.
         let least = (low.abs().max(high.abs()) * 1e-9).max(1e-300);
-        let more = if width > least { (width * part).min(f64::MAX / 8.0) } else { low.abs().max(1.0) * 0.5 };
+        let more = if width > least { (width * part).min(f64::MAX / 8.0) } else if high == 0.0 { 1.0 } else { high.abs() * 0.5 };
         ((low - more).max(f64::MIN / 4.0), (high + more).min(f64::MAX / 4.0))
     }
 }
@@ -313,6 +340,16 @@ mod tests {
             }
         }
         plot(vec![of(Mark::Points(vec![(5.0, 5.0)]))]);
+    }
+
+    #[test]
+    fn paths_are_to_scale() {
+        let circle = |n: i32| (0..n).map(|i| (f64::from(i).cos(), f64::from(i).sin())).collect::<Vec<_>>();
+        assert!(is_path(&Mark::Lines(vec![circle(9)])) && !is_path(&Mark::Points(circle(9))));
+        let ((a, b), (c, d)) = to_scale((0.0, 2.0), (-1.0, 0.0), 4.0);
+        assert!(((b - a) - 4.0 * (d - c)).abs() < 1e-12 && a < 0.0 && b > 2.0 && c <= -1.0 && d >= 0.0);
+        let ((a, b), (c, d)) = to_scale((0.0, 2.0), (-1.0, 0.0), 1.0);
+        assert!(((b - a) - (d - c)).abs() < 1e-12 && a < 0.0 && b > 2.0 && (c + d) == -1.0);
     }
 
     #[test]

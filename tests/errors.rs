@@ -34,6 +34,24 @@ fn wrong_programs() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
+/// The library, the examples and the test programs are written as we ask users to.
+#[test]
+fn our_own_programs_have_no_warnings() {
+    let mut told = Vec::new();
+    let library = whorl::standard_library::modules().into_iter().map(|(name, text)| (name, text.to_string()));
+    let files = ["examples", "tests/programs"].into_iter().flat_map(support::scripts);
+    let files = files.map(|p| (p.display().to_string(), std::fs::read_to_string(&p).expect("a script")));
+    for (name, text) in library.chain(files) {
+        let source = pipeline::load_text(&name, text, &[]).unwrap_or_else(|e| panic!("{e}"));
+        let traced = source.script.trace_main();
+        let warnings = traced.map_or(source.script.unused().to_vec(), |t| t.warnings);
+        if !warnings.is_empty() {
+            told.push(pipeline::render(&warnings, &source.map));
+        }
+    }
+    assert!(told.is_empty(), "{}", told.join("\n"));
+}
+
 /// What the user reads; `None` if all is well. Paths are as if the user stood beside the script.
 fn said(path: &Path) -> Option<String> {
     let text = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));

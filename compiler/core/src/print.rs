@@ -214,8 +214,8 @@ fn atoms_text(atoms: &[Atom]) -> String {
 /// `1.5f32`, `f32(inf)`, `true`
 pub fn lit_text(lit: &Lit) -> String {
     match lit.dtype {
-        DType::F32 | DType::F64 if !lit.to_f64().is_finite() => format!("{}({})", lit.dtype.name(), element_text(lit)),
-        DType::F32 | DType::F64 | DType::I32 | DType::U32 | DType::U8 => {
+        d if d.is_float() && !lit.to_f64().is_finite() => format!("{}({})", lit.dtype.name(), element_text(lit)),
+        DType::F32 | DType::F64 | DType::F16 | DType::BF16 | DType::I32 | DType::U32 | DType::U8 => {
             format!("{}{}", element_text(lit), lit.dtype.name())
         }
         DType::Bool => element_text(lit),
@@ -225,9 +225,10 @@ pub fn lit_text(lit: &Lit) -> String {
 /// A value whose type is known: the shortest text that reads back as the same bits.
 fn element_text(lit: &Lit) -> String {
     match lit.dtype {
-        DType::F32 | DType::F64 if lit.to_f64().is_nan() => format!("{:#x}", lit.bits),
+        d if d.is_float() && lit.to_f64().is_nan() => format!("{:#x}", lit.bits),
         DType::F32 => format!("{:?}", f32::from_bits(lit.bits as u32)),
         DType::F64 => format!("{:?}", f64::from_bits(lit.bits)),
+        DType::F16 | DType::BF16 => format!("{:?}", lit.to_f64() as f32),
         DType::I32 => (lit.bits as u32 as i32).to_string(),
         DType::U32 | DType::U8 => lit.bits.to_string(),
         DType::Bool => (lit.bits != 0).to_string(),

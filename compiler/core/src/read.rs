@@ -417,6 +417,7 @@ fn element(d: DType, text: &str) -> Option<Lit> {
     match d {
         DType::F32 => text.parse().ok().map(Lit::f32),
         DType::F64 => text.parse().ok().map(Lit::f64),
+        DType::F16 | DType::BF16 => text.parse::<f32>().ok().map(|x| Lit::of(d, x as f64)),
         DType::I32 => text.parse().ok().map(Lit::i32),
         DType::U32 => text.parse().ok().map(Lit::u32),
         DType::U8 => text.parse().ok().map(Lit::u8),

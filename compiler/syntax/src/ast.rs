@@ -43,12 +43,39 @@ pub enum ItemKind {
         ty: Option<Type>,
         value: Expr,
     },
-    /// `test "name" { … }`
+    /// `test "name" { … }`, or with `fails E0101` a test that must not pass.
     Test {
         name: String,
+        fails: Option<Fails>,
         body: Block,
     },
+    Prop(PropDef),
     Error,
+}
+
+/// `fails`, `fails E0101`, `fails "part of the message"`, or both: how a test must fail.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Fails {
+    pub code: Option<Name>,
+    pub message: Option<String>,
+    pub span: Span,
+}
+
+/// `prop "name" (size n in [1, 8], x: f32[n] in (-10, 10)) { … }`: a body that holds whatever its parameters are.
+#[derive(Clone, PartialEq, Debug)]
+pub struct PropDef {
+    pub name: String,
+    pub params: Vec<PropParam>,
+    pub body: Block,
+}
+
+/// What a property draws at random.
+#[derive(Clone, PartialEq, Debug)]
+pub struct PropParam {
+    pub name: Name,
+    /// `None` for a `size`.
+    pub ty: Option<Type>,
+    pub bounds: Option<Bounds>,
 }
 
 /// `import std.rl { gae, shuffle }`: binds the listed names; without a list, binds the last segment (`rl`) as a module.

@@ -43,6 +43,9 @@
 //! | E0055 | `from m import x` |
 //! | E0056 | `let mut` |
 //! | E0057 | `while` without a carried state |
+//! | E0058 | something else than a code or a message after `fails` |
+//! | E0059 | a `prop` that draws nothing |
+//! | E0060 | a parameter of a `prop` without a type |
 
 /// A code as diagnostics carry it.
 pub type Code = &'static str;
@@ -88,3 +91,6 @@ pub const EQUALS_ARGUMENT: Code = "E0054";
 pub const FROM_IMPORT: Code = "E0055";
 pub const LET_MUT: Code = "E0056";
 pub const WHILE_WITHOUT_STATE: Code = "E0057";
+pub const BAD_FAILS: Code = "E0058";
+pub const NOTHING_DRAWN: Code = "E0059";
+pub const DRAWN_WITHOUT_TYPE: Code = "E0060";

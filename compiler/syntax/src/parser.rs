@@ -6,6 +6,7 @@
 //! at their line end.
 
 mod blocks;
+mod checks;
 mod choices;
 mod expressions;
 mod forms;
@@ -19,7 +20,7 @@ use whorl_source::{Diagnostic, FileId, Span};
 
 use self::tokens::{Significant, significant};
 use crate::Parse;
-use crate::ast::{Module, Name};
+use crate::ast::{Block, Module, Name};
 use crate::codes::{self, Code};
 use crate::lexer::{self, Token, TokenKind};
 use crate::tree::{Checkpoint, NodeKind, TreeBuilder};
@@ -38,6 +39,14 @@ pub fn parse(file: FileId, text: &str) -> Parse {
     parser.finish(module)
 }
 
+/// Reads a block, which begins with the text's first token. What follows it is not looked at.
+pub fn parse_block(file: FileId, text: &str) -> (Block, Vec<Diagnostic>) {
+    let (tokens, diagnostics) = lexer::lex(file, text);
+    let mut parser = Parser::new(file, text, &tokens, diagnostics);
+    let block = parser.block();
+    (block, parser.finish(Module { doc: String::new(), items: Vec::new() }).diagnostics)
+}
+
 struct Parser<'a> {
     file: FileId,
     text: &'a str,
@@ -53,6 +62,8 @@ struct Parser<'a> {
     newlines: bool,
     /// In the head of `if`, `for`, `scan` or `while`, where `{` after a path opens the body and not a record.
     head: bool,
+    /// Among what a `prop` draws, where `size` begins no item.
+    drawing: bool,
     depth: usize,
     /// Of the highest expression read since the enclosing one began.
     height: usize,
@@ -79,6 +90,7 @@ impl<'a> Parser<'a> {
             diagnostics,
             newlines: true,
             head: false,
+            drawing: false,
             depth: 0,
             height: 0,
             last_error: None,
@@ -340,9 +352,11 @@ impl<'a> Parser<'a> {
             (TokenKind::Pub | TokenKind::Import | TokenKind::Enum, _) => true,
             (TokenKind::Fn, TokenKind::Ident) => true,
             (TokenKind::Ident, TokenKind::Ident) => {
-                self.next_on_same_line() && matches!(self.current_text(), "param" | "size" | "type" | "data")
+                self.next_on_same_line()
+                    && matches!(self.current_text(), "param" | "size" | "type" | "data")
+                    && !(self.drawing && self.current_text() == "size")
             }
-            (TokenKind::Ident, TokenKind::String) => self.current_text() == "test",
+            (TokenKind::Ident, TokenKind::String) => matches!(self.current_text(), "test" | "prop"),
             _ => false,
         }
     }

@@ -392,21 +392,18 @@ fn g() = 1"##,
 error[E0012]: `(` is not closed
   ┌─ t.whorl:2:11
 2 │   let x = (1 + 2
-  │           ^ opened here
-2 │   let x = (1 + 2
-  │                 ^ expected `)`
+  │           ^     ^ expected `)`
+  │           opened here
 error[E0012]: `[` is not closed
   ┌─ t.whorl:3:11
 3 │   let y = [3, 4
-  │           ^ opened here
-3 │   let y = [3, 4
-  │                ^ expected `]`
+  │           ^    ^ expected `]`
+  │           opened here
 error[E0012]: `(` is not closed
   ┌─ t.whorl:4:6
 4 │   foo(a, b
-  │      ^ opened here
-4 │   foo(a, b
-  │           ^ expected `)`
+  │      ^    ^ expected `)`
+  │      opened here
 "##,
     );
 }
@@ -467,7 +464,7 @@ error[E0015]: only items stand at the top of a file
   ┌─ t.whorl:1:1
 1 │ print(x)
   │ ^^^^^^^^
-  help: items are `import`, `param`, `size`, `type`, `enum`, `fn`, `let`, `data` and `test`; what runs stands in `fn main(key: Key)`
+  help: items are `import`, `param`, `size`, `type`, `enum`, `fn`, `let`, `data`, `test` and `prop`; what runs stands in `fn main(key: Key)`
 error[E0018]: `size` stands at the top of a file, not in a block
   ┌─ t.whorl:3:3
 3 │   size n = 4
@@ -595,9 +592,8 @@ fn n(x)"##,
 error[E0012]: `[` is not closed
   ┌─ t.whorl:1:12
 1 │ fn k(x: f32[n, y) = 1
-  │            ^ opened here
-1 │ fn k(x: f32[n, y) = 1
-  │                 ^ expected `]`
+  │            ^    ^ expected `]`
+  │            opened here
 error[E0010]: expected `(` before the parameters, found `x`
   ┌─ t.whorl:2:6
 2 │ fn m x = 1
@@ -705,6 +701,45 @@ error[E0024]: a line that begins with `-` does not go on with the line before
 "##,
     );
     check("fn f() {\n  let a = b\n  -a\n}", "");
+}
+
+#[test]
+fn tests_and_properties() {
+    check(
+        "test \"a\" fails size { 1 }\nprop \"b\" { 1 }\nprop \"c\" (x, y: f32) { 1 }\nprop \"d\" (size n, x: f32[n] in 3) { 1 }\nlet z = 1",
+        r##"
+error[E0058]: `size` is not the code of an error
+  ┌─ t.whorl:1:16
+1 │ test "a" fails size { 1 }
+  │                ^^^^
+  help: fails E0101, fails "part of the message", or fails alone
+error[E0059]: a property says what is drawn at random
+  ┌─ t.whorl:2:6
+2 │ prop "b" { 1 }
+  │      ^^^
+  help: prop "…" (x: f32, n: i32 in [0, 9]) { … }; what needs nothing is a `test`
+error[E0060]: `x` needs a type, of which it is drawn
+  ┌─ t.whorl:3:11
+3 │ prop "c" (x, y: f32) { 1 }
+  │           ^
+  help: x: f32, or x: f32 in (-1, 1)
+error[E0010]: expected bounds such as `(0, 1)` or `[0, 1]`, found `3`
+  ┌─ t.whorl:4:32
+4 │ prop "d" (size n, x: f32[n] in 3) { 1 }
+  │                                ^
+"##,
+    );
+    check(
+        "prop \"a\" (x: f32\n\nsize n = 3\nfn f() = n\n",
+        r##"
+error[E0012]: `(` is not closed
+  ┌─ t.whorl:1:10
+1 │ prop "a" (x: f32
+  │          ^ opened here
+1 │ prop "a" (x: f32
+  │                 ^ expected `)`
+"##,
+    );
 }
 
 #[test]

@@ -81,3 +81,13 @@ fn enums_and_arms() {
     let text = "enum Shape { Empty, Square(f32), Circle { radius: f32 } }\n\nfn f(s) = match s {\n  Square(side) => match i { -1 or 3 => side, _ => 0.0 }\n  Empty or Circle { radius: _ } =>\n    0.0\n}\n";
     assert_eq!(whorl_syntax::format(text).as_deref(), Some(text));
 }
+
+#[test]
+fn tests_and_properties() {
+    let text = "test \"a\" fails E0101 \"b\" { 1 }\n\nprop \"c\" (size n in [1, 8], x: f32[n] in (-1, 1), k: Key) {\n  assert x < 2\n}\n\nprop \"d\" (\n  size n,\n  x: f32[n],\n) {\n}\n";
+    check(text, text);
+    check(
+        "test \"a\"   fails{1}\nprop \"b\"(x:f32   in[0,1)){}\n",
+        "test \"a\" fails { 1 }\nprop \"b\" (x: f32 in [0, 1)) {}\n",
+    );
+}

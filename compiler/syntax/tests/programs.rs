@@ -180,6 +180,25 @@ fn documentation_goes_to_what_it_stands_above() {
 }
 
 #[test]
+fn tests_and_properties() {
+    let text = "test \"a\" { 1 }\ntest \"b\" fails { 1 }\ntest \"c\" fails E0101 \"sizes\" { 1 }\n\
+                prop \"d\" (\n  size n in [1, 4],\n  size m,\n  x: f32[n, m] in (0, n),\n  k: Key\n) { x }\n";
+    let items = clean(text).module.items;
+    let fails = |i: usize| match &items[i].kind {
+        ItemKind::Test { fails, .. } => {
+            fails.as_ref().map(|f| (f.code.as_ref().map(|c| c.text.as_str()), f.message.as_deref()))
+        }
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(fails(0), None);
+    assert_eq!(fails(1), Some((None, None)));
+    assert_eq!(fails(2), Some((Some("E0101"), Some("sizes"))));
+    let ItemKind::Prop(p) = &items[3].kind else { panic!() };
+    let params: Vec<_> = p.params.iter().map(|p| (p.name.text.as_str(), p.ty.is_some(), p.bounds.is_some())).collect();
+    assert_eq!(params, [("n", false, true), ("m", false, false), ("x", true, true), ("k", true, false)]);
+}
+
+#[test]
 fn between_the_brackets_of_a_type() {
     let module = clean("fn f(a: f32[n, 2 * m], b: S[T], c: S[a.T, f32[3]], d: S[(A, B)], e: S[(n + 1)]) = 0").module;
     let ItemKind::Fn(def) = &module.items[0].kind else { panic!() };

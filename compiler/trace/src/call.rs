@@ -5,7 +5,9 @@ use std::rc::Rc;
 use whorl_source::{Diagnostic, Span};
 use whorl_syntax::ast::{Expr, FnParam, PatternKind, Type};
 
+use crate::limits::MOST_CALLS;
 use crate::names::{did_you_mean, listed};
+use crate::report::Call;
 use crate::script::ModuleId;
 use crate::tracer::{Tracer, fail};
 use crate::types::Site;
@@ -13,8 +15,6 @@ use crate::value::{Arg, Env, Function, R, Value};
 
 /// Calls inside of one another; more is recursion that does not end, since every call is traced.
 const DEEPEST: usize = 200;
-/// Lines of the call chain that an error shows.
-const SHOWN_CALLS: usize = 8;
 
 /// A function of the user's, ready to be run.
 struct Callee<'a> {
@@ -58,27 +58,28 @@ impl<'a> Tracer<'a> {
                 e.help("every call is followed when the program is traced; loops are `for`, `scan` and `while`"),
             );
         }
+        self.calls += 1;
+        if self.calls > MOST_CALLS {
+            let e = Diagnostic::error("E0604", "following the calls of this program comes to no end").at(span, "");
+            let e = e.note(format!("{MOST_CALLS} calls so far: every call is followed when the program is traced"));
+            return fail(e.help(
+                "functions that call one another several times over are better loops: `for`, `scan` and `while`",
+            ));
+        }
         let given = self.place(&callee, args, span)?;
-        self.stack.push(span);
         let caller = std::mem::replace(&mut self.function, callee.name);
+        self.stack.push(Call { span, by: caller, sizes: Vec::new() });
         let module = std::mem::replace(&mut self.module, callee.module);
         self.yields.push(None);
-        let result = self.run(&callee, given, span);
+        let result = self.run(&callee, given, span).map_err(|mut e| {
+            self.trail(&mut e);
+            e
+        });
         self.stack.pop();
         self.yields.pop();
         self.module = module;
         self.function = caller;
-        result.map_err(|mut e| {
-            // The outermost call is the compiler's own.
-            let from_outside = caller.is_empty() && self.stack.is_empty();
-            let by = if caller.is_empty() { "a function" } else { caller };
-            let note = format!("called from {by} ({})", self.script.map.line_name(span));
-            let shown = e.notes.iter().filter(|n| n.starts_with("called from")).count();
-            if !from_outside && shown < SHOWN_CALLS && e.notes.last() != Some(&note) {
-                e.notes.push(note);
-            }
-            e
-        })
+        result
     }
 
     fn run(&mut self, f: &Callee<'a>, given: Vec<Option<Arg<'a>>>, span: Span) -> R<Value<'a>> {
@@ -94,8 +95,11 @@ impl<'a> Tracer<'a> {
                     let what = format!("the argument `{}`", self.text(param.pattern.span).trim_matches('`'));
                     self.promise_param(&arg.value, ty, &mut env, &Site::new(what, arg.span))?
                 }
-                None => arg.value,
+                None => arg.value.clone(),
             };
+            if let (Value::Int(_), Some(name), Some(call)) = (&value, param_name(param), self.stack.last_mut()) {
+                call.sizes.push((name, arg.span));
+            }
             self.bind(&param.pattern, value, &mut env)?;
         }
         let value = self.expr(f.body, &env)?;

@@ -4,11 +4,13 @@ use std::rc::Rc;
 
 use whorl_core::{Atom, Body, Carry, DType, Form, Lit, Map, Prim, Scan, Switch, Type, While};
 use whorl_source::{Diagnostic, Span};
-use whorl_syntax::ast::{self, Block, Expr, Pattern, PatternKind};
+use whorl_syntax::ast::{self, Block, Expr, ExprKind, Pattern, PatternKind};
 
 use crate::keys::Pick;
+use crate::origin::Over;
+use crate::report::follows;
 use crate::tracer::{Tracer, Yielded, fail};
-use crate::tree::{Mismatch, join};
+use crate::tree::{Mismatch, NO_FIELD, join};
 use crate::value::{Arg, Env, Function, R, Value};
 
 /// What a loop goes over.
@@ -36,10 +38,12 @@ impl<'a> Tracer<'a> {
             other => self.condition(&other, condition.span)?,
         };
         let mark = self.key_mark();
-        let (yes, yes_body) =
-            self.arm(span, |t| t.block(then, env).map(|v| if otherwise.is_some() { v } else { Value::Unit }))?;
+        let yes = self.attempt(|t| {
+            t.arm(span, |t| t.block(then, env).map(|v| if otherwise.is_some() { v } else { Value::Unit }))
+        })?;
         let yes_keys = self.take_key_uses(mark);
         let (no, no_body) = self.arm(span, |t| otherwise.map_or(Ok(Value::Unit), |e| t.expr(e, env)))?;
+        let Some((yes, yes_body)) = yes else { return follows() };
         self.give_key_uses(yes_keys);
         let (yes, no) = match join(&self.b, &yes, &no) {
             Ok(pair) => pair,
@@ -47,10 +51,7 @@ impl<'a> Tracer<'a> {
                 let e = Diagnostic::error("E0203", "the arms of `if` give different types");
                 let there = otherwise.map_or(span, crate::call::result_span);
                 let here = then.result.as_ref().map_or(then.span, |r| crate::call::result_span(r));
-                let e = e
-                    .at(here, format!("{} is {}", m.place(), m.left))
-                    .at(there, format!("{} is {}", m.place(), m.right));
-                return fail(e);
+                return fail(self.arms_differ(e, &m, here, there));
             }
         };
         let arms = vec![Body { results: no.leaves(), ..no_body }, Body { results: yes.leaves(), ..yes_body }];
@@ -60,6 +61,28 @@ impl<'a> Tracer<'a> {
         let outs = self.b.form(Form::Switch(Switch { which, arms }));
         let v = yes.with_leaves(&mut outs.into_iter());
         Ok(self.renew_keys(&v))
+    }
+
+    /// The labels of two arms of which a part differs.
+    pub fn arms_differ(&self, e: Diagnostic, m: &Mismatch, here: Span, there: Span) -> Diagnostic {
+        let ([left, right], note) = self.mismatch(m, here, there);
+        let part = if m.path.is_empty() { String::new() } else { format!("its `{}` is ", m.path) };
+        let told = |side: String| match side.as_str() {
+            NO_FIELD => format!("it has no field `{}`", m.path),
+            _ if part.is_empty() => format!("this is {side}"),
+            _ => format!("{part}{side}"),
+        };
+        let mut e = e.at(here, told(left)).at(there, told(right));
+        e.notes.extend(note);
+        e
+    }
+
+    /// What stands on either side, with the sizes as they are named.
+    pub fn mismatch(&self, m: &Mismatch, left: Span, right: Span) -> ([String; 2], Option<String>) {
+        match m.arrays {
+            Some((l, r)) => self.named_pair((l, left), (r, right)),
+            None => ([m.left.clone(), m.right.clone()], None),
+        }
     }
 
     pub fn arm(&mut self, span: Span, f: impl FnOnce(&mut Tracer<'a>) -> R<Value<'a>>) -> R<(Value<'a>, Body)> {
@@ -111,6 +134,7 @@ impl<'a> Tracer<'a> {
         let outer = self.b.at(span);
         let outs = self.b.form(Form::Map(Map { n, index, accs: Vec::new(), body }));
         self.b.at_spans(outer);
+        self.note_loop(&outs, over(iter, &source));
         let v = Value::array(n, v.with_leaves(&mut outs.into_iter()));
         Ok(self.renew_keys(&v))
     }
@@ -181,7 +205,7 @@ impl<'a> Tracer<'a> {
     }
 
     /// The element at `index` along the first axis; `how` says which keys that may be.
-    fn pick(&mut self, v: &Value<'a>, index: Atom, how: Pick, span: Span) -> R<Value<'a>> {
+    pub fn pick(&mut self, v: &Value<'a>, index: Atom, how: Pick, span: Span) -> R<Value<'a>> {
         let (n, elem) = match v {
             Value::Array { n, elem } => (*n, (**elem).clone()),
             other => (0, other.clone()),
@@ -257,7 +281,7 @@ impl<'a> Tracer<'a> {
         let (index, serial) = (self.b.fresh(Type::scalar(DType::I32)), self.serial);
         self.b.begin();
         self.loops += 1;
-        self.yields.push(Some(Yielded { depth: self.b.depth(), value: None }));
+        self.yields.push(Some(Yielded { depth: self.b.depth(), value: None, broken: false }));
         let carry = self.renew_keys(&carry);
         let mut inner = env.clone();
         self.bind(&scan.pattern, carry.clone(), &mut inner)?;
@@ -267,7 +291,7 @@ impl<'a> Tracer<'a> {
             None => {
                 let next = self.block(&scan.body, &inner)?;
                 let next = self.next_carry(&carry, &next, body_span(&scan.body), init_span, "scan")?;
-                (next, self.yields.pop().flatten().and_then(|y| y.value))
+                (next, self.yielded()?)
             }
             Some(until) => self.step_until(scan, until, &carry, &inner, init_span)?,
         };
@@ -290,10 +314,22 @@ impl<'a> Tracer<'a> {
         match yielded {
             None => Ok(last),
             Some((y, _)) => {
+                let rows: Vec<Atom> = outs.collect();
+                self.note_loop(&rows, over(&scan.iter, &source));
+                let mut outs = rows.into_iter();
                 let ys = Value::array(n, y.with_leaves(&mut outs));
                 let ys = self.renew_keys(&ys);
                 Ok(Value::tuple(vec![last, ys]))
             }
+        }
+    }
+
+    /// What the innermost scan yielded, whose body ends here.
+    fn yielded(&mut self) -> R<Option<(Value<'a>, Span)>> {
+        match self.yields.pop().flatten() {
+            Some(scan) if scan.broken => follows(),
+            Some(scan) => Ok(scan.value),
+            None => Ok(None),
         }
     }
 
@@ -322,7 +358,7 @@ impl<'a> Tracer<'a> {
         let mark = self.key_mark();
         let next = self.block(&scan.body, env)?;
         let next = self.next_carry(carry, &next, body_span(&scan.body), init_span, "scan")?;
-        let yielded = self.yields.pop().flatten().and_then(|y| y.value);
+        let yielded = self.yielded()?;
         let mut results = next.leaves();
         if let Some((y, span)) = &yielded {
             self.use_keys_in(y, *span, "yield")?;
@@ -400,6 +436,7 @@ impl<'a> Tracer<'a> {
         self.use_keys_in(&init, span, "the start of a loop")?;
         let carries = init.leaves().into_iter().map(|a| {
             let var = self.b.fresh(self.b.ty(a));
+            self.note_carry(var, a);
             Carry { var, init: a }
         });
         let carries: Vec<Carry> = carries.collect();
@@ -420,9 +457,10 @@ impl<'a> Tracer<'a> {
 
     fn carry_changes<T>(&self, m: Mismatch, next: &Value<'a>, span: Span, init: Span, what: &str) -> R<T> {
         let e = Diagnostic::error("E0204", format!("a step of `{what}` gives something else than it got"));
-        let e = e
-            .at(span, format!("{} is {} here", m.place(), m.right))
-            .at(init, format!("{} began as {}", m.place(), m.left));
+        let ([left, right], note) = self.mismatch(&m, init, span);
+        let mut e =
+            e.at(span, format!("{} is {right} here", m.place())).at(init, format!("{} began as {left}", m.place()));
+        e.notes.extend(note);
         fail(match next {
             Value::Unit => e.help("the last line of the body is the next state"),
             _ if m.left == "i32" && m.right == "f32" => e.help("begin with a number with a point: `0.0`"),
@@ -434,6 +472,7 @@ impl<'a> Tracer<'a> {
     fn pattern_value(&mut self, pattern: &'a Pattern, env: &Env<'a>) -> R<Value<'a>> {
         match &pattern.kind {
             PatternKind::Name(name) => match env.get(name) {
+                Some(b) if b.broken => follows(),
                 Some(b) => Ok(b.value.clone()),
                 None => {
                     let e = Diagnostic::error("E0401", format!("unknown name `{name}`")).at(pattern.span, "");
@@ -455,6 +494,15 @@ impl<'a> Tracer<'a> {
 /// Where a body's value is written.
 fn body_span(body: &Block) -> Span {
     body.result.as_ref().map_or(body.span, |r| crate::call::result_span(r))
+}
+
+/// What says how often a loop runs.
+fn over(iter: &Expr, source: &Source) -> Over {
+    match (&iter.kind, source) {
+        (ExprKind::Range(_, to), Source::Range(0)) => Over::Written(to.span),
+        (_, Source::Elements(v)) => v.leaves().first().map_or(Over::Unknown, |a| Over::Array(*a)),
+        (_, Source::Range(_)) => Over::Unknown,
+    }
 }
 
 fn newer(f: &Function, serial: usize) -> bool {

@@ -9,6 +9,7 @@ use whorl_core::{Atom, DType, Form, Function as CoreFunction, Lit, Map, Prim, Ty
 use whorl_source::{Diagnostic, Span};
 use whorl_transform::ad::{self, AdError};
 
+use crate::limits::MOST_VALUES;
 use crate::names::did_you_mean;
 use crate::tracer::{Tracer, fail};
 use crate::value::{Arg, Argument, CustomVjp, Derivative, DerivativeKind, Function, Part, R, Record, Value, Wrt};
@@ -365,6 +366,11 @@ impl<'a> Tracer<'a> {
         let result = self.call(f, args, span)?;
         let result = self.settle(&result, span)?;
         let body = self.b.end(result.leaves());
+        if self.b.vars.len() > MOST_VALUES {
+            let e = Diagnostic::error("E0604", "derivatives of this program come to no end").at(span, "");
+            let e = e.note(format!("{MOST_VALUES} values so far: a derivative of a derivative is about twice as long"));
+            return fail(e.help("differentiate fewer times, or a smaller function"));
+        }
         Ok(Linked { function: CoreFunction { params, body }, result })
     }
 

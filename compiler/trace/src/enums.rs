@@ -252,7 +252,7 @@ impl<'a> Tracer<'a> {
     }
 
     fn type_item(&self, path: &[(&'a str, Span)]) -> Option<(crate::script::ModuleId, &'a whorl_syntax::ast::TypeDef)> {
-        let id = self.find_named_type(path, self.module)?;
+        let id = self.script.find_named_type(path, self.module)?;
         match &self.script.item(id).kind {
             ItemKind::Type(def) => Some((id.module, def)),
             ItemKind::Enum(_)
@@ -263,6 +263,7 @@ impl<'a> Tracer<'a> {
             | ItemKind::Let { .. }
             | ItemKind::Data(_)
             | ItemKind::Test { .. }
+            | ItemKind::Prop(_)
             | ItemKind::Error => None,
         }
     }

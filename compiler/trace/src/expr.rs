@@ -7,7 +7,9 @@ use whorl_source::{Diagnostic, Span};
 use whorl_syntax::ast::{self, BinaryOp, Block, Expr, ExprKind, ItemKind, Name, StatementKind, UnaryOp};
 
 use crate::builtins;
-use crate::names::did_you_mean;
+use crate::limits::of_bearable_size;
+use crate::names::{no_member, unknown_name};
+use crate::report::follows;
 use crate::script::{Def, ItemId, ModuleId};
 use crate::tracer::{Tracer, fail};
 use crate::types::Site;
@@ -37,12 +39,17 @@ impl<'a> Tracer<'a> {
             ExprKind::String(s) => Ok(Value::Str(s.as_str().into())),
             ExprKind::Name(name) => self.name(name, e.span, env),
             ExprKind::Tuple(items) if items.is_empty() => Ok(Value::Unit),
-            ExprKind::Tuple(items) => Ok(Value::tuple(items.iter().map(|x| self.expr(x, env)).collect::<R<_>>()?)),
+            ExprKind::Tuple(items) => {
+                let items = self.each(items, |t, x| t.expr(x, env))?;
+                of_bearable_size(Value::tuple(items), e.span)
+            }
             ExprKind::Array(items) => {
-                let items = items.iter().map(|x| self.arg(x, env)).collect::<R<Vec<_>>>()?;
+                let items = self.each(items, |t, x| t.arg(x, env))?;
                 self.array_of(items, e.span)
             }
-            ExprKind::Record { ty, fields } => self.record(ty.as_deref(), fields, e.span, env),
+            ExprKind::Record { ty, fields } => {
+                of_bearable_size(self.record(ty.as_deref(), fields, e.span, env)?, e.span)
+            }
             ExprKind::Block(block) => self.block(block, env),
             ExprKind::Field(of, name) => {
                 if let Some(of) = self.enum_named(of, env) {
@@ -56,16 +63,18 @@ impl<'a> Tracer<'a> {
                 self.tuple_field(&v, *k as usize, *span)
             }
             ExprKind::Call { callee, args } => {
-                let f = self.expr(callee, env)?;
+                let Some(f) = self.attempt(|t| t.expr(callee, env))? else {
+                    self.each(args, |t, a| t.expr(&a.value, env))?;
+                    return follows();
+                };
                 let Value::Function(f) = f else {
                     let e = Diagnostic::error("E0603", "this is not a function");
                     return fail(e.at(callee.span, format!("this is {}", f.describe(&self.b))));
                 };
-                let args = args.iter().map(|a| {
+                let args = self.each(args, |t, a| {
                     let name = a.name.as_ref().map(|n| n.text.as_str());
-                    Ok(Arg { name, ..self.arg(&a.value, env)? })
-                });
-                let args = args.collect::<R<Vec<_>>>()?;
+                    Ok(Arg { name, ..t.arg(&a.value, env)? })
+                })?;
                 self.call(&f, args, e.span)
             }
             ExprKind::Index(of, at) => {
@@ -81,7 +90,10 @@ impl<'a> Tracer<'a> {
                 self.invert(&v, e.span)
             }
             ExprKind::Binary(op, _, l, r) => {
-                let l = self.arg(l, env)?;
+                let Some(l) = self.attempt(|t| t.arg(l, env))? else {
+                    self.expr(r, env)?;
+                    return follows();
+                };
                 // What is decided while tracing leaves the other side alone, whatever it is.
                 match (op, &l.value) {
                     (BinaryOp::And, Value::Bool(false)) | (BinaryOp::Or, Value::Bool(true)) => return Ok(l.value),
@@ -129,30 +141,56 @@ impl<'a> Tracer<'a> {
     pub fn block(&mut self, block: &'a Block, env: &Env<'a>) -> R<Value<'a>> {
         let mut env = env.clone();
         for statement in &block.statements {
-            match &statement.kind {
-                StatementKind::Let { pattern, ty, value } => {
-                    let v = self.expr(value, &env)?;
-                    let v = match ty {
-                        Some(ty) => self.promise(&v, ty, &mut env, &Site::new("the value", value.span))?,
-                        None => v,
-                    };
-                    self.bind(pattern, v, &mut env)?;
-                }
-                StatementKind::Yield(value) => self.yield_value(value, statement.span, &env)?,
-                StatementKind::Assert { condition, message } => {
-                    self.assert(condition, message.as_deref(), statement.span, &env)?;
-                }
-                StatementKind::Expr(e) => {
-                    let effects = self.effects;
-                    let v = self.expr(e, &env)?;
-                    self.unused(&v, e, effects);
-                }
-            }
+            self.statement(statement, &mut env)?;
         }
         match &block.result {
             Some(result) => self.expr(result, &env),
             None => Ok(Value::Unit),
         }
+    }
+
+    /// A statement, which may bind names for those that follow. After an error, tracing goes on behind it.
+    pub fn statement(&mut self, statement: &'a ast::Statement, env: &mut Env<'a>) -> R<()> {
+        match &statement.kind {
+            StatementKind::Let { pattern, ty, value } => {
+                let mut bound = env.clone();
+                match self.attempt(|t| t.let_value(pattern, ty.as_ref(), value, &mut bound))? {
+                    Some(()) => *env = bound,
+                    None => self.break_names(pattern, env),
+                }
+            }
+            StatementKind::Yield(value) => {
+                let done = self.attempt(|t| t.yield_value(value, statement.span, env))?;
+                if let (None, Some(Some(scan))) = (done, self.yields.last_mut()) {
+                    scan.broken = true;
+                }
+            }
+            StatementKind::Assert { condition, message } => {
+                self.attempt(|t| t.assert(condition, message.as_deref(), statement.span, env))?;
+            }
+            StatementKind::Expr(e) => {
+                let effects = self.effects;
+                if let Some(v) = self.attempt(|t| t.expr(e, env))? {
+                    self.unused(&v, e, effects);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn let_value(
+        &mut self,
+        pattern: &'a ast::Pattern,
+        ty: Option<&'a ast::Type>,
+        value: &'a Expr,
+        env: &mut Env<'a>,
+    ) -> R<()> {
+        let v = self.expr(value, env)?;
+        let v = match ty {
+            Some(ty) => self.promise(&v, ty, env, &Site::new("the value", value.span))?,
+            None => v,
+        };
+        self.bind(pattern, v, env)
     }
 
     /// Warns of a line whose value nobody has, and which did nothing else.
@@ -217,7 +255,7 @@ impl<'a> Tracer<'a> {
 
     fn name(&mut self, name: &'a str, span: Span, env: &Env<'a>) -> R<Value<'a>> {
         if let Some(binding) = env.get(name) {
-            return Ok(binding.value.clone());
+            return if binding.broken { follows() } else { Ok(binding.value.clone()) };
         }
         if let Some(def) = self.script.module(self.module).values.get(name) {
             return self.def_value(*def, name, span);
@@ -225,17 +263,7 @@ impl<'a> Tracer<'a> {
         if let Some(b) = builtins::find(name) {
             return Ok(Value::Function(Rc::new(Function::Builtin(b))));
         }
-        let module = self.script.module(self.module);
-        let mut known: Vec<&str> = env.iter().map(|b| b.name).chain(module.values.keys().map(String::as_str)).collect();
-        builtins::names().for_each(|n| known.push(n));
-        let mut e = Diagnostic::error("E0401", format!("unknown name `{name}`")).at(span, "");
-        if let Some(of) = self.find_enum(&[(name, span)], self.module) {
-            let e = Diagnostic::error("E0401", format!("`{name}` is a type, not a value")).at(span, "");
-            let first = of.def.variants.first().map_or("…", |v| &v.name.text);
-            return fail(e.help(format!("name the variant: `{name}.{first}`")));
-        }
-        e.help = crate::habits::of_name(name).map(str::to_string).or_else(|| did_you_mean(name, known));
-        fail(e)
+        fail(unknown_name(self.script, self.module, name, span, env.iter().map(|b| b.name)))
     }
 
     /// The value of a name at the top of a module.
@@ -261,9 +289,12 @@ impl<'a> Tracer<'a> {
                     None => fail(Diagnostic::error("E0401", format!("unknown name `{name}`")).at(span, "")),
                 }
             }
-            ItemKind::Import(_) | ItemKind::Type(_) | ItemKind::Enum(_) | ItemKind::Test { .. } | ItemKind::Error => {
-                fail(Diagnostic::error("E0401", format!("`{name}` is not a value")).at(span, ""))
-            }
+            ItemKind::Import(_)
+            | ItemKind::Type(_)
+            | ItemKind::Enum(_)
+            | ItemKind::Test { .. }
+            | ItemKind::Prop(_)
+            | ItemKind::Error => fail(Diagnostic::error("E0401", format!("`{name}` is not a value")).at(span, "")),
         }
     }
 
@@ -288,14 +319,7 @@ impl<'a> Tracer<'a> {
         self.yields.push(None);
         let vars = self.b.vars.len();
         let mut env = Env::default();
-        let done = (|| {
-            let v = self.expr(value, &env)?;
-            let v = match ty {
-                Some(ty) => self.promise(&v, ty, &mut env, &Site::new("the value", value.span))?,
-                None => v,
-            };
-            self.bind(pattern, v, &mut env)
-        })();
+        let done = self.let_value(pattern, ty, value, &mut env);
         self.yields.pop();
         self.module = module;
         self.open.remove(&id);
@@ -311,9 +335,7 @@ impl<'a> Tracer<'a> {
         if let Some(def) = module.values.get(&name.text) {
             return self.def_value(*def, &name.text, name.span);
         }
-        let mut e = Diagnostic::error("E0401", format!("`{}` has no `{}`", module.path.join("."), name.text));
-        e.help = did_you_mean(&name.text, module.values.keys().map(String::as_str));
-        fail(e.at(name.span, ""))
+        fail(no_member(module, &name.text, name.span))
     }
 
     fn tuple_field(&mut self, v: &Value<'a>, k: usize, span: Span) -> R<Value<'a>> {
@@ -356,16 +378,15 @@ impl<'a> Tracer<'a> {
 
     fn fields(&mut self, fields: &'a [(Name, Option<Expr>)], env: &Env<'a>) -> R<Vec<(&'a str, Value<'a>)>> {
         let mut out: Vec<(&'a str, Value<'a>)> = Vec::with_capacity(fields.len());
-        for (name, value) in fields {
+        let values = self.each(fields, |t, (name, value)| match value {
+            Some(e) => t.expr(e, env),
+            None => t.name(&name.text, name.span, env),
+        })?;
+        for ((name, _), v) in fields.iter().zip(values) {
             if out.iter().any(|(n, _)| *n == name.text) {
-                return fail(
-                    Diagnostic::error("E0205", format!("the field `{}` is given twice", name.text)).at(name.span, ""),
-                );
+                let e = Diagnostic::error("E0205", format!("the field `{}` is given twice", name.text));
+                return fail(e.at(name.span, ""));
             }
-            let v = match value {
-                Some(e) => self.expr(e, env)?,
-                None => self.name(&name.text, name.span, env)?,
-            };
             out.push((&name.text, v));
         }
         Ok(out)

@@ -115,6 +115,52 @@ const MEMBERS: &[(&str, &str)] = &[
     ("T", "`transpose(x)`"),
 ];
 
+/// Names of types.
+const TYPES: &[(&str, &str)] = &[
+    ("Any", "a parameter without a type takes any value"),
+    ("Array", "`f32[n]`, with its sizes"),
+    ("Callable", "`fn(f32) -> f32`, or no type at all"),
+    ("Dict", "a record: `type State = { x: f32, v: f32 }`"),
+    ("Float", "`f32`"),
+    ("Int", "`i32`; `size` for a whole number known before the program runs"),
+    ("List", "`f32[n]`: an array with its sizes"),
+    ("Optional", "an `enum` says which it is, or a value and a `bool`"),
+    ("PRNGKey", "`Key`"),
+    ("Tensor", "`f32[n, 4]`, with its sizes"),
+    ("Tuple", "`(f32, i32)`"),
+    ("Vec", "`f32[n]`: an array with its sizes"),
+    ("array", "`f32[n]`, with its sizes"),
+    ("bfloat16", "`f32`"),
+    ("boolean", "`bool`"),
+    ("dict", "a record: `type State = { x: f32, v: f32 }`"),
+    ("double", "`f64`"),
+    ("float", "`f32`, or `f32[n, 4]` for an array"),
+    ("float16", "`f32`"),
+    ("float32", "`f32`, or `f32[n, 4]` for an array"),
+    ("float64", "`f64`"),
+    ("i16", "`i32`"),
+    ("i64", "`i32`"),
+    ("i8", "`i32`, or `u8`"),
+    ("int", "`i32`; `size` for a whole number known before the program runs"),
+    ("int32", "`i32`; `size` for a whole number known before the program runs"),
+    ("int64", "`i32`"),
+    ("key", "`Key`"),
+    ("list", "`f32[n]`: an array with its sizes"),
+    ("ndarray", "`f32[n, 4]`, with its sizes"),
+    ("number", "`f32`, or `i32` for whole numbers"),
+    ("str", "`string`"),
+    ("tuple", "`(f32, i32)`"),
+    ("u64", "`u32`"),
+    ("uint32", "`u32`"),
+    ("uint8", "`u8`"),
+    ("usize", "`size`, known before the program runs, or `i32`"),
+];
+
+pub fn of_type(name: &str) -> Option<&'static str> {
+    let last = name.rsplit('.').next().unwrap_or(name);
+    TYPES.iter().find(|(n, _)| *n == last).map(|(_, text)| *text)
+}
+
 pub fn of_name(name: &str) -> Option<&'static str> {
     NAMES.iter().find(|(n, _)| *n == name).map(|(_, text)| *text)
 }

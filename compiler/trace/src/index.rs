@@ -303,8 +303,10 @@ impl<'a> Tracer<'a> {
             Ok((_, new)) => new,
             Err(m) => {
                 let e = Diagnostic::error("E0201", "what is put into an array has another type than its place");
-                let e = e.at(value.span, format!("{} is {}", m.place(), m.right));
-                return fail(e.at(of.span, format!("{} is {} there", m.place(), m.left)));
+                let ([there, new], note) = self.mismatch(&m, of.span, value.span);
+                let mut e = e.at(value.span, format!("{} is {new}", m.place()));
+                e.notes.extend(note);
+                return fail(e.at(of.span, format!("{} is {there} there", m.place())));
             }
         };
         self.use_keys_in(&new, value.span, "with")?;

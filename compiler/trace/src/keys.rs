@@ -103,7 +103,7 @@ impl<'a> Tracer<'a> {
             let e = Diagnostic::error("E0301", message).at(span, format!("`{what}` gets the same key each time"));
             return fail(e.help("loop over `split(key, n)`, or use `fold_in(key, i)` with the number of the round"));
         }
-        let places: Vec<Span> = self.stack.iter().copied().chain([span]).collect();
+        let places: Vec<Span> = self.stack.iter().map(|c| c.span).chain([span]).collect();
         if let Some(first) = self.keys.used.iter().find(|u| u.path.overlaps(&key.path)) {
             // Where the two ways to the uses part is what the user can change.
             let parting = first.places.iter().zip(&places).take_while(|(a, b)| a == b).count();

@@ -310,8 +310,7 @@ impl<'a> Tracer<'a> {
                 Ok((common, _)) => common,
                 Err(m) => {
                     let e = Diagnostic::error("E0203", "the arms of `match` give different types");
-                    let e = e.at(place(0), format!("{} is {}", m.place(), m.left));
-                    return fail(e.at(place(k), format!("{} is {}", m.place(), m.right)));
+                    return fail(self.arms_differ(e, &m, place(0), place(k)));
                 }
             };
         }

@@ -149,7 +149,9 @@ impl<'a> Tracer<'a> {
         };
         let text = if what.starts_with('`') && what.len() <= 4 { self.text(span) } else { what.to_string() };
         let e = Diagnostic::error("E0102", format!("sizes do not agree in {text}"));
-        let e = e.at(args[first].span, type_text(&types[first])).at(args[other].span, type_text(&types[other]));
+        let ([left, right], note) = self.named_pair((atoms[first], args[first].span), (atoms[other], args[other].span));
+        let mut e = e.at(args[first].span, left).at(args[other].span, right);
+        e.notes.extend(note);
         fail(e.help(self.shape_help(&types[first], &types[other])))
     }
 
@@ -260,9 +262,15 @@ impl<'a> Tracer<'a> {
         }
         if tx.shape[tx.rank() - 1] != ty.shape[0] {
             let e = Diagnostic::error("E0101", format!("sizes do not agree in {}", self.text(span)));
-            let e = e.at(l.span, type_text(&tx)).at(r.span, type_text(&ty));
+            let ([left, right], _) = self.named_pair((x, l.span), (y, r.span));
             let (p, q) = (tx.shape[tx.rank() - 1], ty.shape[0]);
-            let e = e.note(format!("the inner sizes are {p} and {q}"));
+            let (inner_x, inner_y) = (self.named(x, l.span), self.named(y, r.span));
+            let named = |name: Option<&Option<String>>, n: usize| match name {
+                Some(Some(name)) => format!("{name} = {n}"),
+                Some(None) | None => n.to_string(),
+            };
+            let (p, q) = (named(inner_x.axes.last(), p), named(inner_y.axes.first(), q));
+            let e = e.at(l.span, left).at(r.span, right).note(format!("the inner sizes are {p} and {q}"));
             let swapped = tx.rank() == 2 && tx.shape[0] == ty.shape[0];
             return fail(e.help(if swapped {
                 "the inner sizes must be equal; `transpose(x)` swaps the axes of a matrix"

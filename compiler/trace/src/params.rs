@@ -148,9 +148,12 @@ impl Script {
     pub(crate) fn check_params(&self) -> Result<(), Vec<Diagnostic>> {
         let mut tracer = Tracer::new(self);
         tracer.b.begin();
-        let errors: Vec<Diagnostic> =
-            self.param_items().into_iter().filter_map(|(id, p)| tracer.check_param(id, p).err().map(|e| *e)).collect();
-        if errors.is_empty() { Ok(()) } else { Err(errors) }
+        for (id, p) in self.param_items() {
+            if let Err(e) = tracer.check_param(id, p) {
+                tracer.report(*e);
+            }
+        }
+        if tracer.errors.is_empty() { Ok(()) } else { Err(tracer.errors) }
     }
 }
 

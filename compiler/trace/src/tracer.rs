@@ -7,6 +7,8 @@ use whorl_core::{ArrayData, Atom, Builder, DType, Lit, Prim, Type};
 use whorl_source::{Diagnostic, Span};
 
 use crate::keys::Uses;
+use crate::origin::Origins;
+use crate::report::{Call, OUTSIDE};
 use crate::save::Saves;
 use crate::script::{ItemId, ModuleId, Script};
 use crate::tree::static_lit;
@@ -17,12 +19,14 @@ pub struct Tracer<'a> {
     pub b: Builder,
     /// The module whose text is being traced.
     pub module: ModuleId,
-    /// The function whose body is being traced; empty for one without a name.
+    /// The function whose body is being traced; empty for one without a name, [`OUTSIDE`] in none.
     pub function: &'a str,
     /// How many loops are open around here.
     pub loops: usize,
     /// Where the calls are written that lead here, outermost first.
-    pub stack: Vec<Span>,
+    pub stack: Vec<Call<'a>>,
+    /// How many calls were followed.
+    pub calls: usize,
     /// Counts closures.
     pub serial: usize,
     pub keys: Uses,
@@ -35,6 +39,8 @@ pub struct Tracer<'a> {
     /// Params are numbers known while tracing: while defaults and bounds are computed.
     pub plain_params: bool,
     pub warnings: Vec<Diagnostic>,
+    pub errors: Vec<Diagnostic>,
+    pub origins: Origins,
     /// Counts what was recorded and asserted.
     pub effects: usize,
     pub saves: Saves,
@@ -44,6 +50,8 @@ pub struct Yielded<'a> {
     /// How many bodies are open in the scan's own body.
     pub depth: usize,
     pub value: Option<(Value<'a>, Span)>,
+    /// What was to be yielded could not be traced.
+    pub broken: bool,
 }
 
 pub fn fail<T>(e: Diagnostic) -> R<T> {
@@ -56,9 +64,10 @@ impl<'a> Tracer<'a> {
             script,
             b: Builder::default(),
             module: ModuleId::MAIN,
-            function: "",
+            function: OUTSIDE,
             loops: 0,
             stack: Vec::new(),
+            calls: 0,
             serial: 0,
             keys: Uses::default(),
             yields: Vec::new(),
@@ -66,6 +75,8 @@ impl<'a> Tracer<'a> {
             open: HashSet::new(),
             plain_params: false,
             warnings: Vec::new(),
+            errors: Vec::new(),
+            origins: Origins::default(),
             effects: 0,
             saves: Saves::default(),
         }

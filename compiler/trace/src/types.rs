@@ -9,8 +9,9 @@ use whorl_core::DType;
 use whorl_source::{Diagnostic, Span};
 use whorl_syntax::ast::{Expr, ExprKind, ItemKind, Name, Type, TypeArg, TypeDef, TypeKind};
 
-use crate::names::{did_you_mean, listed};
-use crate::script::{ItemId, ModuleId};
+use crate::names::{did_you_mean, listed, unknown_type};
+use crate::report::follows;
+use crate::script::ModuleId;
 use crate::tracer::{Tracer, fail};
 use crate::value::{EnumRef, Env, Of, R, Record, Value};
 
@@ -298,6 +299,9 @@ impl<'a> Tracer<'a> {
         for (size, &n) in sizes.iter().zip(&ty.shape[outer.len()..]) {
             self.same_size(size, n, v, c)?;
         }
+        if !sizes.is_empty() {
+            self.note_promise(atom, sizes.iter().map(|s| s.expr.span));
+        }
         Ok(Value::Leaf(atom))
     }
 
@@ -350,6 +354,9 @@ impl<'a> Tracer<'a> {
             if size.scope.local
                 && let Some(binding) = c.env.get(name)
             {
+                if binding.broken {
+                    return follows();
+                }
                 let (bound, span) = (binding.value.clone(), binding.span);
                 let m = self.size(&bound, size.expr.span)?;
                 if m == n {
@@ -395,7 +402,7 @@ impl<'a> Tracer<'a> {
 
     /// The enum of this name.
     pub fn find_enum(&self, path: &[(&'a str, Span)], module: ModuleId) -> Option<EnumRef<'a>> {
-        let id = self.find_named_type(path, module)?;
+        let id = self.script.find_named_type(path, module)?;
         match &self.script.item(id).kind {
             ItemKind::Enum(def) => Some(EnumRef { module: id.module, def }),
             ItemKind::Type(_)
@@ -406,23 +413,13 @@ impl<'a> Tracer<'a> {
             | ItemKind::Let { .. }
             | ItemKind::Data(_)
             | ItemKind::Test { .. }
+            | ItemKind::Prop(_)
             | ItemKind::Error => None,
         }
     }
 
-    pub fn find_named_type(&self, path: &[(&'a str, Span)], mut module: ModuleId) -> Option<ItemId> {
-        let (last, modules) = path.split_last()?;
-        for (name, _) in modules {
-            match self.script.module(module).values.get(*name)? {
-                crate::script::Def::Module(id) => module = *id,
-                crate::script::Def::Item(_) => return None,
-            }
-        }
-        self.script.module(module).types.get(last.0).copied()
-    }
-
     fn find_type(&self, path: &[(&'a str, Span)], scope: &Scope<'a>) -> Option<(ModuleId, &'a TypeDef)> {
-        let id = self.find_named_type(path, scope.module)?;
+        let id = self.script.find_named_type(path, scope.module)?;
         match &self.script.item(id).kind {
             ItemKind::Type(def) => Some((id.module, def)),
             ItemKind::Import(_)
@@ -433,27 +430,13 @@ impl<'a> Tracer<'a> {
             | ItemKind::Enum(_)
             | ItemKind::Data(_)
             | ItemKind::Test { .. }
+            | ItemKind::Prop(_)
             | ItemKind::Error => None,
         }
     }
 
     fn unknown_type<T>(&self, path: &[(&'a str, Span)], scope: &Scope<'a>) -> R<T> {
-        let name = path.iter().map(|p| p.0).collect::<Vec<_>>().join(".");
-        let mut known: Vec<&str> = self.script.module(scope.module).types.keys().map(String::as_str).collect();
-        DType::ALL.into_iter().map(DType::name).chain(["Key", "size", "string"]).for_each(|n| known.push(n));
-        let span = path.last().map_or(Span::NONE, |p| p.1);
-        let mut e = Diagnostic::error("E0401", format!("unknown type `{name}`")).at(span, "");
-        e.help = did_you_mean(&name, known)
-            .or(match name.as_str() {
-                "float" | "Tensor" | "Array" | "ndarray" | "float32" => {
-                    Some("`f32`, or `f32[n, 4]` for an array".to_string())
-                }
-                "int" | "int32" => Some("`i32`; a size known before the program runs is a `size`".to_string()),
-                "str" => Some("`string`".to_string()),
-                _ => None,
-            })
-            .or(Some("a parameter without a type takes any value".to_string()));
-        fail(e)
+        fail(unknown_type(self.script, scope.module, path))
     }
 
     fn breach(&self, v: &Value<'a>, c: &Check<'_, 'a>) -> Diagnostic {
@@ -461,7 +444,7 @@ impl<'a> Tracer<'a> {
         let e = Diagnostic::error("E0104", format!("{} is not {promise}, as promised", c.site.what));
         let part = if c.path.is_empty() { String::new() } else { format!("its `{}` ", c.path.join(".")) };
         let is = if part.is_empty() { "this is " } else { "is " };
-        e.at(c.site.span, format!("{part}{is}{}", v.describe(&self.b))).at(c.promise, "promised here")
+        e.at(c.site.span, format!("{part}{is}{}", self.describe(v, c.site.span))).at(c.promise, "promised here")
     }
 
     fn broken<T>(&self, v: &Value<'a>, c: &Check<'_, 'a>) -> R<T> {

@@ -10,7 +10,7 @@ use crate::builtins::Builtin;
 use crate::keys::Key;
 use crate::script::ModuleId;
 
-/// Tracing a function stops at its first error.
+/// An error ends the statement that it happens in ([`crate::report`]).
 pub type R<T> = Result<T, Box<Diagnostic>>;
 
 #[derive(Clone)]
@@ -235,13 +235,21 @@ pub struct Binding<'a> {
     pub value: Value<'a>,
     /// Where the name was bound.
     pub span: Span,
+    /// It could not be traced, which is reported: there is no value.
+    pub broken: bool,
     next: Env<'a>,
 }
 
 impl<'a> Env<'a> {
     pub fn bind(&mut self, name: &'a str, value: Value<'a>, span: Span) {
         let next = std::mem::take(self);
-        self.0 = Some(Rc::new(Binding { name, value, span, next }));
+        self.0 = Some(Rc::new(Binding { name, value, span, broken: false, next }));
+    }
+
+    /// A name whose value could not be traced.
+    pub fn bind_broken(&mut self, name: &'a str, span: Span) {
+        let next = std::mem::take(self);
+        self.0 = Some(Rc::new(Binding { name, value: Value::Unit, span, broken: true, next }));
     }
 
     pub fn get(&self, name: &str) -> Option<&Binding<'a>> {

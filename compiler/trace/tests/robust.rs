@@ -8,6 +8,14 @@ fn traces(text: &str) {
         if let Ok(traced) = script.trace_test(i) {
             common::check(&traced);
         }
+        if let Ok(ranges) = script.size_ranges(i) {
+            let sizes: Vec<usize> = ranges.iter().map(|r| r.low).collect();
+            for cases in [None, Some(3)] {
+                if let Ok((traced, _)) = script.trace_prop(i, &sizes, cases) {
+                    common::check(&traced);
+                }
+            }
+        }
     }
 }
 

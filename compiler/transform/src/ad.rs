@@ -112,7 +112,11 @@ pub fn vjp(
     for k in (0..args.len()).filter(|&k| wrt[k]) {
         let t = inputs[k].and_then(|v| tangents[&v].var());
         let ty = b.ty(args[k]);
-        gradients.push(t.and_then(|t| cts.get(t)).unwrap_or_else(|| b.zeros(&ty)));
+        gradients.push(match t.and_then(|t| cts.get(t)) {
+            Some(ct) if ty.dtype.is_half() => b.prim1(Prim::Convert(ty.dtype), &[ct]),
+            Some(ct) => ct,
+            None => b.zeros(&ty),
+        });
     }
     Ok(Vjp { results: body.results, gradients })
 }

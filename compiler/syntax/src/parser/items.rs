@@ -49,6 +49,7 @@ impl Parser<'_> {
                 ("data", TokenKind::Ident) => (self.data_item(), NodeKind::Data),
                 ("type", TokenKind::Ident) => (self.type_item(), NodeKind::TypeDef),
                 ("test", TokenKind::String) => (self.test(), NodeKind::Test),
+                ("prop", TokenKind::String) => (self.prop(), NodeKind::Prop),
                 _ => (self.not_an_item(), NodeKind::Error),
             },
             _ => (self.not_an_item(), NodeKind::Error),
@@ -64,7 +65,7 @@ impl Parser<'_> {
         let span = self.span_from(mark);
         if self.diagnostics.len() == known {
             let message = "only items stand at the top of a file";
-            let help = "items are `import`, `param`, `size`, `type`, `enum`, `fn`, `let`, `data` and `test`; what runs stands in `fn main(key: Key)`";
+            let help = "items are `import`, `param`, `size`, `type`, `enum`, `fn`, `let`, `data`, `test` and `prop`; what runs stands in `fn main(key: Key)`";
             self.complain(codes::NOT_AN_ITEM, span, message, help);
         }
         match statement.map(|s| s.kind) {
@@ -126,7 +127,7 @@ impl Parser<'_> {
     }
 
     /// `in (0, 1]`
-    fn bounds(&mut self) -> Option<Bounds> {
+    pub(super) fn bounds(&mut self) -> Option<Bounds> {
         let mark = self.mark();
         self.bump();
         if !matches!(self.kind(), TokenKind::LParen | TokenKind::LBracket) {
@@ -166,13 +167,6 @@ impl Parser<'_> {
             Type { kind: TypeKind::Error, span: self.here() }
         };
         ItemKind::Type(TypeDef { name, params, ty })
-    }
-
-    fn test(&mut self) -> ItemKind {
-        self.bump();
-        let name = unescape(self.current_text());
-        self.bump();
-        ItemKind::Test { name, body: self.block() }
     }
 
     fn let_item(&mut self) -> ItemKind {

@@ -230,6 +230,9 @@ fn scatter_add<'a>(t: &mut Tracer<'a>, g: &Given<'a>) -> R<Value<'a>> {
         if t.b.ty(x).dtype == DType::Bool {
             return fail(Diagnostic::error("E0201", "`scatter_add` of bools").at(g.span, "").help("`scatter_set`"));
         }
+        // Sums of halves are sums of `f32`, rounded at the end.
+        let dtype = t.b.ty(x).dtype;
+        let (x, v) = (t.b.widen(x), t.b.widen(v));
         let (index, var) = (t.b.fresh(Type::scalar(DType::I32)), t.b.fresh(t.b.ty(x)));
         t.b.begin();
         let place = t.b.prim1(Prim::Index(None), &[s.places, index.into()]);
@@ -237,7 +240,8 @@ fn scatter_add<'a>(t: &mut Tracer<'a>, g: &Given<'a>) -> R<Value<'a>> {
         let sum = t.b.prim1(Prim::IndexAdd(None), &[var.into(), v, place]);
         let body = t.b.end(vec![sum]);
         let accs = vec![Carry { var, init: x }];
-        Ok(t.b.form(Form::Map(Map { n: s.n, index, accs, body }))[0])
+        let sum = t.b.form(Form::Map(Map { n: s.n, index, accs, body }))[0];
+        if dtype.is_half() { t.prim(Prim::Convert(dtype), &[sum], g.span) } else { Ok(sum) }
     })
 }
 

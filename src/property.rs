@@ -8,11 +8,14 @@ use whorl_source::Diagnostic;
 use whorl_trace::{Drawn, Interval, Layout, SizeRange, Traced};
 
 use crate::pipeline::Source;
+use crate::test::Trials;
 
 /// Cases of one program: more are several runs of it.
 const MOST_LANES: usize = 128;
 /// Ways to choose the sizes of a property: all lowest, all highest, and others between.
 const SIZE_CHOICES: usize = 4;
+/// How many smaller sizes are tried when a case fails.
+const SMALLER_SIZES: usize = 12;
 /// How often a failing case is tried in a simpler form.
 const SIMPLER_TRIES: usize = 400;
 
@@ -21,7 +24,9 @@ pub type Case = Vec<Vec<f64>>;
 
 /// A property for one choice of its sizes: a program of several cases side by side, and what to run it on.
 pub struct Batch {
-    pub sizes: Vec<(String, usize)>,
+    /// Of the sizes.
+    pub names: Vec<String>,
+    pub sizes: Vec<usize>,
     pub traced: Traced,
     pub drawn: Vec<Drawn>,
     /// How many cases the program takes at once.
@@ -43,26 +48,62 @@ impl Batch {
 }
 
 /// The property, which is test `k` of the script, for several choices of its sizes, with at least so many cases in all.
-pub fn batches(source: &Source, k: usize, cases: usize, seed: u64) -> Result<Vec<Batch>, Vec<Diagnostic>> {
+pub fn batches(source: &Source, k: usize, trials: Trials) -> Result<Vec<Batch>, Vec<Diagnostic>> {
     let ranges = source.script.size_ranges(k)?;
-    let choices = size_choices(&ranges, seed);
-    let each = cases.max(1).div_ceil(choices.len());
-    let runs = each.div_ceil(MOST_LANES);
-    let lanes = each.div_ceil(runs);
-    let batch = |(choice, sizes): (usize, Vec<usize>)| {
-        let (traced, drawn) = source.script.trace_prop(k, &sizes, Some(lanes)).map_err(|mut errors| {
-            if let (Some(e), false) = (errors.first_mut(), ranges.is_empty()) {
-                let named = ranges.iter().zip(&sizes).map(|(r, n)| format!("{} = {n}", r.name));
-                e.notes.insert(0, format!("with {}", named.collect::<Vec<_>>().join(", ")));
-            }
-            errors
-        })?;
-        let case = |i: usize| draw(&drawn, i, &mut Random::new(seed, (choice * lanes * runs + i) as u64));
-        let cases = (0..lanes * runs).map(case).collect();
-        let sizes = ranges.iter().map(|r| r.name.clone()).zip(sizes).collect();
-        Ok(Batch { sizes, traced, drawn, lanes, cases })
+    let choices = size_choices(&ranges, trials.seed);
+    let each = Trials { cases: trials.cases.max(1).div_ceil(choices.len()), ..trials };
+    choices.into_iter().map(|sizes| batch(source, k, &ranges, sizes, each)).collect()
+}
+
+/// The property for sizes smaller than those of a batch, one by one, the smallest first: where it may fail as well.
+pub fn smaller<'s>(
+    source: &'s Source,
+    k: usize,
+    than: &Batch,
+    trials: Trials,
+) -> Result<impl Iterator<Item = Result<Batch, Vec<Diagnostic>>> + 's, Vec<Diagnostic>> {
+    let ranges = source.script.size_ranges(k)?;
+    let mut choices = Vec::new();
+    // With all others as small as they go, and as they were.
+    for k in 0..ranges.len() {
+        for n in ranges[k].low..than.sizes[k] {
+            let lowest = ranges.iter().map(|r| r.low).enumerate();
+            choices.push(lowest.map(|(j, low)| if j == k { n } else { low }).collect::<Vec<usize>>());
+            let same = than.sizes.iter().enumerate();
+            choices.push(same.map(|(j, size)| if j == k { n } else { *size }).collect());
+        }
+    }
+    choices.sort_by_key(|sizes| (sizes.iter().sum::<usize>(), sizes.clone()));
+    choices.dedup();
+    choices.truncate(SMALLER_SIZES);
+    Ok(choices.into_iter().map(move |sizes| batch(source, k, &ranges, sizes, trials)))
+}
+
+fn batch(
+    source: &Source,
+    k: usize,
+    ranges: &[SizeRange],
+    sizes: Vec<usize>,
+    trials: Trials,
+) -> Result<Batch, Vec<Diagnostic>> {
+    let runs = trials.cases.div_ceil(MOST_LANES);
+    let lanes = trials.cases.div_ceil(runs);
+    let (traced, drawn) = source.script.trace_prop(k, &sizes, Some(lanes)).map_err(|mut errors| {
+        if let (Some(e), false) = (errors.first_mut(), ranges.is_empty()) {
+            let named = ranges.iter().zip(&sizes).map(|(r, n)| format!("{} = {n}", r.name));
+            e.notes.insert(0, format!("with {}", named.collect::<Vec<_>>().join(", ")));
+        }
+        errors
+    })?;
+    // What is drawn depends on the sizes, so that not all choices meet the same numbers.
+    let place = sizes.iter().fold(0u64, |place, n| place.wrapping_mul(1009).wrapping_add(*n as u64));
+    let case = |i: usize| {
+        let mut random = Random::new(trials.seed, place.wrapping_mul(1 << 32).wrapping_add(i as u64));
+        draw(&drawn, i, &mut random)
     };
-    choices.into_iter().enumerate().map(batch).collect()
+    let cases = (0..lanes * runs).map(case).collect();
+    let names = ranges.iter().map(|r| r.name.clone()).collect();
+    Ok(Batch { names, sizes, traced, drawn, lanes, cases })
 }
 
 fn size_choices(ranges: &[SizeRange], seed: u64) -> Vec<Vec<usize>> {
@@ -122,7 +163,17 @@ pub fn simpler(drawn: &[Drawn], case: &Case, mut fails: impl FnMut(&Case) -> boo
     };
     loop {
         let before = best.clone();
-        for (leaf, number) in numbers.iter().enumerate().filter(|(_, n)| n.free) {
+        // Whole parameters first.
+        let mut first = 0;
+        for d in drawn {
+            let mut simplest = draw(std::slice::from_ref(d), 0, &mut Random::new(0, 0));
+            for (k, array) in simplest.iter_mut().enumerate().filter(|(k, _)| numbers[first + k].role == Role::Word) {
+                array.clone_from(&best[first + k]);
+            }
+            attempt(&mut best, &|c| c[first..first + simplest.len()].clone_from_slice(&simplest));
+            first += simplest.len();
+        }
+        for (leaf, number) in numbers.iter().enumerate().filter(|(_, n)| n.role == Role::Value) {
             let simplest = number.simplest();
             attempt(&mut best, &|c| c[leaf].fill(simplest));
             for at in 0..best[leaf].len() {
@@ -146,8 +197,18 @@ pub fn simpler(drawn: &[Drawn], case: &Case, mut fails: impl FnMut(&Case) -> boo
 struct Number {
     dtype: DType,
     bounds: Option<Interval>,
-    /// Whether it may be changed: the words of keys and the variants of enums stay.
-    free: bool,
+    role: Role,
+}
+
+/// What the numbers of an array stand for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// Themselves.
+    Value,
+    /// The words of a key: as good as any others.
+    Word,
+    /// The variant of an enum, on which other arrays depend.
+    Variant,
 }
 
 impl Number {
@@ -229,13 +290,13 @@ impl Number {
 fn numbers_of(drawn: &Drawn) -> Vec<Number> {
     fn walk(layout: &Layout, bounds: Option<Interval>, out: &mut Vec<Number>) {
         match layout {
-            Layout::Numbers(ty) => out.push(Number { dtype: ty.dtype, bounds, free: true }),
-            Layout::Key => out.extend([Number { dtype: DType::U32, bounds: None, free: false }; 2]),
+            Layout::Numbers(ty) => out.push(Number { dtype: ty.dtype, bounds, role: Role::Value }),
+            Layout::Key => out.extend([Number { dtype: DType::U32, bounds: None, role: Role::Word }; 2]),
             Layout::Unit => {}
             Layout::Tuple(parts) => parts.iter().for_each(|p| walk(p, bounds, out)),
             Layout::Record(fields) => fields.iter().for_each(|(_, p)| walk(p, bounds, out)),
             Layout::Enum { variants, .. } => {
-                out.push(Number { dtype: DType::I32, bounds: None, free: false });
+                out.push(Number { dtype: DType::I32, bounds: None, role: Role::Variant });
                 variants.iter().flat_map(|v| &v.fields).for_each(|(_, p)| walk(p, bounds, out));
             }
             Layout::Array(_, inner) => walk(inner, bounds, out),

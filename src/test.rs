@@ -117,27 +117,27 @@ fn compiled(program: whorl_core::Program, map: &SourceMap, span: Span) -> Result
     compiled.map(|c| c.executable).map_err(|e| vec![Diagnostic::error("E0616", e).at(span, "")])
 }
 
+/// The code of a failed assertion.
+const ASSERTION: &str = "E0701";
+
 /// An assertion that failed, at its line.
 fn failure(e: &RunError, map: &SourceMap, test: Span) -> Diagnostic {
     let span = e.spans.first().copied().unwrap_or(test);
     // The line is shown.
     let place = format!(" ({})", map.line_name(span));
     let message = e.message.strip_suffix(place.as_str()).unwrap_or(&e.message);
-    Diagnostic::error("E0610", message).at(span, "")
+    Diagnostic::error(ASSERTION, message).at(span, "")
 }
-
-/// The code of a failed assertion, for those who expect one.
-const ASSERTION: &str = "E0701";
 
 /// A test that must not pass.
 fn fails(source: &Source, k: usize, expected: &Expected, span: Span) -> Result<(), Vec<Diagnostic>> {
     let at = expected.span.unwrap_or(span);
-    let wanted = |e: &Diagnostic, code: &str| {
-        expected.code.as_ref().is_none_or(|c| c == code || c == e.code)
+    let wanted = |e: &Diagnostic| {
+        expected.code.as_ref().is_none_or(|c| c == e.code)
             && expected.message.as_ref().is_none_or(|m| e.message.contains(m.as_str()))
     };
     let said = match source.script.trace_test(k) {
-        Err(errors) if errors.iter().any(|e| wanted(e, e.code)) => return Ok(()),
+        Err(errors) if errors.iter().any(wanted) => return Ok(()),
         Err(errors) => errors,
         Ok(traced) => match compiled(traced.program, &source.map, span)?.run_to_end(&[], 1) {
             Ok(_) => {
@@ -146,7 +146,7 @@ fn fails(source: &Source, k: usize, expected: &Expected, span: Span) -> Result<(
             }
             Err(e) => {
                 let e = failure(&e, &source.map, span);
-                if wanted(&e, ASSERTION) {
+                if wanted(&e) {
                     return Ok(());
                 }
                 vec![e]
@@ -161,18 +161,38 @@ fn fails(source: &Source, k: usize, expected: &Expected, span: Span) -> Result<(
 
 /// A property: on many cases at once, and where one fails, on it alone, made simpler.
 fn holds(source: &Source, k: usize, trials: Trials, name: &str, span: Span) -> Result<(), Vec<Diagnostic>> {
-    for batch in property::batches(source, k, trials.cases, trials.seed)? {
-        let executable = compiled(batch.traced.program.clone(), &source.map, span)?;
-        for (input, cases) in batch.inputs() {
-            if let Err(e) = executable.run_to_end(&input, 1) {
-                let e = failure(&e, &source.map, span);
-                let e = counterexample(source, k, &batch, cases, e, name, span)?;
-                let again = format!("`--seed {} --cases {}` draws it again", trials.seed, trials.cases);
-                return Err(vec![if e.help.is_none() { e.help(again) } else { e }]);
+    for batch in property::batches(source, k, trials)? {
+        let Some(Failing { mut cases, message }) = first_failing(source, &batch, span)? else { continue };
+        let mut batch = batch;
+        for smaller in property::smaller(source, k, &batch, Trials { cases: batch.cases.len(), ..trials })? {
+            let smaller = smaller?;
+            if let Some(failing) = first_failing(source, &smaller, span)?
+                && failing.message == message
+            {
+                (batch, cases) = (smaller, failing.cases);
+                break;
             }
         }
+        let e = counterexample(source, k, &batch, &cases, &message, name, span)?;
+        let again = format!("`--seed {} --cases {}` draws it again", trials.seed, trials.cases);
+        return Err(vec![if e.help.is_none() { e.help(again) } else { e }]);
     }
     Ok(())
+}
+
+/// Cases of which one or more fail.
+struct Failing {
+    cases: Vec<Case>,
+    message: String,
+}
+
+fn first_failing(source: &Source, batch: &Batch, span: Span) -> Result<Option<Failing>, Vec<Diagnostic>> {
+    let executable = compiled(batch.traced.program.clone(), &source.map, span)?;
+    let failing = batch.inputs().find_map(|(input, cases)| {
+        let message = executable.run_to_end(&input, 1).err()?.message;
+        Some(Failing { cases: cases.to_vec(), message })
+    });
+    Ok(failing)
 }
 
 /// The case that fails, as simple as it goes.
@@ -181,29 +201,23 @@ fn counterexample(
     k: usize,
     batch: &Batch,
     cases: &[Case],
-    together: Diagnostic,
+    together: &str,
     name: &str,
     span: Span,
 ) -> Result<Diagnostic, Vec<Diagnostic>> {
-    let sizes: Vec<usize> = batch.sizes.iter().map(|(_, n)| *n).collect();
-    let (traced, drawn) = source.script.trace_prop(k, &sizes, None)?;
+    let (traced, drawn) = source.script.trace_prop(k, &batch.sizes, None)?;
     let executable = compiled(traced.program.clone(), &source.map, span)?;
     let fails = |case: &Case| executable.run_to_end(&property::arguments(&traced, case), 1).err();
     let Some((case, first)) = cases.iter().find_map(|c| Some((c, fails(c)?))) else {
-        let e = Diagnostic::error(
-            "E0614",
-            format!("the property `{name}` fails for many cases at once, and for none alone"),
-        );
-        return Ok(e
-            .at(span, "")
-            .note(together.message)
-            .help("sums may be added in another order: compare with a tolerance"));
+        let message = format!("the property `{name}` fails for many cases at once, and for none alone");
+        let e = Diagnostic::error("E0614", message).at(span, "").note(together);
+        return Ok(e.help("sums may be added in another order: compare with a tolerance"));
     };
     let best = property::simpler(&drawn, case, |c| fails(c).is_some_and(|e| e.message == first.message));
     let said = failure(&first, &source.map, span);
     let mut e = Diagnostic::error("E0611", format!("the property `{name}` does not hold: {}", said.message));
     e.labels = said.labels;
-    let sizes = batch.sizes.iter().map(|(name, n)| format!("{name} = {n}"));
+    let sizes = batch.names.iter().zip(&batch.sizes).map(|(name, n)| format!("{name} = {n}"));
     for line in sizes.chain(property::described(&drawn, &property::arguments(&traced, &best))) {
         e = e.note(line);
     }

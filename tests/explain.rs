@@ -53,7 +53,7 @@ fn first_code(block: &Block) -> Result<Option<String>, String> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("explain");
     std::fs::create_dir_all(&folder).map_err(|e| e.to_string())?;
     // Beside the data files that wrong programs load.
-    for entry in std::fs::read_dir(support::root().join("tests/errors")).map_err(|e| e.to_string())?.flatten() {
+    for entry in std::fs::read_dir(support::root().join("tests/errors/files")).map_err(|e| e.to_string())?.flatten() {
         if entry.path().extension().is_some_and(|e| e == "csv" || e == "npy") {
             std::fs::copy(entry.path(), folder.join(entry.file_name())).map_err(|e| e.to_string())?;
         }

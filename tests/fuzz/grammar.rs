@@ -38,6 +38,19 @@ pub fn program(r: &mut Random) -> String {
         let name = g.name();
         text += &format!("  let {name} = {value}\n");
         g.names.push((name, kind));
+        match r.below(8) {
+            0 => text += &format!("  log(\"value\", {})\n", g.expression(Kind::Number, 2, r)),
+            1 => text += &format!("  assert {}\n", g.expression(Kind::Truth, 2, r)),
+            _ => {}
+        }
+    }
+    if r.once_in(5) {
+        let (start, step) = (g.expression(Kind::Record, 2, r), g.with_name(Kind::Record, |g, s| g.training(s, r)));
+        text += &format!(
+            "  for k in split(key(9), 2) {{ train scan {} }}\n}}\n",
+            step.replacen('=', &format!("= {start}"), 1)
+        );
+        return text;
     }
     let kind = *r.pick(&KINDS[..5]);
     text += &format!("  {}\n}}\n", g.expression(kind, 4, r));
@@ -202,6 +215,15 @@ impl Grammar {
             _ => (format!("({})", self.expression(Kind::Vector, d, r)), Kind::Number),
         };
         self.with_name(kind, |g, name| format!("(for {name} in {over} {{ {} }})", g.expression(of, d, r)))
+    }
+
+    /// `s = for t in 0..5 { … }` of a loop that the host paces, still without its start.
+    fn training(&mut self, state: &str, r: &mut Random) -> String {
+        let known = self.names.len();
+        self.names.push(("t".to_string(), Kind::Whole));
+        let (logged, next) = (self.expression(Kind::Number, 2, r), self.expression(Kind::Record, 3, r));
+        self.names.truncate(known);
+        format!("{state} = for t in 0..5 {{ log(\"in it\", {logged}); {next} }}")
     }
 
     fn scan(&mut self, kind: Kind, d: usize, r: &mut Random) -> String {

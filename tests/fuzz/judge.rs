@@ -3,10 +3,16 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 
+use whorl_core::{ArrayData, Body, Form, Op, Program, Vars};
 use whorl_source::{Diagnostic, FileId, SourceMap};
 use whorl_trace::{Loader, Script};
 use whorl_transform::distribute::distribute;
 use whorl_transform::simplify::simplify;
+
+use crate::support::machines;
+
+/// What is run on all machines takes no more steps, as far as can be told.
+const MOST_STEPS: usize = 200_000;
 
 /// How far a text came.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -16,6 +22,8 @@ pub enum Reached {
     Traced,
     Scheduled,
     Compiled,
+    /// The interpreter, the evaluator and the CPU gave the same bits.
+    Run,
 }
 
 /// What went wrong: `kind` is the same for the same mistake of the compiler.
@@ -147,8 +155,8 @@ fn answered(diagnostics: &[Diagnostic], map: &SourceMap) -> Result<Reached, Fail
     Ok(Reached::Formatted)
 }
 
-fn compiled(program: whorl_core::Program, thoroughly: bool) -> Result<Reached, Failure> {
-    let check = |program: &whorl_core::Program, pass: &str| match whorl_core::verify::verify(program) {
+fn compiled(program: Program, thoroughly: bool) -> Result<Reached, Failure> {
+    let check = |program: &Program, pass: &str| match whorl_core::verify::verify(program) {
         Ok(()) => Ok(()),
         Err(e) => {
             fail(&format!("{pass} makes ill-formed Core"), format!("{e:?}\n{}", whorl_core::print::print(program)))
@@ -169,8 +177,36 @@ fn compiled(program: whorl_core::Program, thoroughly: bool) -> Result<Reached, F
     if !thoroughly {
         return Ok(Reached::Scheduled);
     }
+    if steps(&program.vars, &program.main.body) <= MOST_STEPS {
+        let key = [ArrayData::scalar(0u32), ArrayData::scalar(7u32)];
+        return match machines::same_bits(&program, &key[..program.main.params.len()]) {
+            Ok(_) => Ok(Reached::Run),
+            Err(e) => fail(&format!("machines differ: {}", e.split(':').next().unwrap_or("")), e),
+        };
+    }
     match whorl_cpu::compile(&loops, &whorl_cpu::Options { threads: 1, ..Default::default() }) {
         Ok(_) => Ok(Reached::Compiled),
         Err(e) => fail("machine code cannot be made", e.to_string()),
     }
+}
+
+/// About how many elements are computed; as many as can be counted where nothing bounds them.
+fn steps(vars: &Vars, body: &Body) -> usize {
+    let of_statement = |stmt: &whorl_core::Stmt| {
+        let elements = stmt.outs.iter().map(|v| vars.ty(*v).size()).fold(1, usize::saturating_add);
+        let inner = match &stmt.op {
+            Op::Prim(..) | Op::Constant(_) | Op::Effect(_) => 0,
+            Op::Form(form) => match &**form {
+                Form::Map(m) => m.n.saturating_mul(steps(vars, &m.body)),
+                Form::Scan(s) => s.n.saturating_mul(steps(vars, &s.body)),
+                Form::While(w) => w
+                    .max
+                    .unwrap_or(usize::MAX)
+                    .saturating_mul(steps(vars, &w.body).saturating_add(steps(vars, &w.condition)).max(1)),
+                Form::Switch(s) => s.arms.iter().map(|b| steps(vars, b)).max().unwrap_or(0),
+            },
+        };
+        elements.saturating_add(inner)
+    };
+    body.stmts.iter().map(of_statement).fold(0, usize::saturating_add)
 }

@@ -148,7 +148,7 @@ fn change(of: &Text, corpus: &[Text], r: &mut Random) -> String {
             let numbers: Vec<_> =
                 of.tokens.iter().filter(|t| matches!(t.0, TokenKind::Int | TokenKind::Float)).collect();
             if !numbers.is_empty() {
-                replace(&mut text, &r.pick(&numbers).1, *r.pick::<&str>(NUMBERS));
+                replace(&mut text, &r.pick(&numbers).1, r.pick::<&str>(NUMBERS));
             }
         }
         6 | 7 => {
@@ -181,7 +181,7 @@ fn change(of: &Text, corpus: &[Text], r: &mut Random) -> String {
                 at -= 1;
             }
             let end = text[at..].chars().next().filter(|_| r.once_in(2)).map_or(at, |c| at + c.len_utf8());
-            replace(&mut text, &(at..end), *r.pick::<&str>(NOISE));
+            replace(&mut text, &(at..end), r.pick::<&str>(NOISE));
         }
         12 => lines(&mut text, r),
         _ => {

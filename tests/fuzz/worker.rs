@@ -72,14 +72,15 @@ impl Worker {
         Worker { child, lines, folder: folder.to_path_buf(), first }
     }
 
-    /// Listens to the worker for so long, or until it dies or hangs.
+    /// Listens to the worker for so long, or up to a seed, or until it dies or hangs.
     pub fn watch(
         &mut self,
         time: Duration,
+        last: u64,
         mut found: impl FnMut(Found),
         counts: &mut BTreeMap<String, usize>,
     ) -> Ended {
-        let end = Instant::now() + time;
+        let begin = Instant::now();
         let (mut seed, mut began) = (self.first, 0.0);
         loop {
             let line = self.lines.recv_timeout(Duration::from_millis(200));
@@ -90,7 +91,7 @@ impl Worker {
                 ["#failed"] => found(self.failure(seed)),
                 _ => {}
             }
-            if Instant::now() >= end {
+            if begin.elapsed() >= time || seed >= last {
                 self.stop();
                 return Ended { next_seed: seed + 1, killed_by: None };
             }
@@ -180,7 +181,7 @@ pub fn work(task: &str) {
                 Err(f) => println!("\n#{}", f.kind),
             }
         }
-        ["text", seed] => println!("{}", text(seed.parse().expect("a seed"), &scripts())),
+        ["text", seed] => println!("{}", text(seed.parse().expect("a seed"), &scripts()).0),
         _ => panic!("{task}: no such task"),
     }
 }
@@ -188,10 +189,10 @@ pub fn work(task: &str) {
 fn seeds(folder: &Path, first: u64) {
     let corpus = scripts();
     for seed in first.. {
-        let text = text(seed, &corpus);
+        let (text, made) = text(seed, &corpus);
         std::fs::write(folder.join("current.whorl"), &text).expect("to write");
         println!("\n#at {seed}");
-        match judge::judge(&text, seed % 16 == 0) {
+        match judge::judge(&text, seed % 16 == 0 || made && seed % 4 == 0) {
             Ok(reached) => println!("\n#reached {reached:?}"),
             Err(failure) => {
                 let said = format!("{}\n{}", failure.kind, failure.detail);
@@ -209,11 +210,11 @@ fn scripts() -> Vec<mutate::Text> {
     corpus
 }
 
-/// The text of a seed.
-fn text(seed: u64, corpus: &[mutate::Text]) -> String {
+/// The text of a seed, and whether it was made up as a whole.
+fn text(seed: u64, corpus: &[mutate::Text]) -> (String, bool) {
     let mut r = Random::new(seed);
-    if r.once_in(3) {
-        return grammar::program(&mut r);
+    match r.once_in(3) {
+        true => (grammar::program(&mut r), true),
+        false => (mutate::mutate(corpus, &mut r), false),
     }
-    mutate::mutate(corpus, &mut r)
 }

@@ -134,6 +134,8 @@ fn is_comment(kind: TokenKind) -> bool {
 fn space_between(left: Placed, right: Placed) -> bool {
     use TokenKind::*;
     match (left.token.kind, right.token.kind) {
+        // `2 .x` is not `2.x`, which is no number.
+        (Int | Float, Dot) if left.node == NodeKind::Literal => true,
         (LParen | LBracket | Dot, _) | (_, RParen | RBracket | Comma | Semicolon | Dot | Colon) => false,
         (Comma | Semicolon | Colon, _) => true,
         (DotDot, _) | (_, DotDot) => false,

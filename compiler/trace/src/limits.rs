@@ -11,9 +11,9 @@ pub(crate) const MOST_ELEMENTS: usize = 1 << 44;
 /// Elements along an axis: places are `i32`.
 const LONGEST_AXIS: usize = i32::MAX as usize;
 /// Calls that are followed: a function that calls itself twice, forty deep, would be followed for days.
-pub(crate) const MOST_CALLS: usize = 1 << 20;
+pub(crate) const MOST_CALLS: usize = 1 << 17;
 /// Values of a program that is differentiated again: each derivative of a derivative has about twice as many.
-pub(crate) const MOST_VALUES: usize = 1 << 20;
+pub(crate) const MOST_VALUES: usize = 1 << 18;
 /// Parts of a value: what doubles from line to line has too many soon.
 const MOST_PARTS: usize = 1 << 16;
 

@@ -12,6 +12,7 @@ use std::collections::HashMap;
 
 use whorl_source::{Diagnostic, FileId, Span};
 use whorl_syntax::ast::{Block, Expr, Item, ItemKind, Statement, StatementKind};
+use whorl_syntax::codes;
 
 /// What a claim begins with.
 const CLAIM: &str = "// =";
@@ -98,7 +99,10 @@ fn item_name(item: &Item) -> Option<&str> {
 fn read(file: FileId, text: &str, name: String, code: &Code) -> Example {
     let blanked = blanked(text, code);
     let (block, mut errors) = whorl_syntax::parse_block(file, &blanked);
-    let Block { mut statements, result, .. } = block;
+    let Block { mut statements, result, span } = block;
+    if (span.end as usize) < code.end && errors.is_empty() {
+        errors.push(closes_nothing(file, span.end as usize));
+    }
     statements.extend(result.map(|e| Statement { span: e.span, kind: StatementKind::Expr(*e) }));
     let (mut claims, mut places) = (HashMap::new(), Vec::new());
     for statement in &statements {
@@ -153,6 +157,9 @@ fn claimed(file: FileId, blanked: &str, start: usize, end: usize) -> Result<Expr
     let text = String::from_utf8(out).unwrap_or_default();
     let (block, errors) = whorl_syntax::parse_block(file, &text);
     match block.result {
+        Some(_) if errors.is_empty() && (block.span.end as usize) < text.len() => {
+            Err(vec![closes_nothing(file, block.span.end as usize)])
+        }
         Some(e) if errors.is_empty() && block.statements.is_empty() => Ok(*e),
         _ if !errors.is_empty() => Err(errors),
         _ => {
@@ -160,4 +167,9 @@ fn claimed(file: FileId, blanked: &str, start: usize, end: usize) -> Result<Expr
             Err(vec![e.at(Span::new(file, start, end), "")])
         }
     }
+}
+
+/// The code ends in a `}` of its own, before it should.
+fn closes_nothing(file: FileId, end: usize) -> Diagnostic {
+    Diagnostic::error(codes::STRAY_BRACKET, "`}` closes nothing").at(Span::new(file, end.saturating_sub(1), end), "")
 }

@@ -15,10 +15,16 @@ pub fn check(options: &args::Script) -> Result<ExitCode, String> {
     for knob in source.script.knobs() {
         println!("{:24} {:>12}  {}", knob.name, knob.value, knob.about);
     }
+    for file in source.script.data_files() {
+        println!("{}", crate::data::described(&file));
+    }
     let results = traced.results.iter();
     for leaf in results {
         let name = if leaf.path.is_empty() { "(result)" } else { &leaf.path };
         println!("main gives {name}: {}{:?}", leaf.ty.dtype.name(), leaf.ty.shape.as_slice());
+    }
+    for save in &traced.saves {
+        println!("{}", crate::save::described(save));
     }
     let program = pipeline::schedule(&pipeline::flatten(traced.program), &source.map)?;
     match program.runs {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use include_dir::{Dir, include_dir};
-use whorl_trace::Loader;
+use whorl_trace::{Data, DataProblem, DataRequest, Loader};
 
 static STANDARD: Dir = include_dir!("$CARGO_MANIFEST_DIR/stdlib");
 
@@ -25,6 +25,10 @@ impl Loader for Modules {
             _ => format!("{}: {e}", file.display()),
         })?;
         Ok((file.display().to_string(), text))
+    }
+
+    fn data(&mut self, request: &DataRequest, from: Option<&str>) -> Result<Data, DataProblem> {
+        crate::data::load(request, from)
     }
 }
 

@@ -360,7 +360,7 @@ impl<'a> Parser<'a> {
             (TokenKind::Fn, TokenKind::Ident) => true,
             (TokenKind::Ident, TokenKind::Ident) => {
                 self.next_on_same_line()
-                    && matches!(self.current_text(), "param" | "size" | "type")
+                    && matches!(self.current_text(), "param" | "size" | "type" | "data")
                     && !(self.drawing && self.current_text() == "size")
             }
             (TokenKind::Ident, TokenKind::String) => matches!(self.current_text(), "test" | "prop"),

@@ -7,6 +7,7 @@ use whorl_transform::ad::custom;
 
 use crate::checks::Claim;
 use crate::names::did_you_mean;
+use crate::save::Save;
 use crate::script::{Def, ModuleId, Script};
 use crate::tracer::{Tracer, fail};
 use crate::value::{Arg, R, Value};
@@ -20,6 +21,8 @@ pub struct Traced {
     pub program: Program,
     pub params: Vec<Leaf>,
     pub results: Vec<Leaf>,
+    /// Files that the program leaves: their arrays are further results, behind those above.
+    pub saves: Vec<Save>,
     pub warnings: Vec<Diagnostic>,
     /// Of an example: what its results must be.
     pub claims: Vec<Claim>,
@@ -58,6 +61,7 @@ impl Script {
                 | ItemKind::Type(_)
                 | ItemKind::Enum(_)
                 | ItemKind::Let { .. }
+                | ItemKind::Data(_)
                 | ItemKind::Test { .. }
                 | ItemKind::Prop(_)
                 | ItemKind::Error => false,
@@ -124,7 +128,13 @@ impl Script {
         };
         let mut results = Vec::new();
         result.leaf_paths("", &mut results);
-        let body = t.b.end(results.iter().map(|(_, a)| *a).collect());
+        let mut all: Vec<Atom> = results.iter().map(|(_, a)| *a).collect();
+        let mut saves = Vec::new();
+        for (save, arrays) in std::mem::take(&mut t.saves.list) {
+            saves.push(Save { first: all.len(), ..save });
+            all.extend(arrays);
+        }
+        let body = t.b.end(all);
         if let Some(e) = crate::limits::too_large(&t.b.vars, &body) {
             return Err(vec![e]);
         }
@@ -135,6 +145,7 @@ impl Script {
             program: custom::strip(Program { vars: t.b.vars, main: CoreFunction { params: vars, body } }),
             params: param_leaves,
             results: result_leaves,
+            saves,
             warnings: t.warnings,
             claims: Vec::new(),
         })

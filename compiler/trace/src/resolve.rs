@@ -121,6 +121,8 @@ impl<'s> Resolver<'s> {
                 self.function(&def.params, def.result.as_ref(), &def.body, Bound::Parameter);
                 self.function = "";
             }
+            // What is loaded was seen to when it was.
+            ItemKind::Data(def) => def.ty.iter().for_each(|t| self.ty(t, false)),
             ItemKind::Let { pattern: _, ty, value } => {
                 self.expr(value);
                 ty.iter().for_each(|t| self.ty(t, false));

@@ -9,6 +9,7 @@ use whorl_source::{Diagnostic, Span};
 use crate::keys::Uses;
 use crate::origin::Origins;
 use crate::report::{Call, OUTSIDE};
+use crate::save::Saves;
 use crate::script::{ItemId, ModuleId, Script};
 use crate::tree::static_lit;
 use crate::value::{Env, R, Value};
@@ -42,6 +43,7 @@ pub struct Tracer<'a> {
     pub origins: Origins,
     /// Counts what was recorded and asserted.
     pub effects: usize,
+    pub saves: Saves,
 }
 
 pub struct Yielded<'a> {
@@ -76,6 +78,7 @@ impl<'a> Tracer<'a> {
             errors: Vec::new(),
             origins: Origins::default(),
             effects: 0,
+            saves: Saves::default(),
         }
     }
 

@@ -369,7 +369,8 @@ impl<'a> Tracer<'a> {
                 let e = self.breach(v, c).note(format!("`{name}` = {m} here, but the array has {n}"));
                 return fail(e.at(span, format!("`{name}` = {m} comes from here")));
             }
-            let known = self.script.module(size.scope.module).values.contains_key(name);
+            let def = self.script.module(size.scope.module).values.get(name);
+            let known = def.is_some_and(|def| !self.is_open_data(*def));
             if !known {
                 if c.binds && size.scope.local {
                     c.env.bind(name, Value::Int(n as i64), size.expr.span);
@@ -414,6 +415,7 @@ impl<'a> Tracer<'a> {
             | ItemKind::Size(_)
             | ItemKind::Fn(_)
             | ItemKind::Let { .. }
+            | ItemKind::Data(_)
             | ItemKind::Test { .. }
             | ItemKind::Prop(_)
             | ItemKind::Error => None,
@@ -430,6 +432,7 @@ impl<'a> Tracer<'a> {
             | ItemKind::Fn(_)
             | ItemKind::Let { .. }
             | ItemKind::Enum(_)
+            | ItemKind::Data(_)
             | ItemKind::Test { .. }
             | ItemKind::Prop(_)
             | ItemKind::Error => None,

@@ -4,6 +4,7 @@
 
 mod arrays;
 mod examples;
+mod files;
 mod functions;
 mod loops;
 mod math;
@@ -55,6 +56,7 @@ fn rows() -> impl Iterator<Item = &'static Builtin> {
         trees::TABLE,
         random::TABLE,
         functions::TABLE,
+        files::TABLE,
     ]
     .into_iter()
     .flatten()

@@ -219,10 +219,14 @@ fn nested(shape: &[usize], numbers: &[String]) -> String {
 /// The shortest text that reads back as this element.
 fn number(array: &ArrayData, k: usize) -> String {
     let x = array.element(k).to_f64();
-    match array.ty.dtype {
-        DType::F32 => format!("{:?}", x as f32),
-        DType::F64 => format!("{x:?}"),
-        DType::Bool => format!("{}", x != 0.0),
-        DType::I32 | DType::U32 | DType::U8 => format!("{x}"),
+    let dtype = array.ty.dtype;
+    if dtype == DType::Bool {
+        format!("{}", x != 0.0)
+    } else if dtype == DType::F64 {
+        format!("{x:?}")
+    } else if dtype.is_float() {
+        format!("{:?}", x as f32)
+    } else {
+        format!("{x}")
     }
 }

@@ -11,6 +11,7 @@
 
 mod builtins;
 mod call;
+mod cases;
 mod control;
 mod derive;
 mod entry;
@@ -30,6 +31,7 @@ mod script;
 mod tracer;
 mod tree;
 mod types;
+mod usefulness;
 mod value;
 mod window;
 

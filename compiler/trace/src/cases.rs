@@ -159,7 +159,7 @@ impl<'a> Tracer<'a> {
         };
         let place = if at.depth == 0 { "the value" } else { "what stands here" };
         let e = Diagnostic::error("E0214", format!("this case can never be: {place} is {is}")).at(case.span, "");
-        let mut e = e.at(at.of, if at.depth == 0 { format!("this is {is}") } else { String::new() });
+        let mut e = e.at(at.of, if at.depth == 0 { format!("this is {is}") } else { "inside of this".to_string() });
         if let CaseKind::Variant { path, .. } = &case.kind
             && let [name] = &path[..]
         {

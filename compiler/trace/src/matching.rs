@@ -106,7 +106,11 @@ impl<'a> Tracer<'a> {
             if guarded { e.note("an arm with `if` may not be taken, and counts for no value") } else { e }
         };
         if let [.., Pat::Any | Pat::Of(Head::Whole { .. }, _)] = &left[..] {
-            let e = Diagnostic::error("E0210", "this `match` has no arm for the other values").at(span, "");
+            let example = match left.last() {
+                Some(number @ Pat::Of(..)) => format!("`{}` is one of them", number.text()),
+                Some(Pat::Any) | None => String::new(),
+            };
+            let e = Diagnostic::error("E0210", "this `match` has no arm for the other values").at(span, example);
             return fail(by_guard(e).help("`_ => …`"));
         }
         let arms = if texts.len() == 1 { "arm" } else { "arms" };

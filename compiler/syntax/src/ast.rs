@@ -87,10 +87,11 @@ pub struct TypeDef {
     pub ty: Type,
 }
 
-/// `enum Shape { Empty, Square(f32), Circle { centre: f32[2], radius: f32 } }`
+/// `enum Shape { Empty, Square(f32), Circle { centre: f32[2], radius: f32 } }`, `enum Option[T] { None, Some(T) }`
 #[derive(Clone, PartialEq, Debug)]
 pub struct EnumDef {
     pub name: Name,
+    pub params: Vec<Name>,
     pub variants: Vec<Variant>,
 }
 

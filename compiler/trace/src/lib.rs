@@ -17,6 +17,7 @@ mod derive;
 mod entry;
 mod enums;
 mod expr;
+mod generics;
 mod habits;
 mod index;
 mod keys;

@@ -11,6 +11,10 @@ impl Parser<'_> {
     pub(super) fn enum_def(&mut self) -> EnumDef {
         self.bump();
         let name = self.name("a name for the enum");
+        let params = match self.kind() {
+            TokenKind::LBracket => self.list(TokenKind::RBracket, "]", |p| p.name("a type parameter")),
+            _ => Vec::new(),
+        };
         let mut variants = Vec::new();
         if self.at(TokenKind::LBrace) {
             variants = self.list(TokenKind::RBrace, "}", |p| p.variant());
@@ -25,7 +29,7 @@ impl Parser<'_> {
         } else {
             self.error(codes::EXPECTED, format!("expected `{{` and the variants, found {}", self.found()), "");
         }
-        EnumDef { name, variants }
+        EnumDef { name, params, variants }
     }
 
     fn variant(&mut self) -> Variant {

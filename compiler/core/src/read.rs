@@ -367,7 +367,9 @@ impl Reader {
                 _ => self.fail(format!("%{v} is not bound before")),
             },
             Some(Token::Number(n)) => {
-                let typed = DType::ALL.into_iter().find_map(|d| Some((d, n.strip_suffix(d.name())?)));
+                // The longest name that fits: `bf16` ends in `f16`.
+                let typed = DType::ALL.into_iter().filter_map(|d| Some((d, n.strip_suffix(d.name())?)));
+                let typed = typed.max_by_key(|(d, _)| d.name().len());
                 match typed.and_then(|(d, digits)| element(d, digits)) {
                     Some(lit) => Ok(Atom::Lit(lit)),
                     None => self.fail(format!("`{n}` is no literal: `1.0f32`, `1i32`")),

@@ -139,3 +139,32 @@ fn nothing_makes_the_reader_panic() {
     }
     assert!(read(&deep).is_err());
 }
+
+#[test]
+fn halves_read_as_written() {
+    for half in [DType::F16, DType::BF16] {
+        let shown: Vec<Lit> = (0..=u16::MAX).step_by(7).map(|x| Lit { dtype: half, bits: x as u64 }).collect();
+        for lit in shown {
+            let text = format!("{{ -> %0 : {} = stop_gradient({}) %0 }}", half.name(), lit_text(&lit));
+            let p = read(&text).unwrap_or_else(|e| panic!("{e}\n{text}"));
+            let whorl_core::Op::Prim(_, args) = &p.main.body.stmts[0].op else { panic!("{text}") };
+            assert_eq!(args[0], lit.into(), "{text}");
+        }
+    }
+}
+
+/// What the builder writes for arithmetic of halves is what the type rule promises, and Core.
+#[test]
+fn arithmetic_of_halves_is_written_out() {
+    use whorl_core::{Builder, Function, Program, Type};
+    let mut b = Builder::default();
+    let x = b.fresh(Type::new(DType::BF16, &[3]));
+    b.begin();
+    let twice = b.mul(x.into(), Lit::of(DType::BF16, 2.0).into());
+    let body = b.end(vec![twice]);
+    let p = Program { vars: b.vars, main: Function { params: vec![x], body } };
+    whorl_core::verify::verify(&p).expect("Core");
+    let lines = ["convert[to=f32](%0)", "mul(%1, 2.0f32)", "convert[to=bf16](%2)"];
+    let text = print(&p);
+    assert!(lines.iter().all(|l| text.contains(l)), "{text}");
+}

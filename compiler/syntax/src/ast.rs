@@ -115,10 +115,11 @@ pub struct TypeDef {
     pub ty: Type,
 }
 
-/// `enum Shape { Empty, Square(f32), Circle { centre: f32[2], radius: f32 } }`
+/// `enum Shape { Empty, Square(f32), Circle { centre: f32[2], radius: f32 } }`, `enum Option[T] { None, Some(T) }`
 #[derive(Clone, PartialEq, Debug)]
 pub struct EnumDef {
     pub name: Name,
+    pub params: Vec<Name>,
     pub variants: Vec<Variant>,
 }
 
@@ -331,14 +332,16 @@ pub struct Scan {
     pub body: Block,
 }
 
-/// `A or B => e`
+/// `A or B if c => e`
 #[derive(Clone, PartialEq, Debug)]
 pub struct Arm {
     pub cases: Vec<Case>,
+    /// `if c`: the arm is taken only where this holds.
+    pub guard: Option<Expr>,
     pub body: Expr,
 }
 
-/// What a value may be, for an arm to be taken.
+/// What a value, or a part of it, may be for an arm to be taken.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Case {
     pub kind: CaseKind,
@@ -347,13 +350,22 @@ pub struct Case {
 
 #[derive(Clone, PartialEq, Debug)]
 pub enum CaseKind {
-    /// `Empty`, `Shape.Empty`, `Square(side)`, `Circle { radius }`: a variant of the value's enum, and patterns for its fields.
-    /// A single name that begins with a small letter is bound to the whole value.
+    /// `Empty`, `Shape.Empty`, `Square(side)`, `Circle { radius }`: a variant of the value's enum, and cases for its fields.
     Variant {
         path: Vec<Name>,
-        payload: Option<Pattern>,
+        payload: Option<Box<Case>>,
     },
+    /// A name that begins with a small letter is bound to the whole value.
+    Name(String),
+    /// `(a, b)`
+    Tuple(Vec<Case>),
+    /// `[a, b]`
+    Array(Vec<Case>),
+    /// `{ x, y: case }`: the named fields, others ignored.
+    Record(Vec<(Name, Option<Case>)>),
     Int(i64),
+    /// `0..10`: the whole numbers from the first up to but without the second.
+    Range(i64, i64),
     Bool(bool),
     String(String),
     /// `_`

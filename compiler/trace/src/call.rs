@@ -32,7 +32,9 @@ impl<'a> Tracer<'a> {
             Function::Builtin(b) => return crate::builtins::call(self, b, args, span),
             Function::Derivative(d) => return self.call_derivative(d, args, span),
             Function::Custom(c) => return self.call_custom(c, args, span),
-            Function::Variant { of, variant } => return self.call_variant(*of, *variant, args, span),
+            Function::Variant { of, variant, types } => {
+                return self.call_variant(*of, *variant, types.clone(), args, span);
+            }
             Function::VariantOf(of) => return self.variant_of(*of, args, span),
             Function::Item { module, def } => Callee {
                 name: &def.name.text,

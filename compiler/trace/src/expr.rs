@@ -52,8 +52,8 @@ impl<'a> Tracer<'a> {
             }
             ExprKind::Block(block) => self.block(block, env),
             ExprKind::Field(of, name) => {
-                if let Some(of) = self.enum_named(of, env) {
-                    return self.member_of_enum(of, name);
+                if let Some((of, types)) = self.enum_with_types(of, env)? {
+                    return self.member_of_enum(of, types, name);
                 }
                 let v = self.expr(of, env)?;
                 self.field(&v, name, of.span)

@@ -12,6 +12,7 @@
 
 mod builtins;
 mod call;
+mod cases;
 mod checks;
 mod control;
 mod data;
@@ -19,6 +20,7 @@ mod derive;
 mod entry;
 mod enums;
 mod expr;
+mod generics;
 mod habits;
 mod index;
 mod keys;
@@ -39,6 +41,7 @@ mod tracer;
 mod tree;
 mod types;
 mod unused;
+mod usefulness;
 mod value;
 mod window;
 

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use whorl_source::{Diagnostic, Span};
 use whorl_syntax::ast::{
-    Block, CaseKind, Expr, ExprKind, FnParam, IndexArg, ItemKind, Name, Pattern, PatternKind, StatementKind, Type,
+    Block, Case, CaseKind, Expr, ExprKind, FnParam, IndexArg, ItemKind, Name, Pattern, PatternKind, StatementKind, Type,
     TypeArg, TypeKind,
 };
 
@@ -112,9 +112,11 @@ impl<'s> Resolver<'s> {
                 self.type_params = &[];
             }
             ItemKind::Enum(def) => {
+                self.type_params = &def.params;
                 for field in def.variants.iter().flat_map(|v| &v.fields) {
                     self.ty(&field.ty, false);
                 }
+                self.type_params = &[];
             }
             ItemKind::Fn(def) => {
                 self.function = &def.name.text;
@@ -427,8 +429,13 @@ impl<'s> Resolver<'s> {
                 args.iter().for_each(|a| self.expr(&a.value));
             }
             ExprKind::Index(of, at) => {
-                self.expr(of);
-                self.index(at);
+                let path = expr_path(of);
+                if path.is_some_and(|path| self.script.find_named_type(&path, self.id).is_some()) {
+                    self.type_in_expr(e);
+                } else {
+                    self.expr(of);
+                    self.index(at);
+                }
             }
             ExprKind::Unary(_, x) => self.expr(x),
             ExprKind::Binary(_, _, l, r) | ExprKind::Range(l, r) => {
@@ -447,7 +454,9 @@ impl<'s> Resolver<'s> {
                 self.expr(of);
                 for arm in arms {
                     self.scope(|r| {
-                        arm.cases.iter().for_each(|c| r.case(&c.kind));
+                        let outer = r.locals.len();
+                        arm.cases.iter().for_each(|c| r.case(c, outer));
+                        arm.guard.iter().for_each(|e| r.expr(e));
                         r.expr(&arm.body);
                     });
                 }
@@ -520,19 +529,57 @@ impl<'s> Resolver<'s> {
         }
     }
 
-    fn case(&mut self, case: &'s CaseKind) {
-        let CaseKind::Variant { path, payload } = case else { return };
-        match (&path[..], payload) {
-            ([name], None) if !name.text.starts_with(char::is_uppercase) => {
-                self.bind_name(&name.text, name.span, Bound::Let);
+    /// `Option[State]` where an expression may stand.
+    fn type_in_expr(&mut self, e: &'s Expr) {
+        match &e.kind {
+            ExprKind::Name(name) if self.is_type(name) => {}
+            ExprKind::Tuple(parts) => parts.iter().for_each(|p| self.type_in_expr(p)),
+            ExprKind::Index(of, at) => {
+                self.type_in_expr(of);
+                for arg in at {
+                    match arg {
+                        IndexArg::At(e) => self.type_in_expr(e),
+                        IndexArg::Slice { .. } => {}
+                    }
+                }
             }
-            ([of @ .., _], payload) => {
-                if !of.is_empty() {
+            _ => self.expr(e),
+        }
+    }
+
+    /// Binds the names of a case; those of several cases of one arm are the same.
+    fn case(&mut self, case: &'s Case, arm: usize) {
+        match &case.kind {
+            CaseKind::Variant { path, payload } => {
+                if let [of @ .., _] = &path[..]
+                    && !of.is_empty()
+                {
                     self.type_path(of);
                 }
-                payload.iter().for_each(|p| self.bind(p, Bound::Let));
+                payload.iter().for_each(|p| self.case(p, arm));
             }
-            ([], _) => {}
+            CaseKind::Name(name) => self.bind_in_arm(name, case.span, Bound::Let, arm),
+            CaseKind::Tuple(parts) | CaseKind::Array(parts) => parts.iter().for_each(|p| self.case(p, arm)),
+            CaseKind::Record(fields) => {
+                for (name, part) in fields {
+                    match part {
+                        Some(part) => self.case(part, arm),
+                        None => self.bind_in_arm(&name.text, name.span, Bound::Field, arm),
+                    }
+                }
+            }
+            CaseKind::Int(_)
+            | CaseKind::Range(..)
+            | CaseKind::Bool(_)
+            | CaseKind::String(_)
+            | CaseKind::Rest
+            | CaseKind::Error => {}
+        }
+    }
+
+    fn bind_in_arm(&mut self, name: &'s str, span: Span, bound: Bound, arm: usize) {
+        if !self.locals[arm..].iter().any(|l| l.name == name) {
+            self.bind_name(name, span, bound);
         }
     }
 }

@@ -26,6 +26,10 @@ impl Loader for Modules {
         })?;
         Ok((file.display().to_string(), text))
     }
+
+    fn known(&self) -> Vec<String> {
+        modules().into_iter().map(|(file, _)| file.trim_end_matches(".whorl").replace('/', ".")).collect()
+    }
 }
 
 /// All modules of the standard library: name of the file, text.

@@ -13,6 +13,11 @@ pub trait Loader {
     /// The display name and the text of the module at `path`, imported by the file that is displayed as `from`.
     /// One module must always get the same display name. The error says why there is none, in a few words.
     fn load(&mut self, path: &[String], from: Option<&str>) -> Result<(String, String), String>;
+
+    /// Paths of modules that can be imported from anywhere, for guesses at what was meant.
+    fn known(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// A module, by its place in its script; the script's own file is the first.
@@ -294,7 +299,9 @@ impl Loading<'_> {
         let dotted = path.join(".");
         let (display, text) = self.loader.load(path, Some(from)).map_err(|why| {
             let mut e = Diagnostic::error("E0403", format!("there is no module `{dotted}`")).at(span, why);
-            e.help = path.first().and_then(|p| crate::habits::of_name(p)).map(str::to_string);
+            let known = self.loader.known();
+            e.help = did_you_mean(&dotted, known.iter().map(String::as_str))
+                .or_else(|| path.first().and_then(|p| crate::habits::of_name(p)).map(str::to_string));
             e
         })?;
         if let Some(start) = self.open.iter().position(|d| *d == display) {

@@ -30,6 +30,10 @@ impl Loader for Modules {
     fn data(&mut self, request: &DataRequest, from: Option<&str>) -> Result<Data, DataProblem> {
         crate::data::load(request, from)
     }
+
+    fn known(&self) -> Vec<String> {
+        modules().into_iter().map(|(file, _)| file.trim_end_matches(".whorl").replace('/', ".")).collect()
+    }
 }
 
 /// All modules of the standard library: name of the file, text.

@@ -128,7 +128,11 @@ impl<'a> Tracer<'a> {
                     None => {
                         let mut e = Diagnostic::error("E0602", format!("{} has no parameter `{name}`", called(f)));
                         e.help = did_you_mean(name, f.params.iter().filter_map(param_name));
-                        return fail(e.at(arg.span, ""));
+                        if e.help.is_none() {
+                            let names = listed(f.params.iter().filter_map(param_name));
+                            e.notes.push(format!("its parameters are {names}"));
+                        }
+                        return fail(e.at(self.name_span(name, arg.span), ""));
                     }
                 },
                 None => {
@@ -157,6 +161,15 @@ impl<'a> Tracer<'a> {
             }
         }
         Ok(given)
+    }
+
+    /// Where the name of a named argument stands, before its value.
+    pub fn name_span(&self, name: &str, value: Span) -> Span {
+        let before = self.script.map.file(value.file).and_then(|f| f.text.get(..value.start as usize));
+        match before.and_then(|t| t.rfind(name)) {
+            Some(start) => Span::new(value.file, start, start + name.len()),
+            None => value,
+        }
     }
 
     fn missing<T>(&self, f: &Callee<'a>, param: &FnParam, span: Span) -> R<T> {

@@ -276,7 +276,11 @@ impl<'a> Tracer<'a> {
             Argument::Place(k) if *k < args.len() => return Ok(*k),
             Argument::Place(k) => {
                 let e = Diagnostic::error("E0601", format!("the derivative is by argument number {k}"));
-                return fail(e.at(span, format!("there are {}", args.len())));
+                let e = e.at(span, format!("it has {}", crate::call::arguments(args.len())));
+                return fail(match args.len() {
+                    0 => e.help("a derivative is of a function of something: `grad(fn(x) = x * x)(3.0)`"),
+                    _ => e.help("arguments are counted from 0"),
+                });
             }
             Argument::Name(name) => name,
         };

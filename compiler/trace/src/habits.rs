@@ -115,6 +115,13 @@ const NAMES: &[(&str, &str)] = &[
 
 /// What follows a dot in NumPy.
 const MEMBERS: &[(&str, &str)] = &[
+    ("append", "nothing grows: `for x in xs { … }` builds the array; `concat(xs, [x])` joins arrays"),
+    ("backward", "`grad(loss)(w)`: the gradient is a function of the function"),
+    ("count", "`len(x)`"),
+    ("len", "`len(x)`"),
+    ("length", "`len(x)`"),
+    ("step", "`optim.step(…)` gives a new state: nothing changes in place"),
+    ("zero_grad", "gradients are values, and not summed up anywhere: leave it out"),
     ("at", "`xs with [i] = v`; `scatter_add(xs, places, values)` for many"),
     ("copy", "nothing changes in place, so there is nothing to copy"),
     ("detach", "`stop_gradient(x)`"),

@@ -134,7 +134,9 @@ impl<'a> Tracer<'a> {
                         let e = Diagnostic::error("E0206", "an index is an i32");
                         let d = e.at(e_span(arg), format!("this is {}", v.describe(&self.b)));
                         return fail(match ty.dtype {
-                            DType::Bool => d.help("`select(c, a, b)` chooses by a condition"),
+                            DType::Bool => d.help(
+                                "how many elements a condition leaves is not known before the program runs: `where(c, xs, 0.0)` keeps the length",
+                            ),
                             _ => d.help(format!("`i32({})`", self.text(e_span(arg)).trim_matches('`'))),
                         });
                     }

@@ -129,9 +129,12 @@ impl<'a> Tracer<'a> {
         let parting = first.places.iter().zip(places).take_while(|(a, b)| a == b).count();
         let pick = |p: &[Span]| p.get(parting).or(p.last()).copied().unwrap_or(Span::NONE);
         let (again, before) = (pick(places), pick(&first.places));
-        let by = |place: Span, how: &str, by: &str| {
-            let direct = self.source_text(place).is_some_and(|t| t.starts_with(by));
-            if direct || by.contains(' ') { how.to_string() } else { format!("{how}, by `{by}`") }
+        let last = |p: &[Span]| p.last().copied().unwrap_or(Span::NONE);
+        let (again_in, before_in) = (last(places), last(&first.places));
+        // Behind a call, the function that uses the key stands elsewhere.
+        let by = |place: Span, inside: Span, how: &str, by: &str| {
+            let direct = place == inside || by.contains(' ');
+            if direct { how.to_string() } else { format!("{how}: by `{by}`, {}", self.script.map.line_name(inside)) }
         };
         let (name, whole) = self.key_name(&key.path, parting);
         let message = match (&name, whole) {
@@ -142,15 +145,25 @@ impl<'a> Tracer<'a> {
         let split_before = first.by == "split" && first.places.len() == parting + 1;
         let e = Diagnostic::error("E0301", message);
         let e = if split_before {
-            e.at(again, by(again, "used again here", what)).at(before, "split here: what it gave is used from here on")
+            e.at(again, by(again, again_in, "used again here", what))
+                .at(before, "split here: what it gave is used from here on")
         } else {
-            e.at(again, by(again, "again here", what)).at(before, by(before, "first used here", first.by))
+            let e = e.at(again, by(again, again_in, "again here", what));
+            e.at(before, by(before, before_in, "first used here", first.by))
         };
-        let name = name.filter(|_| whole).unwrap_or("key".into());
+        let name = name.filter(|_| whole).or_else(|| self.first_argument(before)).unwrap_or("key".into());
         match (split_before, self.halves(before)) {
             (true, Some(halves)) => e.help(format!("use {halves} here; split into more keys if they are used already")),
             _ => e.help(format!("let (k1, k2) = split({name}), and use each once")),
         }
+    }
+
+    /// `s.key` of `normal(s.key, 3)`.
+    fn first_argument(&self, call: Span) -> Option<Rc<str>> {
+        let (_, rest) = self.source_text(call)?.split_once('(')?;
+        let name = rest.split([',', ')']).next()?.trim();
+        let path = !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | '[' | ']'));
+        path.then(|| name.into())
     }
 
     fn same_key_each_round(&self, key: &Key, span: Span, what: &str) -> Diagnostic {

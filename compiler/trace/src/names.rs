@@ -35,8 +35,20 @@ pub fn unknown_name<'n>(
         })?;
         Some(format!("`{of}.{name}`, of the module `{of}`"))
     };
+    let variant = || {
+        let mut of: Vec<&str> = module
+            .types
+            .iter()
+            .filter_map(|(ty, id)| match &script.item(*id).kind {
+                ItemKind::Enum(def) if def.variants.iter().any(|v| v.name.text == name) => Some(ty.as_str()),
+                _ => None,
+            })
+            .collect();
+        of.sort_unstable();
+        Some(format!("a variant is named with its enum: `{}.{name}`", of.first()?))
+    };
     let mut e = Diagnostic::error("E0401", format!("unknown name `{name}`")).at(span, "");
-    e.help = habit().or_else(elsewhere).or_else(|| did_you_mean(name, known));
+    e.help = variant().or_else(habit).or_else(elsewhere).or_else(|| did_you_mean(name, known));
     e
 }
 

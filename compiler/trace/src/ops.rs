@@ -20,6 +20,17 @@ impl<'a> Tracer<'a> {
         }
     }
 
+    /// The same without quotes and outer parentheses, to be put into a help; `other` where it is long.
+    pub fn plain_text(&self, span: Span, other: &str) -> String {
+        let text = self.text(span);
+        if !text.starts_with('`') {
+            return other.to_string();
+        }
+        let text = text.trim_matches('`');
+        let inner = text.strip_prefix('(').and_then(|t| t.strip_suffix(')')).filter(|t| !t.contains(['(', ')']));
+        inner.unwrap_or(text).to_string()
+    }
+
     /// Every operator but `and` and `or`, which look at their right side only if need be.
     pub fn binary_op(&mut self, op: BinaryOp, span: Span, l: Arg<'a>, r: Arg<'a>) -> R<Value<'a>> {
         let arith = |t: &mut Tracer<'a>, binary: Binary| {
@@ -158,8 +169,8 @@ impl<'a> Tracer<'a> {
         let message = format!("{what} of {} and {}", l.0.name(), r.0.name());
         let e = Diagnostic::error("E0201", message).at(l.1, l.0.name()).at(r.1, r.0.name());
         let (to, other) = if r.0.is_float() { (r.0, l.1) } else { (l.0, r.1) };
-        let text = self.text(other);
-        fail(e.help(format!("nothing converts by itself: `{}({})`", to.name(), text.trim_matches('`'))))
+        let text = self.plain_text(other, "x");
+        fail(e.help(format!("nothing converts by itself: `{}({text})`", to.name())))
     }
 
     fn same_shape(&self, what: &str, span: Span, args: &[Arg<'a>], atoms: &[Atom]) -> R<()> {
@@ -206,19 +217,20 @@ impl<'a> Tracer<'a> {
     }
 
     fn logic(&mut self, op: Binary, span: Span, l: &Arg<'a>, r: &Arg<'a>) -> R<Value<'a>> {
-        // A side known while tracing decides, or is the neutral one.
-        let decides = op == Binary::Or;
-        for (known, other) in [(l, r), (r, l)] {
-            if let Value::Bool(x) = known.value {
-                return Ok(if x == decides { Value::Bool(x) } else { other.value.clone() });
-            }
-        }
         let word = if op == Binary::And { "`and`" } else { "`or`" };
         for side in [l, r] {
             let atom = self.atom(&side.value, None, side.span)?;
             if self.b.ty(atom).dtype != DType::Bool {
                 let e = Diagnostic::error("E0201", format!("{word} is between bools"));
-                return fail(e.at(side.span, format!("this is {}", side.value.describe(&self.b))));
+                let e = e.at(side.span, format!("this is {}", side.value.describe(&self.b)));
+                return fail(e.help(format!("compare it with something: `{} != 0`", self.plain_text(side.span, "x"))));
+            }
+        }
+        // A side known while tracing decides, or is the neutral one.
+        let decides = op == Binary::Or;
+        for (known, other) in [(l, r), (r, l)] {
+            if let Value::Bool(x) = known.value {
+                return Ok(if x == decides { Value::Bool(x) } else { other.value.clone() });
             }
         }
         let atoms = self.numbers(word, span, &[l.clone(), r.clone()])?;
@@ -247,7 +259,8 @@ impl<'a> Tracer<'a> {
         let a = self.atom(v, None, span)?;
         if self.b.ty(a).dtype != DType::Bool {
             let e = Diagnostic::error("E0201", "`not` of something that is not a bool");
-            return fail(e.at(span, format!("this is {}", v.describe(&self.b))));
+            let e = e.at(span, format!("this is {}", v.describe(&self.b)));
+            return fail(e.help("compare it with something: `x == 0`"));
         }
         Ok(Value::Leaf(self.prim(Prim::Unary(Unary::Not), &[a], span)?))
     }
@@ -283,11 +296,15 @@ impl<'a> Tracer<'a> {
             };
             let (p, q) = (named(inner_x.axes.last(), p), named(inner_y.axes.first(), q));
             let e = e.at(l.span, left).at(r.span, right).note(format!("the inner sizes are {p} and {q}"));
-            let swapped = tx.rank() == 2 && tx.shape[0] == ty.shape[0];
-            return fail(e.help(if swapped {
-                "the inner sizes must be equal; `transpose(x)` swaps the axes of a matrix"
+            let inner = tx.shape[tx.rank() - 1];
+            return fail(e.help(if ty.rank() == 2 && ty.shape[1] == inner {
+                let (a, b) = (self.plain_text(l.span, "x"), self.plain_text(r.span, "y"));
+                format!("the inner sizes must be equal: `{a} @ transpose({b})`")
+            } else if tx.rank() == 2 && tx.shape[0] == ty.shape[0] {
+                let (a, b) = (self.plain_text(l.span, "x"), self.plain_text(r.span, "y"));
+                format!("the inner sizes must be equal: `transpose({a}) @ {b}`")
             } else {
-                "the inner sizes must be equal"
+                "the inner sizes must be equal".to_string()
             }));
         }
         let dot = Dot {
@@ -308,10 +325,10 @@ fn shape_help(what: &str, a: &Type, b: &Type, texts: &[String; 2]) -> String {
     };
     let (x, y) = (plain(0, "x"), plain(1, "y"));
     let op = what.trim_matches('`');
-    let both = |l: &str, r: &str| {
-        let infix = op.chars().all(|c| !c.is_alphabetic());
-        if infix { format!("{l} {op} {r}") } else { format!("f({l}, {r})") }
-    };
+    if op.chars().any(char::is_alphabetic) {
+        return "the arrays have one shape here; scalars go along with any".to_string();
+    }
+    let both = |l: &str, r: &str| format!("{l} {op} {r}");
     let ones = |s: &[usize]| s.iter().copied().filter(|&n| n != 1).collect::<Vec<_>>();
     if ones(&a.shape) == ones(&b.shape) {
         let (text, shape) = if a.rank() > b.rank() { (x, &b.shape) } else { (y, &a.shape) };
@@ -323,6 +340,8 @@ fn shape_help(what: &str, a: &Type, b: &Type, texts: &[String; 2]) -> String {
         format!("{only_scalars}: `for row in {y} {{ {} }}`", both(&x, "row"))
     } else if a.rank() != b.rank() && a.shape[0] == b.shape[0] {
         format!("{only_scalars}: `for (a, b) in zip({x}, {y}) {{ {} }}`", both("a", "b"))
+    } else if a.rank() == 1 && b.rank() == 1 {
+        format!("{only_scalars}; if every pair is meant: `for a in {x} {{ {} }}`", both("a", &y))
     } else {
         only_scalars.to_string()
     }

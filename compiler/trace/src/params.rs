@@ -115,6 +115,14 @@ impl Script {
         }
     }
 
+    /// Whether this is the name of a param in a module.
+    pub(crate) fn knob_at(&self, name: &str, module: ModuleId) -> bool {
+        match self.module(module).values.get(name) {
+            Some(crate::script::Def::Item(id)) => matches!(self.item(*id).kind, ItemKind::Param(_)),
+            Some(crate::script::Def::Module(_)) | None => false,
+        }
+    }
+
     /// Every param and size of every module, those of the script first.
     pub fn knobs(&self) -> Vec<Knob> {
         let mut tracer = Tracer::new(self);
@@ -226,7 +234,9 @@ impl<'a> Tracer<'a> {
                     other => format!("this is {}", other.describe(&self.b)),
                 };
                 let e2 = Diagnostic::error("E0406", "a param or size is a number known before the program runs");
-                fail(e2.at(e.span, what).help("literals, other params and sizes, and `+ - * /` of them"))
+                fail(e2.at(e.span, what).help(
+                    "literals, other params and sizes, and `+ - * /` of them; an array is a `let`: `let layers = [64, 64]`",
+                ))
             }
         }
     }

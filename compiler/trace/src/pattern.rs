@@ -117,6 +117,11 @@ impl<'a> Tracer<'a> {
                     let mut e =
                         Diagnostic::error("E0202", format!("{of} has no field `{}`", name.text)).at(name.span, "");
                     e.help = did_you_mean(&name.text, r.fields.iter().map(|f| f.0));
+                    let module = self.script.module(self.module);
+                    if module.values.contains_key(&name.text) || crate::builtins::find(&name.text).is_some() {
+                        let receiver = self.plain_text(whole, "x");
+                        e.help = Some(format!("functions are not methods: `{}({receiver}, …)`", name.text));
+                    }
                     fail(e.note(format!("its fields are {}", listed(r.fields.iter().map(|f| f.0)))))
                 }
             },

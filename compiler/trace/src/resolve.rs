@@ -62,6 +62,10 @@ struct Resolver<'s> {
     locals: Vec<Local<'s>>,
     /// Parameters of the generic type whose text this is.
     type_params: &'s [Name],
+    /// The type whose text this is.
+    type_name: &'s str,
+    /// All names bound in the item so far.
+    bound: Vec<(&'s str, Span)>,
     function: &'s str,
     uses: Uses<'s>,
     found: Found,
@@ -76,11 +80,17 @@ pub fn resolve(script: &Script) -> Found {
             module,
             locals: Vec::new(),
             type_params: &[],
+            type_name: "",
+            bound: Vec::new(),
             function: "",
             uses: Uses::default(),
             found: Found::default(),
         };
-        module.tree.items.iter().for_each(|item| r.item(&item.kind));
+        for item in &module.tree.items {
+            let known = r.found.errors.len();
+            r.item(&item.kind);
+            r.tell_elsewhere(known);
+        }
         // What the library leaves unused is no matter of the user's.
         if k == 0 || !module.display.starts_with("std/") {
             r.found.warnings.extend(unused::in_module(module, &r.uses));
@@ -107,9 +117,9 @@ impl<'s> Resolver<'s> {
                 }
             }
             ItemKind::Type(def) => {
-                self.type_params = &def.params;
+                (self.type_params, self.type_name) = (&def.params, &def.name.text);
                 self.ty(&def.ty, false);
-                self.type_params = &[];
+                (self.type_params, self.type_name) = (&[], "");
             }
             ItemKind::Enum(def) => {
                 self.type_params = &def.params;
@@ -170,7 +180,26 @@ impl<'s> Resolver<'s> {
         }
     }
 
+    /// Errors of this item in names that are bound in it, but not where they are used.
+    fn tell_elsewhere(&mut self, known: usize) {
+        for e in &mut self.found.errors[known..] {
+            let Some(at) = e.labels.first().map(|l| l.span) else { continue };
+            let name = self.script.map.file(at.file).and_then(|f| f.text.get(at.start as usize..at.end as usize));
+            let Some((name, bound)) = self.bound.iter().rev().find(|(n, _)| Some(*n) == name) else { continue };
+            let line = self.script.map.line_name(*bound);
+            e.help = Some(if bound.start > at.start {
+                format!("`{name}` is bound below, at {line}")
+            } else {
+                format!(
+                    "`{name}` of {line} is known only in the block that it is bound in: what a block computes comes out as its value, `let {name} = if c {{ … }} else {{ … }}`"
+                )
+            });
+        }
+        self.bound.clear();
+    }
+
     fn bind_name(&mut self, name: &'s str, span: Span, bound: Bound) {
+        self.bound.push((name, span));
         self.locals.push(Local { name, span, used: name.starts_with('_'), bound });
     }
 
@@ -311,7 +340,10 @@ impl<'s> Resolver<'s> {
                 } else {
                     let known = self.module.values.keys().map(String::as_str).chain(self.locals.iter().map(|l| l.name));
                     let mut d = Diagnostic::error("E0401", format!("unknown size `{name}`")).at(e.span, "");
-                    d.help = did_you_mean(name, known);
+                    d.help = did_you_mean(name, known).or_else(|| match self.type_name {
+                        "" => Some(format!("`size {name} = 4` at the top of the file, or a parameter's type that binds it: `x: f32[{name}]`")),
+                        ty => Some(format!("make it an argument of the type: `type {ty}[{name}] = …`, then `{ty}[4]`")),
+                    });
                     self.found.errors.push(d);
                 }
             }

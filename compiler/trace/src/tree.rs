@@ -339,7 +339,11 @@ fn join_records<'a>(b: &Builder, p: &Record<'a>, q: &Record<'a>) -> Result<(Valu
 pub fn static_lit(v: &Value, dtype: DType) -> Result<Lit, String> {
     let whole = |i: i64, low: i64, high: i64| {
         let fits = (low..=high).contains(&i);
-        if fits { Ok(i) } else { Err(format!("{i} does not fit into {}", dtype.name())) }
+        if fits {
+            Ok(i)
+        } else {
+            Err(format!("{i} does not fit into {}, which goes from {low} to {high}", dtype.name()))
+        }
     };
     let half = |x: f64| {
         let lit = Lit::of(dtype, x);

@@ -124,7 +124,7 @@ pub fn call<'a>(t: &mut Tracer<'a>, b: &'static Builtin, args: Vec<Arg<'a>>, spa
                 let mut e = Diagnostic::error("E0602", format!("`{}` has no parameter `{name}`", b.name));
                 e.help = crate::habits::of_argument(name, b.params)
                     .or_else(|| did_you_mean(name, b.params.iter().map(|p| plain(p))));
-                return fail(e.at(arg.span, "").note(signature(b)));
+                return fail(e.at(t.name_span(name, arg.span), "").note(signature(b)));
             }
         }
     }

@@ -13,7 +13,8 @@ pub struct Token {
     pub end: u32,
 }
 
-/// `max`, `reverse`, `train`, `in`, `as`, `test`, `size`, `param` and `type` are `Ident`s: the parser knows them by their place.
+/// `max`, `checkpoint`, `reverse`, `train`, `in`, `as`, `test`, `size`, `param` and `type` are `Ident`s: the parser knows them by
+/// their place.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum TokenKind {
     Space,

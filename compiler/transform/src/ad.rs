@@ -24,9 +24,11 @@
 
 mod activity;
 mod adjoint;
+mod checkpoint;
 pub mod custom;
 mod emit;
 mod fused;
+pub mod kept;
 mod linearise;
 mod rules;
 mod transpose;

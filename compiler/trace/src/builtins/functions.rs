@@ -23,7 +23,7 @@ pub const TABLE: &[Builtin] = table! {
     "jvp" ("f" "x" "t") jvp, "(f(x), the derivative of f at x along t)"
     "vjp" ("f" "x" "c") vjp, "(f(x), what the cotangent c of f(x) gives for x: the derivative of f transposed)"
     "custom_vjp" ("forward" "backward") custom_vjp, "a function with a reverse derivative of your own: forward(x, …) gives (its value, anything to keep), backward(kept, c) the cotangents of the arguments, a tuple where there are several"
-    "checkpoint" ("f") checkpoint, "f itself: a derivative keeps no more than the states of loops and runs their bodies again, so there is nothing to say"
+    "checkpoint" ("f") checkpoint, "f itself: a derivative runs the bodies of loops again, and keeps their states and what is computed outside of loops. The head of a loop says how many states: `scan … checkpoint sqrt`"
     "log" ("x" "value?") log, "of a number, its natural logarithm; log(\"name\", value) records a value"
 };
 

@@ -13,6 +13,7 @@ mod builtins;
 mod call;
 mod control;
 mod derive;
+mod jacobian;
 mod entry;
 mod enums;
 mod expr;

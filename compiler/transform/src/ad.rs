@@ -39,6 +39,7 @@ use whorl_core::prim::Prim;
 use whorl_core::rewrite::{Substitution, free_vars_of};
 use whorl_core::{Atom, Body, Builder, Function, Spans, Var};
 
+pub use linearise::without_effects;
 use linearise::{Mode, Tangents};
 
 /// What [`vjp`] emitted.

@@ -242,6 +242,12 @@ fn rerun(b: &mut Builder, copy: &mut Substitution, body: &Body) -> Body {
     again
 }
 
+/// What the body computes, without effects.
+pub fn without_effects(mut body: Body) -> Body {
+    only_compute(&mut body);
+    body
+}
+
 /// Drops effects and the host's pace.
 fn only_compute(body: &mut Body) {
     body.stmts.retain(|s| !matches!(s.op, Op::Effect(_)));

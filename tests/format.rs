@@ -5,6 +5,7 @@ mod support;
 use std::path::PathBuf;
 
 use whorl::pipeline::{self, Source};
+use whorl_core::ir::{Body, Effect, Op};
 use whorl_core::print::print;
 use whorl_source::FileId;
 use whorl_syntax::lexer::TokenKind;
@@ -72,15 +73,28 @@ fn words(text: &str) -> Vec<String> {
     tree.tokens().into_iter().map(|t| tree.token_text(t).trim().to_string()).filter(|w| !w.is_empty()).collect()
 }
 
-/// Everything that the script computes, as Core.
+/// Everything that the script computes, as Core but for the words of assertions, which say where they stand and how they are written.
 fn traced(name: &str, text: &str) -> Vec<String> {
     let source: Source = pipeline::load_text(name, text.to_string(), &[]).unwrap_or_else(|e| panic!("{name}: {e}\n{text}"));
     let tests = (0..source.script.tests().len()).map(|k| source.script.trace_test(k));
     let shown = tests.chain([source.script.trace_main()]).map(|traced| match traced {
-        Ok(t) => print(&t.program),
+        Ok(mut t) => {
+            without_words(&mut t.program.main.body);
+            print(&t.program)
+        }
         Err(d) => d.iter().map(|d| d.code).collect::<Vec<_>>().join(" "),
     });
     shown.collect()
+}
+
+fn without_words(body: &mut Body) {
+    for stmt in &mut body.stmts {
+        match &mut stmt.op {
+            Op::Effect(Effect::Assert { message, .. }) => *message = "".into(),
+            Op::Form(form) => form.bodies_mut().into_iter().for_each(without_words),
+            Op::Prim(..) | Op::Constant(_) | Op::Effect(Effect::Log { .. }) => {}
+        }
+    }
 }
 
 #[test]

@@ -63,7 +63,8 @@ fn policies_agree(p: &Program, args: &[ArrayData], order: usize) {
             let (a, b) = (results(&again, &args), results(&twice, &args));
             for (x, y) in a.iter().zip(&b) {
                 for (x, y) in x.to_f64().iter().zip(y.to_f64()) {
-                    assert!((x - y).abs() <= 1e-12 * (1.0 + x.abs()), "{policy:?}, twice: {x} and {y} of\n{}", print(p));
+                    let close = (x - y).abs() <= 1e-11 * (1.0 + x.abs());
+                    assert!(close, "{policy:?}, twice: {x} and {y} of\n{}", print(p));
                 }
             }
         }
@@ -128,7 +129,7 @@ fn generated_programs() {
     let config = Config { float: DType::F64, statements: 5, smooth: true, ..Config::default() };
     for seed in 0..60 {
         let p = generated(seed, &config);
-        policies_agree(&p, &arguments(seed, &p), 1);
+        policies_agree(&p, &arguments(seed, &p), 2);
     }
 }
 

@@ -46,12 +46,14 @@ fn kept_table(loops: &[Kept], line: &dyn Fn(&[Span]) -> String) -> String {
     }
     let mut rows = vec![["steps", "a state", "kept", "carries", "sqrt", "loop"].map(String::from).to_vec()];
     for k in loops {
-        let place = if k.every > 1 { format!("{}, checkpoint every {}", line(&k.spans), k.every) } else { line(&k.spans) };
+        let place =
+            if k.every > 1 { format!("{}, checkpoint every {}", line(&k.spans), k.every) } else { line(&k.spans) };
         let (all, sqrt) = (k.with(Checkpoint::Carries), k.with(Checkpoint::Sqrt));
         let sizes = [k.state_bytes, k.now(), all, sqrt].map(bytes);
         rows.push([k.steps.to_string()].into_iter().chain(sizes).chain([place]).collect());
     }
-    let mut text = String::from("states of loops that derivatives keep, and would keep with `checkpoint carries` or `sqrt`:\n");
+    let mut text =
+        String::from("states of loops that derivatives keep, and would keep with `checkpoint carries` or `sqrt`:\n");
     for row in rows {
         let (place, sizes) = row.split_last().expect("six columns");
         sizes.iter().for_each(|s| text += &format!("{s:>12}"));

@@ -69,7 +69,9 @@ fn machines_and_policies_agree() {
         same_bits(&flat, &key).expect("machines agree").expect("no assertion").results
     };
     let expected = of("");
-    for policy in ["checkpoint sqrt", "checkpoint every 1", "checkpoint every 4", "checkpoint every 7", "checkpoint every 100"] {
+    for policy in
+        ["checkpoint sqrt", "checkpoint every 1", "checkpoint every 4", "checkpoint every 7", "checkpoint every 100"]
+    {
         assert_eq!(of(policy), expected, "{policy}");
     }
 }

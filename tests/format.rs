@@ -75,7 +75,8 @@ fn words(text: &str) -> Vec<String> {
 
 /// Everything that the script computes, as Core but for the words of assertions, which say where they stand and how they are written.
 fn traced(name: &str, text: &str) -> Vec<String> {
-    let source: Source = pipeline::load_text(name, text.to_string(), &[]).unwrap_or_else(|e| panic!("{name}: {e}\n{text}"));
+    let source: Source =
+        pipeline::load_text(name, text.to_string(), &[]).unwrap_or_else(|e| panic!("{name}: {e}\n{text}"));
     let tests = (0..source.script.tests().len()).map(|k| source.script.trace_test(k));
     let shown = tests.chain([source.script.trace_main()]).map(|traced| match traced {
         Ok(mut t) => {

@@ -105,7 +105,8 @@ fn lanes_are_alone(config: &Config, seeds: std::ops::Range<u64>) {
         };
         let traced = interp::run(&all, &stacked).expect("runs").results;
         let flat = flatten(all.clone()).unwrap_or_else(|e| panic!("{e}"));
-        let together = same_bits(&flat, &stacked).and_then(|r| r).unwrap_or_else(|e| panic!("seed {seed}: {e}")).results;
+        let together =
+            same_bits(&flat, &stacked).and_then(|r| r).unwrap_or_else(|e| panic!("seed {seed}: {e}")).results;
         let same_order = !regroups(&all) && !regroups(&p);
         for (lane, args) in given.iter().enumerate() {
             compare("traced", &traced, &interp::run(&p, args).expect("runs").results, lane);

@@ -40,7 +40,9 @@ impl<'a> Tracer<'a> {
             let e = e.at(span, format!("the function gives {}", linked.result.describe(&self.b)));
             return fail(match leaves.is_empty() {
                 true => e,
-                false => e.help("give what is no float along: `jacobian(f, aux: true)` of a function that gives (floats, rest)"),
+                false => e.help(
+                    "give what is no float along: `jacobian(f, aux: true)` of a function that gives (floats, rest)",
+                ),
             });
         }
         // What happens beside computing happens once, not for each direction.
@@ -96,7 +98,8 @@ impl<'a> Tracer<'a> {
             let from = self.b.ty(point);
             let columns = self.by_direction(&from, |t, direction| {
                 let tangents: Vec<Option<Atom>> = (0..of.points.len()).map(|j| (j == k).then_some(direction)).collect();
-                let (_, given) = ad::jvp(&mut t.b, of.function, of.points, &tangents).map_err(|e| t.ad_error(e, of.span))?;
+                let (_, given) =
+                    ad::jvp(&mut t.b, of.function, of.points, &tangents).map_err(|e| t.ad_error(e, of.span))?;
                 let given = given.into_iter().zip(of.results);
                 Ok(given.map(|(g, y)| g.unwrap_or_else(|| t.b.zeros(&t.b.ty(*y)))).collect())
             })?;
@@ -114,11 +117,7 @@ impl<'a> Tracer<'a> {
     }
 
     /// `f` of each array of `around`'s type that is one at a place and zero elsewhere: its results, stacked.
-    fn by_direction(
-        &mut self,
-        around: &Type,
-        f: impl FnOnce(&mut Tracer<'a>, Atom) -> R<Vec<Atom>>,
-    ) -> R<Vec<Atom>> {
+    fn by_direction(&mut self, around: &Type, f: impl FnOnce(&mut Tracer<'a>, Atom) -> R<Vec<Atom>>) -> R<Vec<Atom>> {
         let n = around.size();
         let index = self.b.fresh(Type::scalar(whorl_core::DType::I32));
         self.b.begin();

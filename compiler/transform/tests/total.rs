@@ -169,9 +169,9 @@ fn cases(p: &Prim) -> Vec<Case> {
     match p {
         Unary(_) => prim_all(prim::Unary::ALL, unary),
         Binary(_) => prim_all(prim::Binary::ALL, binary),
-        Compare(_) => prim_all(prim::Compare::ALL, |op| {
-            factor(|b, x| b.prim1(Compare(op), &[x, Lit::f64(0.25).into()]))
-        }),
+        Compare(_) => {
+            prim_all(prim::Compare::ALL, |op| factor(|b, x| b.prim1(Compare(op), &[x, Lit::f64(0.25).into()])))
+        }
         Select => vec![smooth(&[&[3], &[3]], -1.0, 1.0, |b, x| {
             let c = b.prim1(Compare(prim::Compare::Lt), &[x[0], x[1]]);
             let (y, z) = (b.mul(x[0], x[0]), b.unary(prim::Unary::Sin, x[1]));
@@ -208,13 +208,14 @@ fn cases(p: &Prim) -> Vec<Case> {
         Pad { .. } => vec![plain(p.clone(), &[&[3], &[]], -1.0, 1.0)],
         Reverse(_) => vec![plain(p.clone(), &[&[3]], -1.0, 1.0)],
         Concat(_) => vec![plain(p.clone(), &[&[3], &[1], &[2]], -1.0, 1.0)],
-        Index(_) => [None, Some(2)].map(|window| {
-            smooth(&[&[4]], -1.0, 1.0, |b, x| {
-                let y = b.mul(x[0], x[0]);
-                vec![b.prim1(Index(window), &[y, Lit::i32(3).into()])]
+        Index(_) => [None, Some(2)]
+            .map(|window| {
+                smooth(&[&[4]], -1.0, 1.0, |b, x| {
+                    let y = b.mul(x[0], x[0]);
+                    vec![b.prim1(Index(window), &[y, Lit::i32(3).into()])]
+                })
             })
-        })
-        .into(),
+            .into(),
         IndexSet(_) => place(IndexSet),
         IndexAdd(_) => place(IndexAdd),
         Reduce(_) => {
@@ -266,7 +267,10 @@ fn check_backward(p: &Program, args: &[ArrayData], order: usize) {
                 values[at] += h;
                 moved[k] = ArrayData::new(&arg.ty.shape, &values);
                 let parts = results(p, &moved);
-                let weighted = parts.iter().zip(c).map(|(r, c)| r.to_f64().iter().zip(c.to_f64()).map(|(r, c)| r * c).sum::<f64>());
+                let weighted = parts
+                    .iter()
+                    .zip(c)
+                    .map(|(r, c)| r.to_f64().iter().zip(c.to_f64()).map(|(r, c)| r * c).sum::<f64>());
                 weighted.sum::<f64>()
             };
             let (fd, g) = ((loss(h) - loss(-h)) / (2.0 * h), gradients[k].to_f64()[at]);
@@ -329,7 +333,11 @@ fn layers(form: &Form) -> &'static [Layer] {
 fn forms_in_forms_to_third_order() {
     let of = |layer: Layer| {
         let p = nest(&[layer]);
-        p.main.body.stmts.iter().find_map(|s| if let whorl_core::Op::Form(f) = &s.op { Some((**f).clone()) } else { None })
+        p.main
+            .body
+            .stmts
+            .iter()
+            .find_map(|s| if let whorl_core::Op::Form(f) = &s.op { Some((**f).clone()) } else { None })
     };
     let outer = [Layer::Map, Layer::Reverse, Layer::While, Layer::Switch, Layer::Accumulate];
     for a in outer {

@@ -76,7 +76,7 @@ impl Generator<'_> {
                     _ => {
                         let (reverse, train, checkpoint) = (false, false, Checkpoint::Carries);
                         Form::Scan(Scan { n, reverse, train, checkpoint, index, carries: vec![inner], body })
-                    },
+                    }
                 };
                 self.b.form(form)[0]
             }
@@ -100,7 +100,8 @@ impl Generator<'_> {
             results
         });
         let checkpoint = self.checkpoint();
-        let mut made = self.b.form(Form::Scan(Scan { n, reverse, train: false, checkpoint, index, carries, body })).to_vec();
+        let mut made =
+            self.b.form(Form::Scan(Scan { n, reverse, train: false, checkpoint, index, carries, body })).to_vec();
         // Arrays without elements are for programs written by hand.
         made.retain(|a| self.b.ty(*a).size() > 0);
         made

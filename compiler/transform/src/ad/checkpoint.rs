@@ -88,7 +88,8 @@ fn blocks(
     let results = body.results.iter().enumerate().filter(|(k, _)| !stays(*k)).map(|(_, r)| *r).collect();
     let body = b.end(results);
     let kept = Checkpoint::Kept { steps: 0, every: 1 };
-    let block = Scan { n: steps, reverse: s.reverse, train: false, checkpoint: kept, index: inner, carries: within, body };
+    let block =
+        Scan { n: steps, reverse: s.reverse, train: false, checkpoint: kept, index: inner, carries: within, body };
     let made = b.form(whorl_core::Form::Scan(block));
     let body = b.end(made.to_vec());
     let all = Scan { n: count, reverse: s.reverse, train: false, checkpoint, index: outer, carries: between, body };

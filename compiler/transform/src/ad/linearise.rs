@@ -16,7 +16,9 @@ use std::collections::HashMap;
 use smallvec::SmallVec;
 use whorl_core::prim::Prim;
 use whorl_core::rewrite::{Substitution, free_vars, free_vars_of};
-use whorl_core::{Atom, Body, Builder, Carry, Checkpoint, DType, Form, Lit, Map, Op, Scan, Spans, Stmt, Switch, Type, Var, While};
+use whorl_core::{
+    Atom, Body, Builder, Carry, Checkpoint, DType, Form, Lit, Map, Op, Scan, Spans, Stmt, Switch, Type, Var, While,
+};
 
 use super::activity::Activity;
 use super::emit::{or_zeros, prune};

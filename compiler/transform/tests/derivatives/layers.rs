@@ -2,7 +2,7 @@
 
 use whorl_core::prim::{Binary, Compare, Dot, Monoid, Prim, Unary};
 use whorl_core::rewrite::Substitution;
-use whorl_core::{Checkpoint, Atom, Builder, Carry, DType, Form, Function, Lit, Map, Program, Switch, Type, While};
+use whorl_core::{Atom, Builder, Carry, Checkpoint, DType, Form, Function, Lit, Map, Program, Switch, Type, While};
 use whorl_transform::ad::{jvp, vjp};
 
 use super::{f64s, program};

@@ -22,7 +22,7 @@ const EXAMPLE: &str = r#"{ %0 "x" : f32[4], %1 : i32 ->
   scan reverse train %12 < 3 {
     log "a \"quoted\"\\\nname" (%12, true)
   }
-  %13 : f32 = while max 7 with %14 : f32 = f32(inf), %15 : f32 = -1e-7f32 {
+  %13 : f32 = while max 7 checkpoint every 3 with %14 : f32 = f32(inf), %15 : f32 = -1e-7f32 {
     %16 : bool = lt(%14, %15)
     %16
   } {

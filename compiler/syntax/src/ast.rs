@@ -307,6 +307,7 @@ pub enum ExprKind {
         init: Box<Expr>,
         condition: Box<Expr>,
         max: Option<Box<Expr>>,
+        checkpoint: Option<Box<Checkpoint>>,
         body: Block,
     },
     /// `s with { x: 1.0, y }`
@@ -329,7 +330,26 @@ pub struct Scan {
     pub iter: Expr,
     /// `until c`, asked before each step: from where it holds on, the carry stays as it is, and what is yielded is zero.
     pub until: Option<Expr>,
+    pub checkpoint: Option<Checkpoint>,
     pub body: Block,
+}
+
+/// `checkpoint every k`, `checkpoint sqrt`, `checkpoint carries`: which states of a loop a reverse derivative keeps.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Checkpoint {
+    pub policy: Policy,
+    pub span: Span,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub enum Policy {
+    /// Those of all steps, as without a word.
+    Carries,
+    /// Those of every so many steps.
+    Every(Expr),
+    /// As many as the square root of the number of steps.
+    Sqrt,
+    Error,
 }
 
 /// `A or B if c => e`

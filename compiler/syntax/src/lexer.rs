@@ -13,7 +13,8 @@ pub struct Token {
     pub end: u32,
 }
 
-/// `max`, `reverse`, `train`, `in`, `as`, `test`, `fails`, `prop`, `size`, `param` and `type` are `Ident`s: the parser knows them by their place.
+/// `max`, `checkpoint`, `reverse`, `train`, `in`, `as`, `test`, `fails`, `prop`, `data`, `size`, `param` and `type` are `Ident`s: the parser
+/// knows them by their place.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum TokenKind {
     Space,

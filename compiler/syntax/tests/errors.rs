@@ -780,3 +780,33 @@ fn every_code_is_in_the_table() {
         source.lines().filter_map(|l| l.strip_prefix("//! | E")).map(|l| format!("E{}", &l[..4])).collect();
     assert_eq!(constants, table);
 }
+
+#[test]
+fn checkpoints() {
+    check(
+        r##"let a = scan s = 0 for x in xs checkpoint 10 { s }
+let b = scan s = 0 for x in xs checkpoint { s }
+let c = scan s = 0 for x in xs checkpoint every { s }
+let d = scan s = 0 for x in xs checkpoint steps { s }
+let e = 1"##,
+        r##"
+error[E0010]: expected `every k`, `sqrt` or `carries` after `checkpoint`, found `10`
+  ┌─ t.whorl:1:43
+1 │ let a = scan s = 0 for x in xs checkpoint 10 { s }
+  │                                           ^^
+  help: checkpoint every 10
+error[E0010]: expected `every k`, `sqrt` or `carries` after `checkpoint`, found `{`
+  ┌─ t.whorl:2:43
+2 │ let b = scan s = 0 for x in xs checkpoint { s }
+  │                                           ^
+error[E0011]: expected an expression before the body
+  ┌─ t.whorl:3:49
+3 │ let c = scan s = 0 for x in xs checkpoint every { s }
+  │                                                 ^
+error[E0010]: expected `every k`, `sqrt` or `carries` after `checkpoint`, found `steps`
+  ┌─ t.whorl:4:43
+4 │ let d = scan s = 0 for x in xs checkpoint steps { s }
+  │                                           ^^^^^
+"##,
+    );
+}

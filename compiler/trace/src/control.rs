@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use whorl_core::{Atom, Body, Carry, DType, Form, Lit, Map, Prim, Scan, Switch, Type, While};
+use whorl_core::{Atom, Body, Carry, Checkpoint, DType, Form, Lit, Map, Prim, Scan, Switch, Type, While};
 use whorl_source::{Diagnostic, Span};
-use whorl_syntax::ast::{self, Block, Expr, ExprKind, Pattern, PatternKind};
+use whorl_syntax::ast::{self, Block, Expr, ExprKind, Pattern, PatternKind, Policy};
 
 use crate::keys::Pick;
 use crate::origin::Over;
@@ -270,7 +270,14 @@ impl<'a> Tracer<'a> {
     }
 
     /// `fold(f, init, xs)`: a scan whose step is `f(carry, x)`.
-    pub fn fold_over(&mut self, f: &Rc<Function<'a>>, init: &Arg<'a>, xs: &Arg<'a>, span: Span) -> R<Value<'a>> {
+    pub fn fold_over(
+        &mut self,
+        f: &Rc<Function<'a>>,
+        init: &Arg<'a>,
+        xs: &Arg<'a>,
+        checkpoint: Checkpoint,
+        span: Span,
+    ) -> R<Value<'a>> {
         let (n, source) = self.source_of(&xs.value, xs.span)?;
         let (init_value, carries, carry) = self.carry(&init.value, init.span)?;
         let index = self.b.fresh(Type::scalar(DType::I32));
@@ -282,7 +289,7 @@ impl<'a> Tracer<'a> {
         let next = self.next_carry(&carry, &next, span, init.span, "fold")?;
         self.loops -= 1;
         let body = self.b.end(next.leaves());
-        let form = Scan { n, reverse: false, train: false, index, carries, body };
+        let form = Scan { n, reverse: false, train: false, checkpoint, index, carries, body };
         let outs = self.b.form(Form::Scan(form));
         let last = init_value.with_leaves(&mut outs.into_iter());
         Ok(self.renew_keys(&last))
@@ -316,6 +323,7 @@ impl<'a> Tracer<'a> {
 
     pub fn scan(&mut self, scan: &'a ast::Scan, env: &Env<'a>, span: Span) -> R<Value<'a>> {
         let (n, source) = self.source(&scan.iter, env)?;
+        let checkpoint = self.checkpoint(scan.checkpoint.as_ref(), scan.train, env)?;
         let init_span = scan.init.as_ref().map_or(scan.pattern.span, |e| e.span);
         let init = match &scan.init {
             Some(e) => self.expr(e, env)?,
@@ -348,7 +356,8 @@ impl<'a> Tracer<'a> {
         self.loops -= 1;
         let body = self.b.end(results);
         let outer = self.b.at(span);
-        let form = Scan { n, reverse: scan.reverse, train: scan.train, index, carries, body };
+        let (reverse, train) = (scan.reverse, scan.train);
+        let form = Scan { n, reverse, train, checkpoint, index, carries, body };
         let mut outs = self.b.form(Form::Scan(form)).into_iter();
         self.b.at_spans(outer);
         let last = next.with_leaves(&mut outs);
@@ -374,6 +383,33 @@ impl<'a> Tracer<'a> {
             Some(scan) if scan.broken => follows(),
             Some(scan) => Ok(scan.value),
             None => Ok(None),
+        }
+    }
+
+    /// What a derivative is to keep of a loop.
+    fn checkpoint(&mut self, c: Option<&'a ast::Checkpoint>, train: bool, env: &Env<'a>) -> R<Checkpoint> {
+        let Some(c) = c else { return Ok(Checkpoint::Carries) };
+        if train {
+            let e = Diagnostic::error("E0509", "the loop that the host paces keeps no states for a derivative");
+            return fail(e.at(c.span, "").help("leave this out, or put it in the head of a loop inside"));
+        }
+        match &c.policy {
+            Policy::Carries | Policy::Error => Ok(Checkpoint::Carries),
+            Policy::Sqrt => Ok(Checkpoint::Sqrt),
+            Policy::Every(e) => {
+                let v = self.expr(e, env)?;
+                self.checkpoint_every(&v, e.span)
+            }
+        }
+    }
+
+    pub fn checkpoint_every(&mut self, v: &Value<'a>, span: Span) -> R<Checkpoint> {
+        match self.size(v, span)? {
+            0 => {
+                let e = Diagnostic::error("E0508", "`checkpoint every` takes a number of steps, at least 1");
+                fail(e.at(span, "this is 0").help("`checkpoint sqrt` chooses the number itself"))
+            }
+            k => Ok(Checkpoint::Every(k)),
         }
     }
 
@@ -439,6 +475,7 @@ impl<'a> Tracer<'a> {
         init: &'a Expr,
         condition: &'a Expr,
         max: Option<&'a Expr>,
+        checkpoint: Option<&'a ast::Checkpoint>,
         body: &'a Block,
         env: &Env<'a>,
         span: Span,
@@ -450,6 +487,7 @@ impl<'a> Tracer<'a> {
             }
             None => None,
         };
+        let checkpoint = self.checkpoint(checkpoint, false, env)?;
         let start = self.expr(init, env)?;
         let (init_value, carries, carry) = self.carry(&start, init.span)?;
         self.loops += 1;
@@ -468,7 +506,7 @@ impl<'a> Tracer<'a> {
         self.yields.pop();
         let body = self.b.end(next.leaves());
         let outer = self.b.at(span);
-        let outs = self.b.form(Form::While(While { carries, condition, body, max }));
+        let outs = self.b.form(Form::While(While { carries, condition, body, max, checkpoint }));
         self.b.at_spans(outer);
         let last = init_value.with_leaves(&mut outs.into_iter());
         Ok(self.renew_keys(&last))

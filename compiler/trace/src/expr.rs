@@ -124,8 +124,8 @@ impl<'a> Tracer<'a> {
             ExprKind::Match { of, arms } => self.match_on(of, arms, env, e.span),
             ExprKind::For { pattern, iter, body } => self.for_loop(pattern, iter, body, env, e.span),
             ExprKind::Scan(scan) => self.scan(scan, env, e.span),
-            ExprKind::While { pattern, init, condition, max, body } => {
-                self.while_loop(pattern, init, condition, max.as_deref(), body, env, e.span)
+            ExprKind::While { pattern, init, condition, max, checkpoint, body } => {
+                self.while_loop(pattern, init, condition, max.as_deref(), checkpoint.as_deref(), body, env, e.span)
             }
             ExprKind::WithFields(of, fields) => self.with_fields(of, fields, env),
             ExprKind::WithIndex(of, at, value) => {

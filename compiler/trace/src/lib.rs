@@ -23,6 +23,7 @@ mod expr;
 mod generics;
 mod habits;
 mod index;
+mod jacobian;
 mod keys;
 mod leafwise;
 mod limits;

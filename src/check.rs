@@ -20,6 +20,9 @@ pub fn check(options: &args::Script) -> Result<ExitCode, String> {
         let name = if leaf.path.is_empty() { "(result)" } else { &leaf.path };
         println!("main gives {name}: {}{:?}", leaf.ty.dtype.name(), leaf.ty.shape.as_slice());
     }
+    for save in &traced.saves {
+        println!("{}", crate::save::described(save));
+    }
     let program = pipeline::schedule(&pipeline::flatten(traced.program), &source.map)?;
     match program.runs {
         Some(n) => println!("{n} runs, {} each", bytes(program.arena_bytes)),

@@ -6,6 +6,7 @@ pub mod engine;
 pub mod fmt;
 pub mod pipeline;
 pub mod run;
+pub mod save;
 pub mod show;
 pub mod standard_library;
 pub mod test;

@@ -6,6 +6,7 @@ use whorl_syntax::ast::{ItemKind, PatternKind};
 use whorl_transform::ad::custom;
 
 use crate::names::did_you_mean;
+use crate::save::Save;
 use crate::script::{Def, ModuleId, Script};
 use crate::tracer::{Tracer, fail};
 use crate::value::{Arg, Env, R, Value};
@@ -19,6 +20,8 @@ pub struct Traced {
     pub program: Program,
     pub params: Vec<Leaf>,
     pub results: Vec<Leaf>,
+    /// Files that the program leaves: their arrays are further results, behind those above.
+    pub saves: Vec<Save>,
     pub warnings: Vec<Diagnostic>,
 }
 
@@ -125,6 +128,7 @@ impl Script {
         };
         self.traced(|t| {
             t.function = "the test";
+            t.saves.forbidden = Some("this is run by a test");
             t.block(body, &Env::default())?;
             Ok((Vec::new(), Value::Unit))
         })
@@ -153,7 +157,13 @@ impl Script {
         let (params, result) = f(&mut t).map_err(|e| vec![*e])?;
         let mut results = Vec::new();
         result.leaf_paths("", &mut results);
-        let body = t.b.end(results.iter().map(|(_, a)| *a).collect());
+        let mut all: Vec<Atom> = results.iter().map(|(_, a)| *a).collect();
+        let mut saves = Vec::new();
+        for (save, arrays) in std::mem::take(&mut t.saves.list) {
+            saves.push(Save { first: all.len(), ..save });
+            all.extend(arrays);
+        }
+        let body = t.b.end(all);
         let leaf = |(path, a): &(String, Atom)| Leaf { path: path.clone(), ty: t.b.ty(*a) };
         let (param_leaves, result_leaves) = (params.iter().map(leaf).collect(), results.iter().map(leaf).collect());
         let vars = params.iter().filter_map(|(_, a)| a.var()).collect();
@@ -161,6 +171,7 @@ impl Script {
             program: custom::strip(Program { vars: t.b.vars, main: CoreFunction { params: vars, body } }),
             params: param_leaves,
             results: result_leaves,
+            saves,
             warnings: t.warnings,
         })
     }

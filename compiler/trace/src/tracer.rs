@@ -7,6 +7,7 @@ use whorl_core::{ArrayData, Atom, Builder, DType, Lit, Prim, Type};
 use whorl_source::{Diagnostic, Span};
 
 use crate::keys::Uses;
+use crate::save::Saves;
 use crate::script::{ItemId, ModuleId, Script};
 use crate::tree::static_lit;
 use crate::value::{Env, R, Value};
@@ -36,6 +37,7 @@ pub struct Tracer<'a> {
     pub warnings: Vec<Diagnostic>,
     /// Counts what was recorded and asserted.
     pub effects: usize,
+    pub saves: Saves,
 }
 
 pub struct Yielded<'a> {
@@ -65,6 +67,7 @@ impl<'a> Tracer<'a> {
             plain_params: false,
             warnings: Vec::new(),
             effects: 0,
+            saves: Saves::default(),
         }
     }
 

@@ -3,6 +3,7 @@
 //! A parameter `x?` may be left out, `x*` takes any number of arguments; what stands behind it goes by name only.
 
 mod arrays;
+mod files;
 mod functions;
 mod loops;
 mod math;
@@ -54,6 +55,7 @@ fn rows() -> impl Iterator<Item = &'static Builtin> {
         trees::TABLE,
         random::TABLE,
         functions::TABLE,
+        files::TABLE,
     ]
     .into_iter()
     .flatten()

@@ -15,6 +15,9 @@ pub fn check(options: &args::Script) -> Result<ExitCode, String> {
     for knob in source.script.knobs() {
         println!("{:24} {:>12}  {}", knob.name, knob.value, knob.about);
     }
+    for file in source.script.data_files() {
+        println!("{}", crate::data::described(&file));
+    }
     let results = traced.results.iter();
     for leaf in results {
         let name = if leaf.path.is_empty() { "(result)" } else { &leaf.path };

@@ -2,6 +2,7 @@
 
 pub mod args;
 pub mod check;
+pub mod data;
 pub mod engine;
 pub mod fmt;
 pub mod pipeline;

@@ -57,13 +57,22 @@ pub fn run(options: &args::Run) -> Result<ExitCode, String> {
     let _ = ctrlc::set_handler(move || on_signal.store(true, Ordering::Relaxed));
     let pace = Pace { threads: options.threads, ..Pace::default() };
     let driven = drive(&engine, &pace, &stop, &mut watch);
+    let saved = match driven.end {
+        End::Finished => watch.save(&traced.saves, &driven.states),
+        End::Stopped { .. } | End::Failed(_) => {
+            if !traced.saves.is_empty() && !options.quiet {
+                eprintln!("nothing was saved: the program did not come to its end");
+            }
+            ExitCode::SUCCESS
+        }
+    };
     watch.finish(&driven.end, &driven.states, driven.elapsed)?;
     Ok(match driven.end {
         End::Finished => {
             if !options.quiet && !options.json {
                 print_results(&engine, &traced.results, &driven.states);
             }
-            watch.save(&traced.saves, &driven.states)
+            saved
         }
         End::Stopped { .. } => ExitCode::from(130),
         End::Failed(failure) => {

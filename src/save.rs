@@ -6,7 +6,7 @@ use whorl_core::ir::ArrayData;
 use whorl_cpu::RunState;
 use whorl_data::{Array, image, npy, npz, table, tensors};
 use whorl_host::plot;
-use whorl_trace::{Curve, Mark, Save, SaveFormat};
+use whorl_trace::{Curve, Leaf, Mark, Save, SaveFormat};
 
 use crate::engine::{CpuEngine, element};
 
@@ -33,7 +33,7 @@ pub fn write_all(saves: &[Save], engine: &CpuEngine, states: &[RunState], folder
 
 /// The arrays of a save: where the program is many runs, one row is of each.
 fn arrays(save: &Save, outputs: &[Vec<ArrayData>]) -> Vec<Array> {
-    let array = |(k, leaf): (usize, &whorl_trace::Leaf)| Array {
+    let array = |(k, leaf): (usize, &Leaf)| Array {
         element: element(leaf.ty.dtype),
         shape: leaf.ty.shape.to_vec(),
         bytes: outputs.iter().flat_map(|run| run[save.first + k].bytes.iter().copied()).collect(),
@@ -115,14 +115,20 @@ fn rows(a: &Array) -> Vec<Vec<f64>> {
 
 /// One line on a save, for `whorl check`.
 pub fn described(save: &Save) -> String {
-    let of = |leaf: &whorl_trace::Leaf| {
-        let ty = format!("{}{:?}", leaf.ty.dtype.name(), leaf.ty.shape.as_slice());
-        format!("{}: {}", leaf.path, ty.trim_end_matches("[]"))
-    };
+    format!("saves {}: {}", save.file, arrays_described(&save.arrays))
+}
+
+/// The first few arrays with their types.
+pub fn arrays_described(arrays: &[Leaf]) -> String {
     const SHOWN: usize = 6;
-    let mut parts: Vec<String> = save.arrays.iter().take(SHOWN).map(of).collect();
-    if save.arrays.len() > SHOWN {
-        parts.push(format!("… {} more", save.arrays.len() - SHOWN));
+    let of = |leaf: &Leaf| {
+        let ty = format!("{}{:?}", leaf.ty.dtype.name(), leaf.ty.shape.as_slice());
+        let name = if leaf.path.is_empty() { String::new() } else { format!("{}: ", leaf.path) };
+        format!("{name}{}", ty.trim_end_matches("[]"))
+    };
+    let mut parts: Vec<String> = arrays.iter().take(SHOWN).map(of).collect();
+    if arrays.len() > SHOWN {
+        parts.push(format!("… {} more", arrays.len() - SHOWN));
     }
-    format!("saves {}: {}", save.file, parts.join(", "))
+    parts.join(", ")
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use include_dir::{Dir, include_dir};
-use whorl_trace::Loader;
+use whorl_trace::{Data, DataProblem, DataRequest, Loader};
 
 static STANDARD: Dir = include_dir!("$CARGO_MANIFEST_DIR/stdlib");
 
@@ -22,6 +22,10 @@ impl Loader for Modules {
         let file = folder.join(format!("{}.whorl", path.join("/")));
         let text = std::fs::read_to_string(&file).map_err(|e| format!("{}: {e}", file.display()))?;
         Ok((file.display().to_string(), text))
+    }
+
+    fn data(&mut self, request: &DataRequest, from: Option<&str>) -> Result<Data, DataProblem> {
+        crate::data::load(request, from)
     }
 }
 

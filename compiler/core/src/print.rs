@@ -1,4 +1,4 @@
-//! Programs as text; [`crate::read`] reads it back.
+//! Programs as text; [`crate::read`] reads it back, but for the elements of large constants.
 //!
 //! ```text
 //! { %0 "x" : f32[4], %1 : i32 ->
@@ -21,6 +21,9 @@ use std::fmt::Write;
 use crate::ir::*;
 use crate::names::Attribute;
 use crate::prim::Prim;
+
+/// Constants of more elements than this are told by their number alone, and cannot be read back.
+const LONGEST_CONSTANT: usize = 4096;
 
 pub fn print(program: &Program) -> String {
     print_with(program, &|_| None)
@@ -137,6 +140,10 @@ impl Printer<'_> {
             Op::Prim(prim, args) => format!("{}({})", prim_text(prim), atoms_text(args)),
             // Only in the verifier's messages.
             Op::Constant(data) if data.bytes.len() != data.ty.size() * data.ty.dtype.bytes() => "constant [?]".into(),
+            // A data file: nobody reads a million numbers.
+            Op::Constant(data) if data.ty.size() > LONGEST_CONSTANT => {
+                format!("constant [… {} elements]", data.ty.size())
+            }
             Op::Constant(data) => {
                 let elements = (0..data.ty.size()).map(|k| element_text(&data.element(k)));
                 format!("constant [{}]", elements.collect::<Vec<_>>().join(", "))

@@ -36,6 +36,7 @@ pub enum ItemKind {
     Type(TypeDef),
     Enum(EnumDef),
     Fn(FnDef),
+    Data(DataDef),
     /// `let env = …` at the top of a file: a constant of the module.
     Let {
         pattern: Pattern,
@@ -109,6 +110,15 @@ pub struct VariantField {
     /// What tells it from the fields of other variants: `Circle.radius`, `Square.0`.
     pub path: String,
     pub ty: Type,
+}
+
+/// `data digits: { images: u8[n, 28, 28], labels: i32[n] } = load("digits.npz")`
+#[derive(Clone, PartialEq, Debug)]
+pub struct DataDef {
+    pub name: Name,
+    pub ty: Option<Type>,
+    /// A call of `load`, if it makes sense.
+    pub value: Expr,
 }
 
 /// `fn f(x: f32[n], y = default) -> T { … }` or `… = expr`.

@@ -147,6 +147,7 @@ fn space_between(left: Placed, right: Placed) -> bool {
 
 /// Whether a wider gap here may be a column that the user aligned.
 fn may_be_aligned(left: Placed, right: Placed) -> bool {
-    let declares = |node| matches!(node, NodeKind::Param | NodeKind::Size | NodeKind::Let | NodeKind::Bounds);
+    let declares =
+        |node| matches!(node, NodeKind::Param | NodeKind::Size | NodeKind::Let | NodeKind::Data | NodeKind::Bounds);
     declares(left.node) || declares(right.node)
 }

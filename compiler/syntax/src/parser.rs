@@ -340,7 +340,7 @@ impl<'a> Parser<'a> {
             (TokenKind::Pub | TokenKind::Import | TokenKind::Enum, _) => true,
             (TokenKind::Fn, TokenKind::Ident) => true,
             (TokenKind::Ident, TokenKind::Ident) => {
-                self.next_on_same_line() && matches!(self.current_text(), "param" | "size" | "type")
+                self.next_on_same_line() && matches!(self.current_text(), "param" | "size" | "type" | "data")
             }
             (TokenKind::Ident, TokenKind::String) => self.current_text() == "test",
             _ => false,

@@ -467,7 +467,7 @@ error[E0015]: only items stand at the top of a file
   ┌─ t.whorl:1:1
 1 │ print(x)
   │ ^^^^^^^^
-  help: items are `import`, `param`, `size`, `type`, `enum`, `fn`, `let` and `test`; what runs stands in `fn main(key: Key)`
+  help: items are `import`, `param`, `size`, `type`, `enum`, `fn`, `let`, `data` and `test`; what runs stands in `fn main(key: Key)`
 error[E0018]: `size` stands at the top of a file, not in a block
   ┌─ t.whorl:3:3
 3 │   size n = 4

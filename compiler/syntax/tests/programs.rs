@@ -197,6 +197,20 @@ fn between_the_brackets_of_a_type() {
 }
 
 #[test]
+fn data_is_an_item_and_a_name() {
+    let text = "data xs: { a: f32[n] } = load(\"a.npz\")\npub data ys = load(\"b.csv\", header: false)\nlet data = 1\nfn load(data) = data\n";
+    let items = clean(text).module.items;
+    let ItemKind::Data(xs) = &items[0].kind else { panic!() };
+    assert_eq!(
+        (xs.name.text.as_str(), xs.ty.is_some(), show(&xs.value)),
+        ("xs", true, "(call load \"a.npz\")".to_string())
+    );
+    let ItemKind::Data(ys) = &items[1].kind else { panic!() };
+    assert!(items[1].public && ys.ty.is_none());
+    assert!(matches!(items[2].kind, ItemKind::Let { .. }) && matches!(items[3].kind, ItemKind::Fn(_)));
+}
+
+#[test]
 fn spans_cover_what_was_written() {
     let text = "fn f() = a + g(b)[1]\n";
     let module = clean(text).module;

@@ -65,6 +65,7 @@ impl Script {
                 | ItemKind::Type(_)
                 | ItemKind::Enum(_)
                 | ItemKind::Let { .. }
+                | ItemKind::Data(_)
                 | ItemKind::Test { .. }
                 | ItemKind::Error => false,
             },
@@ -114,6 +115,7 @@ impl Script {
                 | ItemKind::Enum(_)
                 | ItemKind::Fn(_)
                 | ItemKind::Let { .. }
+                | ItemKind::Data(_)
                 | ItemKind::Error => None,
             })
             .collect()

@@ -261,6 +261,7 @@ impl<'a> Tracer<'a> {
             | ItemKind::Size(_)
             | ItemKind::Fn(_)
             | ItemKind::Let { .. }
+            | ItemKind::Data(_)
             | ItemKind::Test { .. }
             | ItemKind::Error => None,
         }

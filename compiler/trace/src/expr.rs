@@ -254,6 +254,13 @@ impl<'a> Tracer<'a> {
                     None => fail(Diagnostic::error("E0401", format!("unknown name `{name}`")).at(span, "")),
                 }
             }
+            ItemKind::Data(def) => {
+                let env = self.data_item(id, def, span)?;
+                match env.get(name) {
+                    Some(b) => Ok(b.value.clone()),
+                    None => fail(Diagnostic::error("E0401", format!("unknown name `{name}`")).at(span, "")),
+                }
+            }
             ItemKind::Import(_) | ItemKind::Type(_) | ItemKind::Enum(_) | ItemKind::Test { .. } | ItemKind::Error => {
                 fail(Diagnostic::error("E0401", format!("`{name}` is not a value")).at(span, ""))
             }

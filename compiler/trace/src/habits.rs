@@ -48,6 +48,8 @@ const NAMES: &[(&str, &str)] = &[
     ("jnp", "functions need no module: `exp(x)`"),
     ("lax", "functions need no module; loops are `scan` and `while`"),
     ("list", "`[a, b, c]`, or `for … { … }`"),
+    ("load", "`data x = load(\"file.npz\")`, at the top of the file"),
+    ("loadtxt", "`data x = load(\"file.csv\")`, at the top of the file"),
     ("logical_and", "`a and b`"),
     ("logical_not", "`not a`"),
     ("logical_or", "`a or b`"),

@@ -12,6 +12,7 @@
 mod builtins;
 mod call;
 mod control;
+mod data;
 mod derive;
 mod entry;
 mod enums;
@@ -35,7 +36,9 @@ mod value;
 mod window;
 
 pub use builtins::{BuiltinDoc, prelude};
+pub use data::{Data, DataFile, DataProblem, DataRequest};
 pub use entry::{Leaf, TestCase, Traced, Tree};
+pub use names::nearest;
 pub use params::Knob;
 pub use save::{Curve, Mark, Plot, Save, SaveFormat};
 pub use script::{Loader, Script};

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use whorl_source::{Diagnostic, SourceMap, Span};
 use whorl_syntax::ast::{self, ItemKind, PatternKind};
 
+use crate::data::{Data, DataProblem, DataRequest, bind_sizes, request};
 use crate::names::did_you_mean;
 use crate::params;
 
@@ -13,6 +14,11 @@ pub trait Loader {
     /// The display name and the text of the module at `path`, imported by the file that is displayed as `from`.
     /// One module must always get the same display name. The error says why there is none, in a few words.
     fn load(&mut self, path: &[String], from: Option<&str>) -> Result<(String, String), String>;
+
+    /// What a data file holds that the file displayed as `from` asks for.
+    fn data(&mut self, request: &DataRequest, _from: Option<&str>) -> Result<Data, DataProblem> {
+        Err(DataProblem::new("E0807", format!("there is no file `{}`", request.file), "no data is read here"))
+    }
 }
 
 /// A module, by its place in its script; the script's own file is the first.
@@ -31,6 +37,8 @@ pub(crate) struct Module {
     pub tree: ast::Module,
     pub values: HashMap<String, Def>,
     pub types: HashMap<String, ItemId>,
+    /// What the files of its `data` items hold, by the place of the item.
+    pub data: HashMap<usize, Data>,
 }
 
 /// An item of a module.
@@ -111,7 +119,14 @@ impl Loading<'_> {
         let file = self.map.add(display.clone(), text);
         let parse = whorl_syntax::parse(file, &self.map.file(file).expect("just added").text);
         self.errors.extend(parse.diagnostics);
-        let mut module = Module { path, display, tree: parse.module, values: HashMap::new(), types: HashMap::new() };
+        let mut module = Module {
+            path,
+            display,
+            tree: parse.module,
+            values: HashMap::new(),
+            types: HashMap::new(),
+            data: HashMap::new(),
+        };
         self.bind_items(&mut module, id);
         self.open.pop();
         self.modules[id.0 as usize] = Some(module);
@@ -143,10 +158,34 @@ impl Loading<'_> {
                         self.value(module, &name, Def::Item(own), &mut places);
                     }
                 }
+                ItemKind::Data(def) => {
+                    self.value(module, &def.name, Def::Item(own), &mut places);
+                    self.data(module, k, def);
+                }
                 ItemKind::Test { .. } | ItemKind::Error => {}
             }
         }
+        bind_sizes(module, &items, id);
         module.tree.items = items;
+    }
+
+    /// Reads the file of a `data` item.
+    fn data(&mut self, module: &mut Module, item: usize, def: &ast::DataDef) {
+        if def.value.kind == ast::ExprKind::Error {
+            // The parser has said what it did not understand.
+            return;
+        }
+        let read = match request(def) {
+            Ok((request, span)) => {
+                let data = self.loader.data(&request, Some(&module.display));
+                data.map_err(|p| Diagnostic { help: p.help, ..Diagnostic::error(p.code, p.message).at(span, p.label) })
+            }
+            Err(e) => Err(*e),
+        };
+        match read {
+            Ok(data) => drop(module.data.insert(item, data)),
+            Err(e) => self.errors.push(e),
+        }
     }
 
     fn value(&mut self, module: &mut Module, name: &ast::Name, def: Def, places: &mut HashMap<String, Span>) {

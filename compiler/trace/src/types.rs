@@ -358,7 +358,8 @@ impl<'a> Tracer<'a> {
                 let e = self.breach(v, c).note(format!("`{name}` = {m} here, but the array has {n}"));
                 return fail(e.at(span, format!("`{name}` is {m} from here on")));
             }
-            let known = self.script.module(size.scope.module).values.contains_key(name);
+            let def = self.script.module(size.scope.module).values.get(name);
+            let known = def.is_some_and(|def| !self.is_open_data(*def));
             if !known {
                 if c.binds && size.scope.local {
                     c.env.bind(name, Value::Int(n as i64), size.expr.span);
@@ -403,6 +404,7 @@ impl<'a> Tracer<'a> {
             | ItemKind::Size(_)
             | ItemKind::Fn(_)
             | ItemKind::Let { .. }
+            | ItemKind::Data(_)
             | ItemKind::Test { .. }
             | ItemKind::Error => None,
         }
@@ -429,6 +431,7 @@ impl<'a> Tracer<'a> {
             | ItemKind::Fn(_)
             | ItemKind::Let { .. }
             | ItemKind::Enum(_)
+            | ItemKind::Data(_)
             | ItemKind::Test { .. }
             | ItemKind::Error => None,
         }

@@ -4,10 +4,17 @@
 //! file of any content gives arrays or a sentence that says what is wrong with it and where.
 
 pub mod array;
+mod convert;
 pub mod image;
 pub mod npy;
 pub mod npz;
+pub mod problem;
+pub mod read;
 pub mod table;
 pub mod tensors;
+pub mod tree;
 
 pub use array::{Array, Element};
+pub use problem::{Kind, Problem};
+pub use read::{Format, read};
+pub use tree::Data;

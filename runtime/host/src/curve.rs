@@ -3,7 +3,7 @@
 use plotters::prelude::*;
 
 use crate::metrics::{Metrics, spread};
-use crate::style::{BAND, CAPTION, COLOURS, FONT, TITLE, tick};
+use crate::style::{BAND, CAPTION, COLOURS, FONT, TITLE, ticks};
 
 const PANEL: (u32, u32) = (720, 260);
 /// A panel shows at most so many points: averages of equal stretches of steps.

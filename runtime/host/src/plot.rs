@@ -5,10 +5,12 @@ use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::style::{BAND, COLOURS, FONT, TEXT, TITLE, tick};
+use crate::style::{BAND, COLOURS, FONT, TEXT, TITLE, ticks};
 
-const WIDTH: u32 = 720;
-const HEIGHT: u32 = 420;
+const WIDTH: i32 = 720;
+const HEIGHT: i32 = 420;
+/// The library places points at whole units: there are so many to a pixel, or lines would have steps.
+const UNITS: i32 = 8;
 /// A line of more points than this is drawn through the lowest and the highest of each stretch of them.
 const POINTS: usize = 2000;
 /// The part of a legend's line that shows its colour, with a little space behind it.
@@ -48,13 +50,25 @@ type DrawResult = Result<(), Box<dyn std::error::Error>>;
 pub fn svg(plot: &Plot) -> Result<String, String> {
     let mut text = String::new();
     draw(&mut text, plot).map_err(|e| e.to_string())?;
-    Ok(text)
+    let (width, height) = (units(WIDTH), units(HEIGHT));
+    let (large, small) =
+        (format!("width=\"{width}\" height=\"{height}\""), format!("width=\"{WIDTH}\" height=\"{HEIGHT}\""));
+    Ok(text.replacen(&large, &small, 1))
+}
+
+fn units(pixels: i32) -> i32 {
+    pixels * UNITS
+}
+
+fn stroke(colour: impl Color, pixels: f64) -> ShapeStyle {
+    colour.stroke_width((pixels * UNITS as f64) as u32)
 }
 
 fn draw(text: &mut String, plot: &Plot) -> DrawResult {
-    let root = SVGBackend::with_string(text, (WIDTH, HEIGHT)).into_drawing_area();
+    let root = SVGBackend::with_string(text, (units(WIDTH) as u32, units(HEIGHT) as u32)).into_drawing_area();
     root.fill(&WHITE)?;
-    let root = if plot.title.is_empty() { root } else { root.titled(&plot.title, (FONT, TITLE))? };
+    let root = root.margin(units(6), 0, 0, 0);
+    let root = if plot.title.is_empty() { root } else { root.titled(&plot.title, (FONT, units(TITLE)))? };
     let colours = colours(&plot.curves);
     let named: Vec<usize> = (0..plot.curves.len()).filter(|&k| !plot.curves[k].name.is_empty()).collect();
     // One name says what the axis is; more need a legend.
@@ -65,7 +79,7 @@ fn draw(text: &mut String, plot: &Plot) -> DrawResult {
     } else {
         let longest = named.iter().map(|&k| shortened(&plot.curves[k].name).chars().count()).max().unwrap_or(0);
         let width = (longest as f64 * LETTER) as i32 + SAMPLE + 16;
-        let (chart, beside) = root.split_horizontally(WIDTH as i32 - width);
+        let (chart, beside) = root.split_horizontally(units(WIDTH - width));
         legend(&beside, plot, &named, &colours)?;
         chart
     };
@@ -92,18 +106,26 @@ fn colours(curves: &[Curve]) -> Vec<usize> {
 }
 
 fn curves(area: &Area, plot: &Plot, y_label: &str, colours: &[usize]) -> DrawResult {
-    let (across, up) = ranges(&plot.curves);
     let x_space = if plot.x_label.is_empty() { 24 } else { 38 };
+    let y_space = if y_label.is_empty() { 52 } else { 66 };
+    let (mut across, mut up) = ranges(&plot.curves);
+    if plot.curves.iter().any(|c| is_path(&c.mark)) {
+        let (width, height) = area.dim_in_pixel();
+        let (width, height) = (width as i32 - units(y_space + 28), height as i32 - units(x_space + 20));
+        (across, up) = to_scale(across, up, width as f64 / height as f64);
+    }
     let mut chart = ChartBuilder::on(area)
-        .margin(10)
-        .margin_right(18)
-        .x_label_area_size(x_space)
-        .y_label_area_size(if y_label.is_empty() { 52 } else { 66 })
+        .margin(units(10))
+        .margin_right(units(18))
+        .x_label_area_size(units(x_space))
+        .y_label_area_size(units(y_space))
         .build_cartesian_2d(across.0..across.1, up.0..up.1)?;
+    let (x_ticks, y_ticks) = (ticks(across.1 - across.0), ticks(up.1 - up.0));
     let mut mesh = chart.configure_mesh();
-    mesh.light_line_style(WHITE).bold_line_style(BLACK.mix(0.1)).axis_style(BLACK.mix(0.6));
-    mesh.x_label_formatter(&tick).y_label_formatter(&tick).label_style((FONT, TEXT));
-    mesh.x_labels(8).y_labels(8).x_desc(&plot.x_label).y_desc(y_label).axis_desc_style((FONT, TEXT + 2));
+    mesh.light_line_style(TRANSPARENT).bold_line_style(stroke(BLACK.mix(0.1), 1.0)).axis_style(stroke(BLACK.mix(0.6), 1.0));
+    mesh.set_all_tick_mark_size(units(4));
+    mesh.x_label_formatter(&x_ticks).y_label_formatter(&y_ticks).label_style((FONT, units(TEXT)));
+    mesh.x_labels(8).y_labels(8).x_desc(&plot.x_label).y_desc(y_label).axis_desc_style((FONT, units(TEXT + 2)));
     mesh.draw()?;
     // What covers much is drawn first.
     let order = |mark: &Mark| match mark {
@@ -124,7 +146,7 @@ fn one(chart: &mut Chart, mark: &Mark, colour: RGBColor, across: (f64, f64)) -> 
     match mark {
         Mark::Lines(lines) => {
             // Many lines are thinner.
-            let style = colour.stroke_width(if lines.len() > 3 { 1 } else { 2 });
+            let style = stroke(colour, if lines.len() > 3 { 1.0 } else { 1.7 });
             for piece in lines.iter().flat_map(|line| unbroken(line)) {
                 chart.draw_series(LineSeries::new(thinned(&piece), style))?;
             }
@@ -132,7 +154,7 @@ fn one(chart: &mut Chart, mark: &Mark, colour: RGBColor, across: (f64, f64)) -> 
         Mark::Points(points) => {
             let radius = if points.len() > 300 { 2 } else { 3 };
             let seen = points.iter().filter(|p| p.0.is_finite() && p.1.is_finite());
-            chart.draw_series(seen.map(|p| Circle::new(*p, radius, colour.mix(0.8).filled())))?;
+            chart.draw_series(seen.map(|p| Circle::new(*p, units(radius), colour.mix(0.8).filled())))?;
         }
         Mark::Bands(bands) => {
             for band in bands {
@@ -145,28 +167,31 @@ fn one(chart: &mut Chart, mark: &Mark, colour: RGBColor, across: (f64, f64)) -> 
         }
         Mark::Level(y) => {
             let ends = [(across.0, *y), (across.1, *y)];
-            chart.draw_series(DashedLineSeries::new(ends, 6, 4, colour.stroke_width(1)))?;
+            chart.draw_series(DashedLineSeries::new(ends, units(6) as u32, units(4) as u32, stroke(colour, 1.3)))?;
         }
     }
     Ok(())
 }
 
 fn legend(area: &Area, plot: &Plot, named: &[usize], colours: &[usize]) -> DrawResult {
-    let letters = (FONT, TEXT).into_font().color(&BLACK.mix(0.8)).pos(Pos::new(HPos::Left, VPos::Center));
+    let letters = (FONT, units(TEXT)).into_font().color(&BLACK.mix(0.8)).pos(Pos::new(HPos::Left, VPos::Center));
     for (row, &k) in named.iter().enumerate() {
         let (y, colour) = (18 + row as i32 * LEGEND_LINE, COLOURS[colours[k]]);
-        let (from, to) = (0, SAMPLE - 8);
+        let at = |x: i32, y: i32| (units(x), units(y));
+        let end = SAMPLE - 8;
         match plot.curves[k].mark {
-            Mark::Lines(_) => area.draw(&PathElement::new([(from, y), (to, y)], colour.stroke_width(2)))?,
+            Mark::Lines(_) => area.draw(&PathElement::new([at(0, y), at(end, y)], stroke(colour, 1.7)))?,
             Mark::Level(_) => {
-                for at in [from, from + 7, from + 14] {
-                    area.draw(&PathElement::new([(at, y), (at + 4, y)], colour.stroke_width(1)))?;
+                for from in [0, 7, 14] {
+                    area.draw(&PathElement::new([at(from, y), at(from + 4, y)], stroke(colour, 1.3)))?;
                 }
             }
-            Mark::Points(_) => area.draw(&Circle::new(((from + to) / 2, y), 3, colour.mix(0.8).filled()))?,
-            Mark::Bands(_) => area.draw(&Rectangle::new([(from, y - 5), (to, y + 5)], colour.mix(BAND).filled()))?,
+            Mark::Points(_) => area.draw(&Circle::new(at(end / 2, y), units(3), colour.mix(0.8).filled()))?,
+            Mark::Bands(_) => {
+                area.draw(&Rectangle::new([at(0, y - 5), at(end, y + 5)], colour.mix(BAND).filled()))?;
+            }
         }
-        area.draw(&Text::new(shortened(&plot.curves[k].name), (SAMPLE, y), letters.clone()))?;
+        area.draw(&Text::new(shortened(&plot.curves[k].name), at(SAMPLE, y), letters.clone()))?;
     }
     Ok(())
 }
@@ -198,6 +223,25 @@ fn thinned(line: &[(f64, f64)]) -> Vec<(f64, f64)> {
     }
     out.dedup();
     out
+}
+
+/// Whether a line goes back, as no function of its axis does: it is a path in the plane.
+fn is_path(mark: &Mark) -> bool {
+    match mark {
+        Mark::Lines(lines) => lines.iter().any(|line| line.windows(2).any(|w| w[1].0 < w[0].0)),
+        Mark::Points(_) | Mark::Bands(_) | Mark::Level(_) => false,
+    }
+}
+
+/// Axes of one scale, in an area so many times as wide as it is high, around the same middle.
+fn to_scale(across: (f64, f64), up: (f64, f64), shape: f64) -> ((f64, f64), (f64, f64)) {
+    let (width, height) = ((across.1 - across.0) * 1.06, up.1 - up.0);
+    let (width, height) = (width.max(height * shape), height.max(width / shape));
+    let around = |(low, high): (f64, f64), size: f64| {
+        let middle = low / 2.0 + high / 2.0;
+        (middle - size / 2.0, middle + size / 2.0)
+    };
+    (around(across, width), around(up, height))
 }
 
 /// From where to where the axes go.
@@ -253,7 +297,7 @@ impl Range {
         let width = high - low;
         // Axes of no width, or of more than numbers can tell apart, would have no marks.
         let least = (low.abs().max(high.abs()) * 1e-9).max(1e-300);
-        let more = if width > least { (width * part).min(f64::MAX / 8.0) } else { low.abs().max(1.0) * 0.5 };
+        let more = if width > least { (width * part).min(f64::MAX / 8.0) } else if high == 0.0 { 1.0 } else { high.abs() * 0.5 };
         ((low - more).max(f64::MIN / 4.0), (high + more).min(f64::MAX / 4.0))
     }
 }
@@ -296,6 +340,16 @@ mod tests {
             }
         }
         plot(vec![of(Mark::Points(vec![(5.0, 5.0)]))]);
+    }
+
+    #[test]
+    fn paths_are_to_scale() {
+        let circle = |n: i32| (0..n).map(|i| (f64::from(i).cos(), f64::from(i).sin())).collect::<Vec<_>>();
+        assert!(is_path(&Mark::Lines(vec![circle(9)])) && !is_path(&Mark::Points(circle(9))));
+        let ((a, b), (c, d)) = to_scale((0.0, 2.0), (-1.0, 0.0), 4.0);
+        assert!(((b - a) - 4.0 * (d - c)).abs() < 1e-12 && a < 0.0 && b > 2.0 && c <= -1.0 && d >= 0.0);
+        let ((a, b), (c, d)) = to_scale((0.0, 2.0), (-1.0, 0.0), 1.0);
+        assert!(((b - a) - (d - c)).abs() < 1e-12 && a < 0.0 && b > 2.0 && (c + d) == -1.0);
     }
 
     #[test]

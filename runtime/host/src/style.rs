@@ -25,13 +25,18 @@ pub const TEXT: i32 = 12;
 /// How opaque the area between two lines is.
 pub const BAND: f64 = 0.2;
 
-/// A number at an axis: six digits that count, as short as they can be said.
-pub fn tick(x: &f64) -> String {
-    if *x == 0.0 {
+/// Numbers at an axis that goes over so much: what is nearly 0 there is 0.
+pub fn ticks(over: f64) -> impl Fn(&f64) -> String {
+    move |x| if x.abs() < over * 1e-9 { "0".to_string() } else { tick(*x) }
+}
+
+/// Six digits that count, as short as they can be said.
+fn tick(x: f64) -> String {
+    if x == 0.0 {
         return "0".to_string();
     }
     let size = x.abs();
-    if !(1e-4..1e6).contains(&size) {
+    if !(1e-4..1e7).contains(&size) {
         let text = format!("{x:.4e}");
         let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
         return format!("{}e{exponent}", trimmed(digits));
@@ -51,7 +56,8 @@ mod tests {
     #[test]
     fn ticks_are_short() {
         let said: Vec<String> =
-            [0.0, 0.1 + 0.2, -2.0, 1500.0, 1e7, 2.5e-6, -0.05, 999_999.5].iter().map(tick).collect();
+            [0.0, 0.1 + 0.2, -2.0, 1500.0, 1e7, 2.5e-6, -0.05, 999_999.5].map(tick).to_vec();
         assert_eq!(said, ["0", "0.3", "-2", "1500", "1e7", "2.5e-6", "-0.05", "1000000"]);
+        assert_eq!((ticks(1.0)(&5.6e-17), ticks(1e-16)(&5.6e-17)), ("0".to_string(), "5.6e-17".to_string()));
     }
 }

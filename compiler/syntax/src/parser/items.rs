@@ -2,7 +2,7 @@
 
 use super::Parser;
 use crate::ast::{
-    Bounds, Expr, ExprKind, FnDef, FnParam, Import, Item, ItemKind, Module, Name, Param, Pattern, PatternKind,
+    Bounds, DataDef, Expr, ExprKind, FnDef, FnParam, Import, Item, ItemKind, Module, Name, Param, Pattern, PatternKind,
     StatementKind, Type, TypeDef, TypeKind,
 };
 use crate::codes;
@@ -46,6 +46,7 @@ impl Parser<'_> {
                 ("from", TokenKind::Ident) => (self.python_import(), NodeKind::Import),
                 ("param", TokenKind::Ident) => (ItemKind::Param(self.param()), NodeKind::Param),
                 ("size", TokenKind::Ident) => (ItemKind::Size(self.param()), NodeKind::Size),
+                ("data", TokenKind::Ident) => (self.data_item(), NodeKind::Data),
                 ("type", TokenKind::Ident) => (self.type_item(), NodeKind::TypeDef),
                 ("test", TokenKind::String) => (self.test(), NodeKind::Test),
                 _ => (self.not_an_item(), NodeKind::Error),
@@ -63,7 +64,7 @@ impl Parser<'_> {
         let span = self.span_from(mark);
         if self.diagnostics.len() == known {
             let message = "only items stand at the top of a file";
-            let help = "items are `import`, `param`, `size`, `type`, `enum`, `fn`, `let` and `test`; what runs stands in `fn main(key: Key)`";
+            let help = "items are `import`, `param`, `size`, `type`, `enum`, `fn`, `let`, `data` and `test`; what runs stands in `fn main(key: Key)`";
             self.complain(codes::NOT_AN_ITEM, span, message, help);
         }
         match statement.map(|s| s.kind) {
@@ -177,6 +178,15 @@ impl Parser<'_> {
     fn let_item(&mut self) -> ItemKind {
         let (pattern, ty, value) = self.let_parts();
         ItemKind::Let { pattern, ty, value }
+    }
+
+    /// `data name: T = load("file")`
+    fn data_item(&mut self) -> ItemKind {
+        self.bump();
+        let name = self.name("a name for the data");
+        let ty = self.eat(TokenKind::Colon).then(|| self.ty());
+        let value = self.value_after_equals("and `load(\"file.npz\")` after the name of the data");
+        ItemKind::Data(DataDef { name, ty, value })
     }
 
     fn fn_item(&mut self) -> ItemKind {

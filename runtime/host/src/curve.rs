@@ -76,8 +76,8 @@ fn draw(text: &mut String, panels: &[Panel], title: &str) -> DrawResult {
             .configure_mesh()
             .x_desc("step")
             .light_line_style(WHITE)
-            .x_label_formatter(&tick)
-            .y_label_formatter(&tick)
+            .x_label_formatter(&ticks(last))
+            .y_label_formatter(&ticks(high - low))
             .draw()?;
         let upper = panel.points.iter().map(|p| (p.0, p.1 + p.2));
         let lower = panel.points.iter().rev().map(|p| (p.0, p.1 - p.2));

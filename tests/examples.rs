@@ -93,6 +93,7 @@ examples! {
         run.picture("wave.svg", b"<svg");
     };
     mandelbrot "--frames 3" |run| {
+        near("area", run.number("area"), mandelbrot_area(180, 240, 200), 2e-3);
         near("area", run.number("area"), 1.50659, 0.03);
         run.picture("mandelbrot.gif", b"GIF89a");
     };
@@ -277,6 +278,21 @@ fn mean(values: &[f64]) -> f64 {
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// The part of the plane that stays small for so many steps, on a grid of [-2.5, 1.5] × [-1.5, 1.5].
+fn mandelbrot_area(height: usize, width: usize, steps: usize) -> f64 {
+    let side = 3.0 / height as f64;
+    let along = |k: usize, n: usize| side * (k as f64 - 0.5 * (n - 1) as f64);
+    let stays = |k: usize| {
+        let (a, b) = (along(k % width, width) - 0.5, along(k / width, height));
+        let (mut x, mut y) = (0.0, 0.0);
+        (0..steps).all(|_| {
+            (x, y) = (x * x - y * y + a, 2.0 * x * y + b);
+            x * x + y * y < 256.0
+        })
+    };
+    side * side * (0..height * width).filter(|&k| stays(k)).count() as f64
 }
 
 /// x with a x = b, by elimination with partial pivoting.

@@ -114,9 +114,13 @@ fn rows(text: &str, marks: &[&Mark]) -> Vec<String> {
 /// Spaces up to a column of `text`; its tabs stay tabs.
 fn pad(line: &mut String, text: &str, column: usize) {
     let have = line.chars().count();
-    line.extend(text.chars().chain(std::iter::repeat(' ')).skip(have).take(column.saturating_sub(have)).map(|c| {
-        if c == '\t' { '\t' } else { ' ' }
-    }));
+    line.extend(
+        text.chars()
+            .chain(std::iter::repeat(' '))
+            .skip(have)
+            .take(column.saturating_sub(have))
+            .map(|c| if c == '\t' { '\t' } else { ' ' }),
+    );
 }
 
 #[cfg(test)]
@@ -127,8 +131,10 @@ mod tests {
     fn labels_of_one_line_share_it() {
         let mut map = SourceMap::new();
         let file = map.add("a.whorl", "let h = x @ w\n");
-        let e = Diagnostic::error("E0101", "sizes").at(Span::new(file, 8, 9), "left").at(Span::new(file, 12, 13), "right");
-        let expected = "error[E0101]: sizes\n  ┌─ a.whorl:1:9\n1 │ let h = x @ w\n  │         ^   ^ right\n  │         left\n";
+        let e =
+            Diagnostic::error("E0101", "sizes").at(Span::new(file, 8, 9), "left").at(Span::new(file, 12, 13), "right");
+        let expected =
+            "error[E0101]: sizes\n  ┌─ a.whorl:1:9\n1 │ let h = x @ w\n  │         ^   ^ right\n  │         left\n";
         assert_eq!(e.render(&map), expected);
     }
 
@@ -136,7 +142,8 @@ mod tests {
     fn labels_that_overlap_have_rows_of_their_own() {
         let mut map = SourceMap::new();
         let file = map.add("a.whorl", "f(g(x), y)\n");
-        let e = Diagnostic::error("E0001", "both").at(Span::new(file, 0, 10), "whole").at(Span::new(file, 2, 6), "part");
+        let e =
+            Diagnostic::error("E0001", "both").at(Span::new(file, 0, 10), "whole").at(Span::new(file, 2, 6), "part");
         let expected = "error[E0001]: both\n  ┌─ a.whorl:1:1\n1 │ f(g(x), y)\n  │ ^^^^^^^^^^ whole\n  │   ^^^^ part\n";
         assert_eq!(e.render(&map), expected);
     }

@@ -458,9 +458,8 @@ impl<'a> Tracer<'a> {
     fn carry_changes<T>(&self, m: Mismatch, next: &Value<'a>, span: Span, init: Span, what: &str) -> R<T> {
         let e = Diagnostic::error("E0204", format!("a step of `{what}` gives something else than it got"));
         let ([left, right], note) = self.mismatch(&m, init, span);
-        let mut e = e
-            .at(span, format!("{} is {right} here", m.place()))
-            .at(init, format!("{} began as {left}", m.place()));
+        let mut e =
+            e.at(span, format!("{} is {right} here", m.place())).at(init, format!("{} began as {left}", m.place()));
         e.notes.extend(note);
         fail(match next {
             Value::Unit => e.help("the last line of the body is the next state"),

@@ -149,8 +149,7 @@ impl<'a> Tracer<'a> {
         };
         let text = if what.starts_with('`') && what.len() <= 4 { self.text(span) } else { what.to_string() };
         let e = Diagnostic::error("E0102", format!("sizes do not agree in {text}"));
-        let ([left, right], note) =
-            self.named_pair((atoms[first], args[first].span), (atoms[other], args[other].span));
+        let ([left, right], note) = self.named_pair((atoms[first], args[first].span), (atoms[other], args[other].span));
         let mut e = e.at(args[first].span, left).at(args[other].span, right);
         e.notes.extend(note);
         fail(e.help(self.shape_help(&types[first], &types[other])))

@@ -146,7 +146,8 @@ impl<'a> Tracer<'a> {
         let makers = self.makers();
         let found: Vec<Option<(Site, bool)>> =
             (0..ty.rank()).map(|k| self.axis_site(&makers, atom, k, FARTHEST)).collect();
-        let axes: Vec<Option<String>> = found.iter().map(|f| f.and_then(|(site, _)| self.size_name(site.span))).collect();
+        let axes: Vec<Option<String>> =
+            found.iter().map(|f| f.and_then(|(site, _)| self.size_name(site.span))).collect();
         let sizes: Vec<String> =
             axes.iter().zip(&ty.shape).map(|(name, n)| name.clone().unwrap_or(n.to_string())).collect();
         let named = found.iter().zip(&axes).find(|(_, name)| name.is_some()).and_then(|(f, _)| *f);
@@ -191,7 +192,8 @@ impl<'a> Tracer<'a> {
         if clash {
             (x.text, y.text) = (crate::tree::type_text(&tl), crate::tree::type_text(&tr));
             for (named, ty) in [(&mut x, &tl), (&mut y, &tr)] {
-                let names = named.axes.iter().zip(&ty.shape).filter_map(|(name, n)| Some(format!("{} = {n}", name.as_ref()?)));
+                let names =
+                    named.axes.iter().zip(&ty.shape).filter_map(|(name, n)| Some(format!("{} = {n}", name.as_ref()?)));
                 let names: Vec<String> = names.collect();
                 if !names.is_empty() {
                     named.text += &format!(" with {}", listed_plain(&names));
@@ -280,7 +282,13 @@ impl<'a> Tracer<'a> {
             | Prim::IndexSet(_)
             | Prim::IndexAdd(_) => of_same_rank(),
             Prim::Custom(_) | Prim::Iota(_) | Prim::Pad { .. } => None,
-            Prim::Concat(joined) => if axis == *joined { None } else { of_same_rank() },
+            Prim::Concat(joined) => {
+                if axis == *joined {
+                    None
+                } else {
+                    of_same_rank()
+                }
+            }
             Prim::Broadcast { axes, .. } => Some((args[0], axes.iter().position(|a| *a == axis)?)),
             Prim::Transpose(perm) => Some((args[0], *perm.get(axis)?)),
             Prim::Slice { .. } => (self.b.ty(args[0]).shape[axis] == ty.shape[axis]).then_some((args[0], axis)),
@@ -288,8 +296,8 @@ impl<'a> Tracer<'a> {
                 // An axis that has the same elements before it is the same axis.
                 let old = self.b.ty(args[0]).shape;
                 let before = |shape: &[usize], k: usize| shape[..k].iter().product::<usize>();
-                let k = (0..old.len())
-                    .find(|&k| old[k] == ty.shape[axis] && before(&old, k) == before(&ty.shape, axis))?;
+                let k =
+                    (0..old.len()).find(|&k| old[k] == ty.shape[axis] && before(&old, k) == before(&ty.shape, axis))?;
                 Some((args[0], k))
             }
             Prim::Index(None) => Some((args[0], axis + args.len() - 1)),

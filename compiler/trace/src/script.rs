@@ -94,7 +94,8 @@ impl Script {
     /// Errors in names, and what else tracing `main` tells.
     fn with_traced(&self, mut errors: Vec<Diagnostic>) -> Vec<Diagnostic> {
         let place = |d: &Diagnostic| d.labels.first().map(|l| (l.span.file, l.span.start));
-        let traced = if self.module(ModuleId::MAIN).values.contains_key("main") { self.trace_main() } else { return errors };
+        let traced =
+            if self.module(ModuleId::MAIN).values.contains_key("main") { self.trace_main() } else { return errors };
         for e in traced.err().unwrap_or_default() {
             if !errors.iter().any(|known| known.code == e.code && place(known) == place(&e)) {
                 errors.push(e);

@@ -13,7 +13,9 @@ pub fn local(name: &str, span: Span, bound: Bound) -> Diagnostic {
             format!("the key `{name}` is never used"),
             format!("split into as many keys as are used, or write `_{name}`"),
         ),
-        Bound::Element => (format!("`{name}` is never used"), "write `_` for an element that is not looked at".to_string()),
+        Bound::Element => {
+            (format!("`{name}` is never used"), "write `_` for an element that is not looked at".to_string())
+        }
         Bound::Field => (format!("`{name}` is never used"), "leave the field out of the pattern".to_string()),
         Bound::Let | Bound::Parameter | Bound::Quiet => {
             (format!("`{name}` is never used"), format!("leave it out, or write `_{name}` if that is meant"))
@@ -91,7 +93,10 @@ fn declared(item: &Item, uses: &Uses, out: &mut Vec<Diagnostic>) {
 fn hides(item: &Item, out: &mut Vec<Diagnostic>) {
     let ItemKind::Fn(f) = &item.kind else { return };
     if let Some(b) = crate::builtins::find(&f.name.text) {
-        let w = Diagnostic::warning("W0006", format!("this hides the function `{}` that is there without an import", b.name));
+        let w = Diagnostic::warning(
+            "W0006",
+            format!("this hides the function `{}` that is there without an import", b.name),
+        );
         let w = w.at(f.name.span, "").note(format!("`{}`: {}", b.name, b.doc));
         out.push(w.help("another name leaves both in reach"));
     }

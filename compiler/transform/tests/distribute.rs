@@ -28,7 +28,9 @@ fn arguments(program: &Program) -> Vec<ArrayData> {
     let data = |(k, v): (usize, &Var)| {
         let ty = program.vars.ty(*v);
         let lit = |i: usize| match ty.dtype {
-            DType::F32 | DType::F64 | DType::F16 | DType::BF16 => Lit::of(ty.dtype, ((i * 7 + k * 3) % 11) as f64 * 0.25 - 1.0),
+            DType::F32 | DType::F64 | DType::F16 | DType::BF16 => {
+                Lit::of(ty.dtype, ((i * 7 + k * 3) % 11) as f64 * 0.25 - 1.0)
+            }
             DType::I32 | DType::U32 | DType::U8 => Lit::of(ty.dtype, ((i * 5 + k) % 7) as f64),
             DType::Bool => Lit::bool((i + k).is_multiple_of(3)),
         };

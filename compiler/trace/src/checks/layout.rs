@@ -220,7 +220,7 @@ fn nested(shape: &[usize], numbers: &[String]) -> String {
 fn number(array: &ArrayData, k: usize) -> String {
     let x = array.element(k).to_f64();
     match array.ty.dtype {
-        DType::F32 => format!("{:?}", x as f32),
+        DType::F32 | DType::F16 | DType::BF16 => format!("{:?}", x as f32),
         DType::F64 => format!("{x:?}"),
         DType::Bool => format!("{}", x != 0.0),
         DType::I32 | DType::U32 | DType::U8 => format!("{x}"),

@@ -64,7 +64,7 @@ impl Engine for CpuEngine {
     }
 }
 
-fn element(d: DType) -> Element {
+pub fn element(d: DType) -> Element {
     match d {
         DType::F32 => Element::F32,
         DType::F64 => Element::F64,

@@ -2,12 +2,14 @@
 
 pub mod args;
 pub mod check;
+pub mod data;
 pub mod engine;
 pub mod explain;
 pub mod fmt;
 pub mod pipeline;
 pub mod property;
 pub mod run;
+pub mod save;
 pub mod show;
 pub mod standard_library;
 pub mod test;

@@ -57,13 +57,22 @@ pub fn run(options: &args::Run) -> Result<ExitCode, String> {
     let _ = ctrlc::set_handler(move || on_signal.store(true, Ordering::Relaxed));
     let pace = Pace { threads: options.threads, ..Pace::default() };
     let driven = drive(&engine, &pace, &stop, &mut watch);
+    let saved = match driven.end {
+        End::Finished => watch.save(&traced.saves, &driven.states),
+        End::Stopped { .. } | End::Failed(_) => {
+            if !traced.saves.is_empty() && !options.quiet {
+                eprintln!("nothing was saved: the program did not come to its end");
+            }
+            ExitCode::SUCCESS
+        }
+    };
     watch.finish(&driven.end, &driven.states, driven.elapsed)?;
     Ok(match driven.end {
         End::Finished => {
             if !options.quiet && !options.json {
                 print_results(&engine, &traced.results, &driven.states);
             }
-            ExitCode::SUCCESS
+            saved
         }
         End::Stopped { .. } => ExitCode::from(130),
         End::Failed(failure) => {
@@ -213,6 +222,27 @@ impl<'a> Watch<'a> {
             self.last_line = Some(p.elapsed);
             eprintln!("{line}");
         }
+    }
+
+    /// Writes what the script saves, and says so.
+    fn save(&self, saves: &[whorl_trace::Save], states: &[RunState]) -> ExitCode {
+        let mut code = ExitCode::SUCCESS;
+        for file in crate::save::write_all(saves, self.engine, states, &self.folder.path) {
+            let path = file.path.display();
+            match file.result {
+                Ok(()) => {
+                    self.say_json(json!({ "event": "saved", "path": path.to_string() }));
+                    if !self.options.quiet && !self.options.json {
+                        eprintln!("saved {path}");
+                    }
+                }
+                Err(why) => {
+                    eprintln!("error: {path} was not saved: {why}");
+                    code = ExitCode::FAILURE;
+                }
+            }
+        }
+        code
     }
 
     /// The last checkpoint, the picture, the summary, and the last words.

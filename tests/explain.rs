@@ -53,6 +53,12 @@ fn first_code(block: &Block) -> Result<Option<String>, String> {
     // In a file of its own, so that it can import itself.
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("explain");
     std::fs::create_dir_all(&folder).map_err(|e| e.to_string())?;
+    // Beside the data files that wrong programs load.
+    for entry in std::fs::read_dir(support::root().join("tests/errors/files")).map_err(|e| e.to_string())?.flatten() {
+        if entry.path().extension().is_some_and(|e| e == "csv" || e == "npy") {
+            std::fs::copy(entry.path(), folder.join(entry.file_name())).map_err(|e| e.to_string())?;
+        }
+    }
     let file = folder.join("script.whorl");
     std::fs::write(&file, &block.text).map_err(|e| e.to_string())?;
     let source = match pipeline::load_text(&file.display().to_string(), block.text.clone(), &block.settings) {

@@ -146,6 +146,14 @@ impl Builder {
         Atom::Var(self.emit(Op::Constant(data), [ty])[0])
     }
 
+    /// A constant of the outermost body, which every body inside may use: a large one is there once.
+    pub fn outer_constant(&mut self, data: Arc<ArrayData>) -> Atom {
+        let out = self.vars.fresh(data.ty.clone());
+        let stmt = Stmt { outs: SmallVec::from_iter([out]), op: Op::Constant(data), spans: self.spans.clone() };
+        self.stack.first_mut().expect("a statement outside of any body").push(stmt);
+        Atom::Var(out)
+    }
+
     /// Appends a form; the types of its results follow from it.
     pub fn form(&mut self, form: Form) -> SmallVec<[Atom; 2]> {
         let types = form.result_types(&self.vars);
@@ -179,7 +187,7 @@ impl Builder {
         self.begin();
         let results = f(self, index.into(), &vars);
         let body = self.end(results);
-        self.form(Form::Scan(Scan { n, reverse, train: false, index, carries, body }))
+        self.form(Form::Scan(Scan { n, reverse, train: false, checkpoint: Checkpoint::Carries, index, carries, body }))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Programs as text; [`crate::read`] reads it back.
+//! Programs as text; [`crate::read`] reads it back, but for the elements of large constants.
 //!
 //! ```text
 //! { %0 "x" : f32[4], %1 : i32 ->
@@ -21,6 +21,9 @@ use std::fmt::Write;
 use crate::ir::*;
 use crate::names::Attribute;
 use crate::prim::Prim;
+
+/// Constants of more elements than this are told by their number alone, and cannot be read back.
+const LONGEST_CONSTANT: usize = 4096;
 
 pub fn print(program: &Program) -> String {
     print_with(program, &|_| None)
@@ -137,6 +140,10 @@ impl Printer<'_> {
             Op::Prim(prim, args) => format!("{}({})", prim_text(prim), atoms_text(args)),
             // Only in the verifier's messages.
             Op::Constant(data) if data.bytes.len() != data.ty.size() * data.ty.dtype.bytes() => "constant [?]".into(),
+            // A data file: nobody reads a million numbers.
+            Op::Constant(data) if data.ty.size() > LONGEST_CONSTANT => {
+                format!("constant [… {} elements]", data.ty.size())
+            }
             Op::Constant(data) => {
                 let elements = (0..data.ty.size()).map(|k| element_text(&data.element(k)));
                 format!("constant [{}]", elements.collect::<Vec<_>>().join(", "))
@@ -146,11 +153,12 @@ impl Printer<'_> {
                 Form::Scan(s) => {
                     let (reverse, train) =
                         (if s.reverse { "reverse " } else { "" }, if s.train { "train " } else { "" });
-                    format!("scan {reverse}{train}{} < {}{}", self.index(s.index), s.n, self.carries(&s.carries))
+                    let (index, carries) = (self.index(s.index), self.carries(&s.carries));
+                    format!("scan {reverse}{train}{index} < {}{}{carries}", s.n, checkpoint_text(s.checkpoint))
                 }
                 Form::While(w) => {
                     let max = w.max.map_or(String::new(), |m| format!(" max {m}"));
-                    format!("while{max}{}", self.carries(&w.carries))
+                    format!("while{max}{}{}", checkpoint_text(w.checkpoint), self.carries(&w.carries))
                 }
                 Form::Switch(s) => format!("switch {}", atom_text(&s.which)),
             },
@@ -162,6 +170,16 @@ impl Printer<'_> {
             }
         };
         self.text.push_str(&op);
+    }
+}
+
+/// ` checkpoint every 10`; nothing where all carries are kept.
+fn checkpoint_text(c: Checkpoint) -> String {
+    match c {
+        Checkpoint::Carries => String::new(),
+        Checkpoint::Every(k) => format!(" checkpoint every {k}"),
+        Checkpoint::Sqrt => " checkpoint sqrt".into(),
+        Checkpoint::Kept { steps, every } => format!(" kept {steps} every {every}"),
     }
 }
 

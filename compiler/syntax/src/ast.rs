@@ -36,6 +36,7 @@ pub enum ItemKind {
     Type(TypeDef),
     Enum(EnumDef),
     Fn(FnDef),
+    Data(DataDef),
     /// `let env = …` at the top of a file: a constant of the module.
     Let {
         pattern: Pattern,
@@ -114,10 +115,11 @@ pub struct TypeDef {
     pub ty: Type,
 }
 
-/// `enum Shape { Empty, Square(f32), Circle { centre: f32[2], radius: f32 } }`
+/// `enum Shape { Empty, Square(f32), Circle { centre: f32[2], radius: f32 } }`, `enum Option[T] { None, Some(T) }`
 #[derive(Clone, PartialEq, Debug)]
 pub struct EnumDef {
     pub name: Name,
+    pub params: Vec<Name>,
     pub variants: Vec<Variant>,
 }
 
@@ -136,6 +138,15 @@ pub struct VariantField {
     /// What tells it from the fields of other variants: `Circle.radius`, `Square.0`.
     pub path: String,
     pub ty: Type,
+}
+
+/// `data digits: { images: u8[n, 28, 28], labels: i32[n] } = load("digits.npz")`
+#[derive(Clone, PartialEq, Debug)]
+pub struct DataDef {
+    pub name: Name,
+    pub ty: Option<Type>,
+    /// A call of `load`, if it makes sense.
+    pub value: Expr,
 }
 
 /// `fn f(x: f32[n], y = default) -> T { … }` or `… = expr`.
@@ -296,6 +307,7 @@ pub enum ExprKind {
         init: Box<Expr>,
         condition: Box<Expr>,
         max: Option<Box<Expr>>,
+        checkpoint: Option<Box<Checkpoint>>,
         body: Block,
     },
     /// `s with { x: 1.0, y }`
@@ -318,17 +330,38 @@ pub struct Scan {
     pub iter: Expr,
     /// `until c`, asked before each step: from where it holds on, the carry stays as it is, and what is yielded is zero.
     pub until: Option<Expr>,
+    pub checkpoint: Option<Checkpoint>,
     pub body: Block,
 }
 
-/// `A or B => e`
+/// `checkpoint every k`, `checkpoint sqrt`, `checkpoint carries`: which states of a loop a reverse derivative keeps.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Checkpoint {
+    pub policy: Policy,
+    pub span: Span,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub enum Policy {
+    /// Those of all steps, as without a word.
+    Carries,
+    /// Those of every so many steps.
+    Every(Expr),
+    /// As many as the square root of the number of steps.
+    Sqrt,
+    Error,
+}
+
+/// `A or B if c => e`
 #[derive(Clone, PartialEq, Debug)]
 pub struct Arm {
     pub cases: Vec<Case>,
+    /// `if c`: the arm is taken only where this holds.
+    pub guard: Option<Expr>,
     pub body: Expr,
 }
 
-/// What a value may be, for an arm to be taken.
+/// What a value, or a part of it, may be for an arm to be taken.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Case {
     pub kind: CaseKind,
@@ -337,13 +370,22 @@ pub struct Case {
 
 #[derive(Clone, PartialEq, Debug)]
 pub enum CaseKind {
-    /// `Empty`, `Shape.Empty`, `Square(side)`, `Circle { radius }`: a variant of the value's enum, and patterns for its fields.
-    /// A single name that begins with a small letter is bound to the whole value.
+    /// `Empty`, `Shape.Empty`, `Square(side)`, `Circle { radius }`: a variant of the value's enum, and cases for its fields.
     Variant {
         path: Vec<Name>,
-        payload: Option<Pattern>,
+        payload: Option<Box<Case>>,
     },
+    /// A name that begins with a small letter is bound to the whole value.
+    Name(String),
+    /// `(a, b)`
+    Tuple(Vec<Case>),
+    /// `[a, b]`
+    Array(Vec<Case>),
+    /// `{ x, y: case }`: the named fields, others ignored.
+    Record(Vec<(Name, Option<Case>)>),
     Int(i64),
+    /// `0..10`: the whole numbers from the first up to but without the second.
+    Range(i64, i64),
     Bool(bool),
     String(String),
     /// `_`

@@ -142,13 +142,14 @@ fn space_between(left: Placed, right: Placed) -> bool {
         (Minus | Bang, _) if left.node == NodeKind::Unary => false,
         (Fn, LParen) => false,
         (_, LParen) => !matches!(right.node, NodeKind::Call | NodeKind::Parameters),
-        (_, LBracket) => !matches!(right.node, NodeKind::Index | NodeKind::Type | NodeKind::TypeDef),
+        (_, LBracket) => !matches!(right.node, NodeKind::Index | NodeKind::Type | NodeKind::TypeDef | NodeKind::Enum),
         _ => true,
     }
 }
 
 /// Whether a wider gap here may be a column that the user aligned.
 fn may_be_aligned(left: Placed, right: Placed) -> bool {
-    let declares = |node| matches!(node, NodeKind::Param | NodeKind::Size | NodeKind::Let | NodeKind::Bounds);
+    let declares =
+        |node| matches!(node, NodeKind::Param | NodeKind::Size | NodeKind::Let | NodeKind::Data | NodeKind::Bounds);
     declares(left.node) || declares(right.node)
 }

@@ -33,6 +33,7 @@ pub enum NodeKind {
     TypeDef,
     Fn,
     Let,
+    Data,
     Test,
     Prop,
     PropParam,

@@ -37,6 +37,7 @@ fn spaces_go_where_they_belong() {
     check("fn f(x:f32 [ n ],y=2)->f32=not x.y .0( a:1 )", "fn f(x: f32[n], y = 2) -> f32 = not x.y.0(a: 1)\n");
     check("let  g = fn (x)={x:1,y}  with {x:2}", "let  g = fn(x) = { x: 1, y } with { x: 2 }\n");
     check("type S [T]={a:fn (f32)->(T,T)}", "type S[T] = { a: fn(f32) -> (T, T) }\n");
+    check("data  xs:f32 [n]=load( \"a.npy\" )", "data  xs: f32[n] = load(\"a.npy\")\n");
     check("let x = 2 .0.1", "let x = 2 .0.1\n");
     check("import a . b{c,d}", "import a.b { c, d }\n");
 }

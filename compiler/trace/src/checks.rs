@@ -68,6 +68,7 @@ impl Script {
             | ItemKind::Enum(_)
             | ItemKind::Fn(_)
             | ItemKind::Let { .. }
+            | ItemKind::Data(_)
             | ItemKind::Error => None,
         });
         items.chain(module.examples.iter().map(|e| (e.name.as_str(), e.span, Check::Example(e)))).collect()
@@ -98,6 +99,7 @@ impl Script {
             Some((_, _, Check::Test(_, body))) => {
                 return self.traced(|t| {
                     t.function = "the test";
+                    t.saves.forbidden = Some("this is run by a test");
                     t.block(body, &Env::default())?;
                     Ok((Vec::new(), Value::Unit))
                 });
@@ -116,6 +118,8 @@ impl Script {
         let traced = self.traced(|t| {
             t.function = "the example";
             let results = t.example(example, &mut claims)?;
+            // An example shows how to save; it leaves no files.
+            t.saves.list.clear();
             Ok((Vec::new(), results))
         })?;
         Ok(Traced { claims, ..traced })

@@ -7,6 +7,7 @@ use whorl_transform::ad::custom;
 
 use crate::checks::Claim;
 use crate::names::did_you_mean;
+use crate::save::Save;
 use crate::script::{Def, ModuleId, Script};
 use crate::tracer::{Tracer, fail};
 use crate::value::{Arg, R, Value};
@@ -20,6 +21,8 @@ pub struct Traced {
     pub program: Program,
     pub params: Vec<Leaf>,
     pub results: Vec<Leaf>,
+    /// Files that the program leaves: their arrays are further results, behind those above.
+    pub saves: Vec<Save>,
     pub warnings: Vec<Diagnostic>,
     /// Of an example: what its results must be.
     pub claims: Vec<Claim>,
@@ -58,6 +61,7 @@ impl Script {
                 | ItemKind::Type(_)
                 | ItemKind::Enum(_)
                 | ItemKind::Let { .. }
+                | ItemKind::Data(_)
                 | ItemKind::Test { .. }
                 | ItemKind::Prop(_)
                 | ItemKind::Error => false,
@@ -93,6 +97,11 @@ impl Script {
             }
             let span = t.function_span(&f);
             let result = t.call(&f, given, span)?;
+            if let (true, Value::Function(_) | Value::Module(_)) = (name == "main", &result) {
+                let e = Diagnostic::error("E0631", "`main` gives no numbers");
+                let e = e.at(t.main_result(&f), format!("this is {}", result.describe(&t.b)));
+                return fail(e.help("call it: what `main` gives are numbers, records and arrays"));
+            }
             Ok((params, t.settle(&result, span)?))
         })
     }
@@ -124,7 +133,13 @@ impl Script {
         };
         let mut results = Vec::new();
         result.leaf_paths("", &mut results);
-        let body = t.b.end(results.iter().map(|(_, a)| *a).collect());
+        let mut all: Vec<Atom> = results.iter().map(|(_, a)| *a).collect();
+        let mut saves = Vec::new();
+        for (save, arrays) in std::mem::take(&mut t.saves.list) {
+            saves.push(Save { first: all.len(), ..save });
+            all.extend(arrays);
+        }
+        let body = t.b.end(all);
         if let Some(e) = crate::limits::too_large(&t.b.vars, &body) {
             return Err(vec![e]);
         }
@@ -135,6 +150,7 @@ impl Script {
             program: custom::strip(Program { vars: t.b.vars, main: CoreFunction { params: vars, body } }),
             params: param_leaves,
             results: result_leaves,
+            saves,
             warnings: t.warnings,
             claims: Vec::new(),
         })
@@ -182,6 +198,13 @@ impl<'a> Tracer<'a> {
             | PatternKind::Error => k.to_string(),
         });
         names.collect()
+    }
+
+    fn main_result(&self, f: &crate::value::Function<'a>) -> Span {
+        match f {
+            crate::value::Function::Item { def, .. } => crate::call::result_span(&def.body),
+            _ => Span::NONE,
+        }
     }
 
     fn function_span(&self, f: &crate::value::Function<'a>) -> Span {

@@ -6,6 +6,7 @@ use whorl_source::{Diagnostic, SourceMap, Span};
 use whorl_syntax::ast::{self, ItemKind, PatternKind};
 
 use crate::checks::examples::{self, Example};
+use crate::data::{Data, DataProblem, DataRequest, bind_sizes, request};
 use crate::names::did_you_mean;
 use crate::params;
 
@@ -14,6 +15,16 @@ pub trait Loader {
     /// The display name and the text of the module at `path`, imported by the file that is displayed as `from`.
     /// One module must always get the same display name. The error says why there is none, in a few words.
     fn load(&mut self, path: &[String], from: Option<&str>) -> Result<(String, String), String>;
+
+    /// What a data file holds that the file displayed as `from` asks for.
+    fn data(&mut self, request: &DataRequest, _from: Option<&str>) -> Result<Data, DataProblem> {
+        Err(DataProblem::new("E0807", format!("there is no file `{}`", request.file), "no data is read here"))
+    }
+
+    /// Paths of modules that can be imported from anywhere, for guesses at what was meant.
+    fn known(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// A module, by its place in its script; the script's own file is the first.
@@ -36,6 +47,8 @@ pub(crate) struct Module {
     pub examples: Vec<Example>,
     /// Of each name at its top: whether other modules may use it, and where it is declared.
     pub public: HashMap<String, (bool, Span)>,
+    /// What the files of its `data` items hold, by the place of the item.
+    pub data: HashMap<usize, Data>,
 }
 
 /// An item of a module.
@@ -160,7 +173,16 @@ impl Loading<'_> {
             examples = examples::examples(file, &self.map.file(file).expect("just added").text, &parse.module.items);
         }
         let (values, types) = (HashMap::new(), HashMap::new());
-        let mut module = Module { path, display, tree: parse.module, values, types, examples, public: HashMap::new() };
+        let mut module = Module {
+            path,
+            display,
+            tree: parse.module,
+            values,
+            types,
+            examples,
+            public: HashMap::new(),
+            data: HashMap::new(),
+        };
         self.bind_items(&mut module, id);
         self.open.pop();
         self.modules[id.0 as usize] = Some(module);
@@ -192,6 +214,10 @@ impl Loading<'_> {
                         self.value(module, &name, Def::Item(own), &mut places);
                     }
                 }
+                ItemKind::Data(def) => {
+                    self.value(module, &def.name, Def::Item(own), &mut places);
+                    self.data(module, k, def);
+                }
                 ItemKind::Test { .. } | ItemKind::Prop(_) | ItemKind::Error => {}
             }
             // What other modules set is there for all.
@@ -200,7 +226,27 @@ impl Loading<'_> {
                 module.public.insert(name.text, (open, name.span));
             }
         }
+        bind_sizes(module, &items, id);
         module.tree.items = items;
+    }
+
+    /// Reads the file of a `data` item.
+    fn data(&mut self, module: &mut Module, item: usize, def: &ast::DataDef) {
+        if def.value.kind == ast::ExprKind::Error {
+            // The parser has said what it did not understand.
+            return;
+        }
+        let read = match request(def) {
+            Ok((request, span)) => {
+                let data = self.loader.data(&request, Some(&module.display));
+                data.map_err(|p| Diagnostic { help: p.help, ..Diagnostic::error(p.code, p.message).at(span, p.label) })
+            }
+            Err(e) => Err(*e),
+        };
+        match read {
+            Ok(data) => drop(module.data.insert(item, data)),
+            Err(e) => self.errors.push(e),
+        }
     }
 
     fn value(&mut self, module: &mut Module, name: &ast::Name, def: Def, places: &mut HashMap<String, Span>) {
@@ -295,7 +341,9 @@ impl Loading<'_> {
         let dotted = path.join(".");
         let (display, text) = self.loader.load(path, Some(from)).map_err(|why| {
             let mut e = Diagnostic::error("E0403", format!("there is no module `{dotted}`")).at(span, why);
-            e.help = path.first().and_then(|p| crate::habits::of_name(p)).map(str::to_string);
+            let known = self.loader.known();
+            e.help = did_you_mean(&dotted, known.iter().map(String::as_str))
+                .or_else(|| path.first().and_then(|p| crate::habits::of_name(p)).map(str::to_string));
             e
         })?;
         if let Some(start) = self.open.iter().position(|d| *d == display) {
@@ -328,6 +376,7 @@ fn item_names(item: &ItemKind) -> Vec<ast::Name> {
             pattern_names(pattern, &mut names);
             names
         }
+        ItemKind::Data(def) => vec![def.name.clone()],
         ItemKind::Test { .. } | ItemKind::Prop(_) | ItemKind::Error => Vec::new(),
     }
 }

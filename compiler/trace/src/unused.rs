@@ -73,6 +73,12 @@ fn declared(item: &Item, uses: &Uses, out: &mut Vec<Diagnostic>) {
                 warn("W0004", name, format!("`{}` is never used", name.text), help);
             }
         }
+        ItemKind::Data(d) => {
+            if unused(&&d.name) {
+                let help = "leave it out, or write `pub` in front if other files use it";
+                warn("W0004", &d.name, format!("the data `{}` is never used", d.name.text), help);
+            }
+        }
         ItemKind::Param(p) => {
             if unused(&&p.name) {
                 let what = format!("the param `{}` is never used: setting it changes nothing", p.name.text);

@@ -8,9 +8,10 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
-use safetensors::tensor::{Dtype, TensorView};
+use safetensors::tensor::TensorView;
+use whorl_data::tensors::dtype;
 
-use crate::engine::{Element, StateArray};
+use crate::engine::StateArray;
 
 /// Version of the layout above.
 pub const FORMAT: u32 = 1;
@@ -63,22 +64,10 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     }
 }
 
-fn dtype(e: Element) -> Dtype {
-    match e {
-        Element::F32 => Dtype::F32,
-        Element::F64 => Dtype::F64,
-        Element::F16 => Dtype::F16,
-        Element::BF16 => Dtype::BF16,
-        Element::I32 => Dtype::I32,
-        Element::U32 => Dtype::U32,
-        Element::U8 => Dtype::U8,
-        Element::Bool => Dtype::BOOL,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::Element;
 
     #[test]
     fn what_is_written_is_read() {

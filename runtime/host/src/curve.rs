@@ -3,6 +3,7 @@
 use plotters::prelude::*;
 
 use crate::metrics::{Metrics, spread};
+use crate::style::{BAND, CAPTION, COLOURS, FONT, TITLE, ticks};
 
 const PANEL: (u32, u32) = (720, 260);
 /// A panel shows at most so many points: averages of equal stretches of steps.
@@ -61,22 +62,28 @@ fn draw(text: &mut String, panels: &[Panel], title: &str) -> DrawResult {
     let height = PANEL.1 * panels.len() as u32 + 30;
     let root = SVGBackend::with_string(text, (PANEL.0, height)).into_drawing_area();
     root.fill(&WHITE)?;
-    let root = root.titled(title, ("sans-serif", 18))?;
+    let root = root.titled(title, (FONT, TITLE))?;
     for (area, panel) in root.split_evenly((panels.len(), 1)).iter().zip(panels) {
         let (low, high) = panel.range();
         let last = panel.points.last().map_or(1.0, |p| p.0).max(1.0);
         let mut chart = ChartBuilder::on(area)
-            .caption(&panel.name, ("sans-serif", 15))
+            .caption(&panel.name, (FONT, CAPTION))
             .margin(6)
             .x_label_area_size(28)
             .y_label_area_size(60)
             .build_cartesian_2d(0.0..last, low..high)?;
-        chart.configure_mesh().x_desc("step").light_line_style(WHITE).draw()?;
+        chart
+            .configure_mesh()
+            .x_desc("step")
+            .light_line_style(WHITE)
+            .x_label_formatter(&ticks(last))
+            .y_label_formatter(&ticks(high - low))
+            .draw()?;
         let upper = panel.points.iter().map(|p| (p.0, p.1 + p.2));
         let lower = panel.points.iter().rev().map(|p| (p.0, p.1 - p.2));
         let band: Vec<(f64, f64)> = upper.chain(lower).collect();
-        chart.draw_series([Polygon::new(band, BLUE.mix(0.2))])?;
-        chart.draw_series(LineSeries::new(panel.points.iter().map(|p| (p.0, p.1)), &BLUE))?;
+        chart.draw_series([Polygon::new(band, COLOURS[0].mix(BAND))])?;
+        chart.draw_series(LineSeries::new(panel.points.iter().map(|p| (p.0, p.1)), COLOURS[0]))?;
     }
     root.present()?;
     Ok(())

@@ -1,5 +1,7 @@
 //! What the host needs of a compiled program.
 
+pub use whorl_data::Element;
+
 /// A stretch of the program between which the host may look in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Phase {
@@ -24,18 +26,6 @@ pub struct StateArray {
     pub shape: Vec<usize>,
     /// Row-major, native endian.
     pub bytes: Vec<u8>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Element {
-    F32,
-    F64,
-    F16,
-    BF16,
-    I32,
-    U32,
-    U8,
-    Bool,
 }
 
 /// Why a run stopped before its end: the message of a failed `assert`, with its place.

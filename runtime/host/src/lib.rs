@@ -8,5 +8,7 @@ pub mod drive;
 pub mod engine;
 pub mod folder;
 pub mod metrics;
+pub mod plot;
+mod style;
 
 pub use engine::Engine;

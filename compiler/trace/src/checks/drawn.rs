@@ -253,6 +253,7 @@ impl<'a> Tracer<'a> {
             | ItemKind::Size(_)
             | ItemKind::Fn(_)
             | ItemKind::Let { .. }
+            | ItemKind::Data(_)
             | ItemKind::Test { .. }
             | ItemKind::Prop(_)
             | ItemKind::Error => fail(open_type(ty)),

@@ -89,6 +89,7 @@ fn item_name(item: &Item) -> Option<&str> {
             whorl_syntax::ast::PatternKind::Name(name) => Some(name),
             _ => None,
         },
+        ItemKind::Data(d) => Some(&d.name.text),
         ItemKind::Test { name, .. } => Some(name),
         ItemKind::Prop(p) => Some(&p.name),
         ItemKind::Import(_) | ItemKind::Error => None,

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use lexopt::prelude::*;
 
+use crate::test::Trials;
+
 /// What the user asked for.
 pub enum Command {
     Help(String),
@@ -13,6 +15,8 @@ pub enum Command {
     Test(Test),
     Show(Show),
     Fmt(Fmt),
+    /// A code, or all of them.
+    Explain(Option<String>),
 }
 
 /// A script, and the settings of its params and sizes: `("ppo.lr", "1e-3")`.
@@ -35,6 +39,7 @@ pub struct Test {
     pub files: Vec<PathBuf>,
     /// Only tests whose name contains it.
     pub filter: Option<String>,
+    pub trials: Trials,
 }
 
 pub struct Fmt {
@@ -63,9 +68,10 @@ Whorl: a functional array language for reinforcement learning, compiled whole.
 
   whorl run FILE      compile the script and run its `main`
   whorl check FILE    errors, types, schedule and memory, without running
-  whorl test FILE…    run the `test` blocks (`whorl test std`: the standard library's)
+  whorl test PATH…    run the tests, properties and examples of scripts, or of all in a folder (`whorl test std`: the library's)
   whorl fmt PATH…     put scripts, or all in a folder, into the standard style (--check: only say which are not)
   whorl show FILE --stage tree|core|fused|loops|asm
+  whorl explain CODE  what an error means and how to mend it; without CODE, a line for each
 
 Options of run
   --seed S            the key that `main` gets is key(S); 0 unless given
@@ -80,6 +86,8 @@ Options of run, check and show
 
 Options of test
   --filter TEXT       only tests whose name contains TEXT
+  --cases N           cases of each property; 100 unless given
+  --seed S            what properties draw; 0 unless given
 ";
 
 /// Reads the command line; an error is a sentence.
@@ -95,11 +103,11 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, String
         Some(other) => return Err(say(other.unexpected())),
     };
     match command.as_str() {
-        "run" | "check" | "test" | "show" | "fmt" => rest(&command, parser).map_err(|e| match e {
+        "run" | "check" | "test" | "show" | "fmt" | "explain" => rest(&command, parser).map_err(|e| match e {
             Problem::Asked => String::new(),
             Problem::Wrong(text) => text,
         }),
-        other => Err(format!("there is no command `{other}`; there are run, check, test, show and fmt")),
+        other => Err(format!("there is no command `{other}`; there are run, check, test, show, fmt and explain")),
     }
     .or_else(|message| if message.is_empty() { Ok(Command::Help(HELP.to_string())) } else { Err(message) })
 }
@@ -122,6 +130,7 @@ fn rest(command: &str, mut parser: lexopt::Parser) -> Result<Command, Problem> {
     let mut settings = Vec::new();
     let (mut seed, mut threads, mut out, mut json, mut quiet) = (0, cores, None, false, false);
     let (mut stage, mut filter, mut only_check) = (None, None, false);
+    let mut trials = Trials::default();
     while let Some(arg) = parser.next()? {
         match (command, arg) {
             (_, Short('h') | Long("help")) => return Err(Problem::Asked),
@@ -131,6 +140,8 @@ fn rest(command: &str, mut parser: lexopt::Parser) -> Result<Command, Problem> {
             ("run", Long("out")) => out = Some(parser.value()?.into()),
             ("run", Long("json")) => json = true,
             ("run", Long("quiet")) => quiet = true,
+            ("test", Long("cases")) => trials.cases = parser.value()?.parse()?,
+            ("test", Long("seed")) => trials.seed = parser.value()?.parse()?,
             ("fmt", Long("check")) => only_check = true,
             ("test", Long("filter")) => filter = Some(parser.value()?.string()?),
             ("show", Long("stage")) => stage = Some(parse_stage(&parser.value()?.string()?)?),
@@ -148,6 +159,9 @@ fn rest(command: &str, mut parser: lexopt::Parser) -> Result<Command, Problem> {
             (_, other) => return Err(other.unexpected().into()),
         }
     }
+    if trials.cases == 0 {
+        return Err(Problem::Wrong("--cases 0: at least one case is needed".into()));
+    }
     if threads == 0 {
         return Err(Problem::Wrong("--threads 0: at least one thread is needed".into()));
     }
@@ -161,7 +175,13 @@ fn rest(command: &str, mut parser: lexopt::Parser) -> Result<Command, Problem> {
         if files.is_empty() {
             return Err(Problem::Wrong("whorl test: which file? `whorl test std` is the standard library".into()));
         }
-        return Ok(Command::Test(Test { files, filter }));
+        return Ok(Command::Test(Test { files, filter, trials }));
+    }
+    if command == "explain" {
+        if files.len() > 1 {
+            return Err(Problem::Wrong(format!("whorl explain takes one code, not {}", files.len())));
+        }
+        return Ok(Command::Explain(files.pop().map(|f| f.display().to_string())));
     }
     let file = match files.len() {
         1 => files.remove(0),
@@ -214,6 +234,7 @@ mod tests {
             ("run a --set x", "write --set name=value"),
             ("show a --stage x", "--stage x"),
             ("run a --seed x", "x"),
+            ("explain E0301 E0302", "one code"),
         ] {
             let message = parsed(line).err().unwrap_or_default();
             assert!(message.contains(part), "{line}: {message}");

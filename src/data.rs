@@ -74,6 +74,8 @@ fn dtype(e: Element) -> DType {
     match e {
         Element::F32 => DType::F32,
         Element::F64 => DType::F64,
+        Element::F16 => DType::F16,
+        Element::BF16 => DType::BF16,
         Element::I32 => DType::I32,
         Element::U32 => DType::U32,
         Element::U8 => DType::U8,

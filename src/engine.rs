@@ -68,6 +68,8 @@ pub fn element(d: DType) -> Element {
     match d {
         DType::F32 => Element::F32,
         DType::F64 => Element::F64,
+        DType::F16 => Element::F16,
+        DType::BF16 => Element::BF16,
         DType::I32 => Element::I32,
         DType::U32 => Element::U32,
         DType::U8 => Element::U8,

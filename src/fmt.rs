@@ -36,7 +36,7 @@ pub fn fmt(options: &args::Fmt) -> Result<ExitCode, String> {
 }
 
 /// The script, or the scripts in the folder and in those below it, by name.
-fn scripts(path: &Path, found: &mut Vec<PathBuf>) -> Result<(), String> {
+pub fn scripts(path: &Path, found: &mut Vec<PathBuf>) -> Result<(), String> {
     if !path.is_dir() {
         found.push(path.to_path_buf());
         return Ok(());

@@ -22,9 +22,13 @@ fn main() -> ExitCode {
         Command::Test(options) => whorl::test::test(&options),
         Command::Show(options) => whorl::show::show(&options),
         Command::Fmt(options) => whorl::fmt::fmt(&options),
+        Command::Explain(code) => whorl::explain::explain(code.as_deref()),
     };
     done.unwrap_or_else(|message| {
         eprintln!("{}", message.trim_end());
+        if let Some(hint) = whorl::explain::hint(&message) {
+            eprintln!("\n{hint}");
+        }
         ExitCode::FAILURE
     })
 }

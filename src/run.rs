@@ -103,14 +103,27 @@ fn print_results(engine: &CpuEngine, leaves: &[whorl_trace::Leaf], states: &[Run
         let values: Vec<String> =
             outputs.iter().flat_map(|o| o[k].to_f64()).map(|x| shortest(leaf.ty.dtype, x)).collect();
         let name = if leaf.path.is_empty() { "result" } else { &leaf.path };
-        println!("{name} = {}", if leaf.ty.is_scalar() { values.concat() } else { format!("[{}]", values.join(", ")) });
+        println!("{name} = {}", bracketed(&leaf.ty.shape, &values));
+    }
+}
+
+/// Brackets around the elements of an array, row by row.
+fn bracketed(shape: &[usize], values: &[String]) -> String {
+    match shape {
+        [] => values.concat(),
+        [_] => format!("[{}]", values.join(", ")),
+        [n, rest @ ..] => {
+            let row = rest.iter().product::<usize>();
+            let rows: Vec<String> = (0..*n).map(|k| bracketed(rest, &values[k * row..(k + 1) * row])).collect();
+            format!("[{}]", rows.join(", "))
+        }
     }
 }
 
 /// The shortest text that reads back as the number of this type.
 fn shortest(dtype: DType, x: f64) -> String {
     match dtype {
-        DType::F32 => format!("{}", x as f32),
+        DType::F32 | DType::F16 | DType::BF16 => format!("{}", x as f32),
         DType::Bool => format!("{}", x != 0.0),
         DType::F64 | DType::I32 | DType::U32 | DType::U8 => format!("{x}"),
     }

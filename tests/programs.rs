@@ -1,12 +1,15 @@
-//! Every `test` block of the standard library, of `tests/programs` and of the examples on the three machines, and what the
+//! Every test, property and example of the standard library, of `tests/programs` and of the examples on the three machines, and what the
 //! `main`s of the programs and examples compute and log.
 
 mod support;
 
-use support::machines::{agree, exposed, flatten, same_bits};
+use support::machines::{Outcome, agree, exposed, flatten, same_bits};
 use whorl::pipeline::{self, Source};
+use whorl::property;
+use whorl::test::Trials;
 use whorl_core::ir::ArrayData;
-use whorl_trace::Traced;
+use whorl_source::Diagnostic;
+use whorl_trace::{TestKind, Traced};
 
 #[test]
 fn standard_library() {
@@ -68,7 +71,7 @@ fn report(failures: Vec<String>) {
     assert!(failures.is_empty(), "{} failed\n{}", failures.len(), failures.join("\n"));
 }
 
-/// Every `test` of a script; what fails, by name.
+/// Every test of a script; what fails, by name.
 fn blocks(file: &str, source: &Source) -> Vec<String> {
     let mut failures = Vec::new();
     let only = std::env::var("WHORL_TEST").ok();
@@ -77,8 +80,7 @@ fn blocks(file: &str, source: &Source) -> Vec<String> {
         if only.as_ref().is_some_and(|part| !name.contains(part.as_str())) {
             continue;
         }
-        let traced = source.script.trace_test(k).map_err(|d| pipeline::render(&d, &source.map));
-        match traced.and_then(|t| run_block(&t)) {
+        match run_case(source, k, &case.kind) {
             Ok(()) => println!("ok      {name}"),
             Err(e) => {
                 println!("FAILED  {name}\n{e}");
@@ -89,12 +91,45 @@ fn blocks(file: &str, source: &Source) -> Vec<String> {
     failures
 }
 
+/// Cases of a property: the interpreter runs them too.
+const CASES: usize = 24;
+
+/// A test, a property or an example of a script on all machines.
+fn run_case(source: &Source, k: usize, kind: &TestKind) -> Result<(), String> {
+    let render = |d: Vec<Diagnostic>| pipeline::render(&d, &source.map);
+    match kind {
+        TestKind::Test => run_block(&source.script.trace_test(k).map_err(render)?, &[]).map(|_| ()),
+        TestKind::Example => {
+            let traced = source.script.trace_test(k).map_err(render)?;
+            let results = run_block(&traced, &[])?.results;
+            let wrong = whorl::test::false_claims(&traced.claims, &results);
+            if wrong.is_empty() { Ok(()) } else { Err(render(wrong)) }
+        }
+        TestKind::Fails(_) => {
+            if let Ok(traced) = source.script.trace_test(k)
+                && agree(&traced.program, &[])?.is_ok()
+            {
+                return Err("passes, and should fail".to_string());
+            }
+            whorl::test::check(source, k, Trials::default()).map_err(render)
+        }
+        TestKind::Prop => {
+            for batch in property::batches(source, k, Trials { cases: CASES, seed: 0 }).map_err(render)? {
+                for (input, _) in batch.inputs() {
+                    run_block(&batch.traced, &input)?;
+                }
+            }
+            whorl::test::check(source, k, Trials::default()).map_err(render)
+        }
+    }
+}
+
 /// The asserts hold on all machines, as does all else that the block computes.
-fn run_block(traced: &Traced) -> Result<(), String> {
-    agree(&traced.program, &[])??;
+fn run_block(traced: &Traced, args: &[ArrayData]) -> Result<Outcome, String> {
+    let outcome = agree(&traced.program, args)??;
     let all = exposed(&flatten(traced.program.clone())?);
-    same_bits(&all, &[]).map_err(|e| format!("with all values kept: {e}"))??;
-    Ok(())
+    same_bits(&all, args).map_err(|e| format!("with all values kept: {e}"))??;
+    Ok(outcome)
 }
 
 /// The results and logs of `main`, if the script has one.

@@ -218,7 +218,7 @@ fn mistakes_on_the_command_line() {
     folder.whorl("").good();
     folder.whorl("--help").good();
     folder.whorl("run --help").good();
-    folder.whorl("fly script.whorl").bad(2, &["there is no command `fly`", "run, check, test, show and fmt"]);
+    folder.whorl("fly script.whorl").bad(2, &["there is no command `fly`", "run, check, test, show, fmt and explain"]);
     folder.whorl("run").bad(2, &["which file?"]);
     folder.whorl("run missing.whorl").bad(1, &["missing.whorl"]);
     folder.whorl("run script.whorl --stepz 3").bad(1, &["`stepz`", "did you mean `steps`?"]);
@@ -249,6 +249,20 @@ fn a_wrong_script_is_answered_with_its_place() {
             .bad(1, &["error[E0401]", "script.whorl:1:", "did you mean `key`?"]);
     }
     assert!(!folder.0.join("runs").exists(), "a script that does not compile leaves no folder");
+}
+
+#[test]
+fn explain_tells_of_errors() {
+    let folder = Folder::with("explain", "fn main(key: Key) = normal(key) + uniform(key)\n");
+    let page = folder.whorl("explain e301").good().out;
+    assert!(page.starts_with("# E0301: ") && page.contains("split(key)"), "{page}");
+    let all = folder.whorl("explain").good().out;
+    assert!(all.lines().any(|l| l.starts_with("W0001  ")) && all.lines().count() >= 60, "{all}");
+    folder.whorl("explain E0321").bad(1, &["there is no error or warning `E0321`; did you mean `E0301`?"]);
+    // Said once, after the errors.
+    let said = folder.whorl("check script.whorl");
+    assert!(said.err.trim_end().ends_with("`whorl explain E0301` says more"), "{}", said.err);
+    said.bad(1, &["error[E0301]"]);
 }
 
 #[test]
@@ -291,4 +305,25 @@ fn test_runs_the_tests() {
     assert!(said.out.contains("1 passed, 0 failed"), "{}", said.out);
     folder.whorl("test std --filter gae").good();
     folder.whorl("test").bad(2, &["which file?"]);
+}
+
+#[test]
+fn test_runs_folders() {
+    let folder = Folder::with("folders", "/// ```\n/// f(2)  // = 4\n/// ```\nfn f(x) = 2 * x\n");
+    std::fs::create_dir_all(folder.0.join("below")).expect("a folder");
+    folder.write(
+        "below/more.whorl",
+        "prop \"small\" (x: i32 in [0, 9]) { assert x < 10 }\ntest \"no\" { assert 1 > 2 }\n",
+    );
+    folder.write("notes.txt", "no script");
+    let said = folder.whorl("test .");
+    assert_eq!(said.code, Some(1), "{}{}", said.out, said.err);
+    assert!(said.out.contains("2 passed, 1 failed") && said.err.contains("more.whorl: no"), "{}{}", said.out, said.err);
+    let said = folder.whorl("test script.whorl below --filter small --cases 1000 --seed 3").good();
+    assert!(said.out.contains("1 passed, 0 failed"), "{}", said.out);
+    folder.whorl("test . --filter nothing").bad(1, &["none of the 3 tests", "`nothing`"]);
+    folder.whorl("test std.rl --filter gae").good();
+    folder.whorl("test std.nowhere").bad(1, &["no module `std.nowhere`"]);
+    folder.whorl("test elsewhere").bad(1, &["elsewhere"]);
+    folder.whorl("test . --cases 0").bad(2, &["at least one case"]);
 }

@@ -41,6 +41,11 @@ impl Builder {
         Body { stmts: self.stack.pop().expect("end without begin"), results }
     }
 
+    /// The statements so far of all open bodies, outermost first.
+    pub fn open_statements(&self) -> impl Iterator<Item = &Stmt> {
+        self.stack.iter().flatten()
+    }
+
     /// How many bodies are open.
     pub fn depth(&self) -> usize {
         self.stack.len()
@@ -75,7 +80,7 @@ impl Builder {
         outs
     }
 
-    /// Applies a primitive. Operands that do not fit are a defect of the caller: tracing checks the user's program first.
+    /// Applies a primitive; arithmetic of halves becomes what it stands for ([`crate::halves`]). Operands that do not fit are a defect of the caller: tracing checks the user's program first.
     #[track_caller]
     pub fn prim(&mut self, prim: Prim, args: &[Atom]) -> SmallVec<[Atom; 2]> {
         let types: Vec<Type> = args.iter().map(|a| self.ty(*a)).collect();
@@ -83,6 +88,9 @@ impl Builder {
             Ok(t) => t,
             Err(e) => panic!("ill-typed Core: {} in {prim:?}", e.0),
         };
+        if let Some(results) = self.of_halves(&prim, args, &types, &outs) {
+            return results;
+        }
         self.emit(Op::Prim(prim, args.into()), outs).into_iter().map(Atom::Var).collect()
     }
 
@@ -179,7 +187,7 @@ impl Builder {
         self.begin();
         let results = f(self, index.into(), &vars);
         let body = self.end(results);
-        self.form(Form::Scan(Scan { n, reverse, train: false, index, carries, body }))
+        self.form(Form::Scan(Scan { n, reverse, train: false, checkpoint: Checkpoint::Carries, index, carries, body }))
     }
 }
 

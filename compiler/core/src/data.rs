@@ -1,5 +1,7 @@
 //! Arrays of bytes as numbers: making and reading [`ArrayData`].
 
+use half::{bf16, f16};
+
 use crate::ir::{ArrayData, DType, Lit, Shape, Type};
 
 /// A Rust type that holds one element of a [`DType`].
@@ -24,7 +26,7 @@ macro_rules! element {
     )*};
 }
 
-element!(f32: F32, f64: F64, i32: I32, u32: U32, u8: U8);
+element!(f32: F32, f64: F64, f16: F16, bf16: BF16, i32: I32, u32: U32, u8: U8);
 
 impl Element for bool {
     const DTYPE: DType = DType::Bool;
@@ -77,6 +79,7 @@ impl ArrayData {
         let bits = match self.ty.dtype {
             DType::F64 => u64::from_ne_bytes(bytes.try_into().expect("eight bytes")),
             DType::F32 | DType::I32 | DType::U32 => u32::get(bytes) as u64,
+            DType::F16 | DType::BF16 => u16::from_ne_bytes(bytes.try_into().expect("two bytes")) as u64,
             DType::U8 | DType::Bool => bytes[0] as u64,
         };
         Lit { dtype: self.ty.dtype, bits }
@@ -90,6 +93,7 @@ impl ArrayData {
             match dtype {
                 DType::F64 => bytes.extend_from_slice(&lit.bits.to_ne_bytes()),
                 DType::F32 | DType::I32 | DType::U32 => (lit.bits as u32).put(&mut bytes),
+                DType::F16 | DType::BF16 => bytes.extend_from_slice(&(lit.bits as u16).to_ne_bytes()),
                 DType::U8 | DType::Bool => bytes.push(lit.bits as u8),
             }
         }

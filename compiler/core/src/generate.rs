@@ -28,11 +28,13 @@ pub struct Config {
     pub smooth: bool,
     /// `while` loops without a bound, too, and logs; else all loops can be differentiated in reverse.
     pub unbounded: bool,
+    /// Some floats are rounded to 16 bits on their way; not if all is to be smooth.
+    pub halves: bool,
 }
 
 impl Default for Config {
     fn default() -> Config {
-        Config { float: DType::F32, statements: 6, depth: 2, largest: 5, smooth: false, unbounded: false }
+        Config { float: DType::F32, statements: 6, depth: 2, largest: 5, smooth: false, unbounded: false, halves: true }
     }
 }
 
@@ -59,7 +61,7 @@ pub fn arguments(seed: u64, program: &Program) -> Vec<ArrayData> {
     let mut one = |ty: &Type| {
         let lits: Vec<Lit> = (0..ty.size())
             .map(|_| match ty.dtype {
-                DType::F32 | DType::F64 => Lit::of(ty.dtype, random.float()),
+                DType::F32 | DType::F64 | DType::F16 | DType::BF16 => Lit::of(ty.dtype, random.float()),
                 DType::I32 | DType::U32 | DType::U8 | DType::Bool => Lit::of(ty.dtype, random.below(2) as f64),
             })
             .collect();

@@ -27,6 +27,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 use whorl_source::Span;
 
+use crate::halves;
 use crate::prim::Prim;
 
 /// The element types.
@@ -34,6 +35,9 @@ use crate::prim::Prim;
 pub enum DType {
     F32,
     F64,
+    /// Of 16 bits, and stored only: Core moves, chooses and converts these two, and computes in `F32` ([`crate::halves`]).
+    F16,
+    BF16,
     I32,
     U32,
     U8,
@@ -42,18 +46,25 @@ pub enum DType {
 }
 
 impl DType {
-    pub const ALL: [DType; 6] = [DType::F32, DType::F64, DType::I32, DType::U32, DType::U8, DType::Bool];
+    pub const ALL: [DType; 8] =
+        [DType::F32, DType::F64, DType::F16, DType::BF16, DType::I32, DType::U32, DType::U8, DType::Bool];
 
     pub fn bytes(self) -> usize {
         match self {
             DType::F64 => 8,
             DType::F32 | DType::I32 | DType::U32 => 4,
+            DType::F16 | DType::BF16 => 2,
             DType::U8 | DType::Bool => 1,
         }
     }
 
     pub fn is_float(self) -> bool {
-        matches!(self, DType::F32 | DType::F64)
+        matches!(self, DType::F32 | DType::F64 | DType::F16 | DType::BF16)
+    }
+
+    /// Whether it is one of the floats of 16 bits.
+    pub fn is_half(self) -> bool {
+        matches!(self, DType::F16 | DType::BF16)
     }
 
     pub fn is_int(self) -> bool {
@@ -64,6 +75,8 @@ impl DType {
         match self {
             DType::F32 => "f32",
             DType::F64 => "f64",
+            DType::F16 => "f16",
+            DType::BF16 => "bf16",
             DType::I32 => "i32",
             DType::U32 => "u32",
             DType::U8 => "u8",
@@ -190,11 +203,12 @@ impl Lit {
     pub fn bool(x: bool) -> Lit {
         Lit { dtype: DType::Bool, bits: x as u64 }
     }
-    /// `x` rounded to `dtype`; integers saturate, a bool is `x != 0`.
+    /// `x` rounded to `dtype`, to one of 16 bits by way of `f32`; integers saturate, a bool is `x != 0`.
     pub fn of(dtype: DType, x: f64) -> Lit {
         match dtype {
             DType::F32 => Lit::f32(x as f32),
             DType::F64 => Lit::f64(x),
+            DType::F16 | DType::BF16 => Lit { dtype, bits: halves::narrowed(dtype, x as f32) as u64 },
             DType::I32 => Lit::i32(x as i32),
             DType::U32 => Lit::u32(x as u32),
             DType::U8 => Lit::u8(x as u8),
@@ -205,6 +219,7 @@ impl Lit {
         match self.dtype {
             DType::F32 => f32::from_bits(self.bits as u32) as f64,
             DType::F64 => f64::from_bits(self.bits),
+            DType::F16 | DType::BF16 => halves::widened(self.dtype, self.bits as u16) as f64,
             DType::I32 => self.bits as u32 as i32 as f64,
             DType::U32 | DType::U8 | DType::Bool => self.bits as f64,
         }
@@ -318,10 +333,36 @@ pub struct Scan {
     pub reverse: bool,
     /// The loop that the host paces (`train scan`).
     pub train: bool,
+    pub checkpoint: Checkpoint,
     /// The step's number: an `i32` scalar.
     pub index: Var,
     pub carries: Vec<Carry>,
     pub body: Body,
+}
+
+/// Which states of a loop a reverse derivative keeps; between them it runs the loop again. Values do not depend on it.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug)]
+pub enum Checkpoint {
+    /// Those of all steps.
+    #[default]
+    Carries,
+    /// Those of every so many steps, and of all steps between two of them.
+    Every(usize),
+    /// About as many as the square root of the number of steps.
+    Sqrt,
+    /// A derivative has been made: of a loop of `steps` steps the carries that this one yields are kept, of every so many.
+    Kept { steps: usize, every: usize },
+}
+
+impl Checkpoint {
+    /// How many steps of a loop of `n` lie between two states that are kept.
+    pub fn every(self, n: usize) -> usize {
+        match self {
+            Checkpoint::Carries | Checkpoint::Kept { .. } => 1,
+            Checkpoint::Every(k) => k.clamp(1, n.max(1)),
+            Checkpoint::Sqrt => (1..).find(|k| k * k >= n).unwrap_or(1),
+        }
+    }
 }
 
 /// `while condition { body }`; both read the carries. The condition's one result is a `bool` scalar.
@@ -332,6 +373,7 @@ pub struct While {
     pub body: Body,
     /// Stops after so many steps; what gives it a reverse derivative.
     pub max: Option<usize>,
+    pub checkpoint: Checkpoint,
 }
 
 /// One of the arms, by a `bool` (arms: false, true) or an `i32` (clamped); arms have no parameters.

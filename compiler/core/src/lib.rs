@@ -4,6 +4,7 @@ pub mod builder;
 pub mod data;
 mod elementary;
 pub mod generate;
+pub mod halves;
 pub mod interp;
 pub mod ir;
 pub mod names;

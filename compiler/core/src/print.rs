@@ -153,11 +153,12 @@ impl Printer<'_> {
                 Form::Scan(s) => {
                     let (reverse, train) =
                         (if s.reverse { "reverse " } else { "" }, if s.train { "train " } else { "" });
-                    format!("scan {reverse}{train}{} < {}{}", self.index(s.index), s.n, self.carries(&s.carries))
+                    let (index, carries) = (self.index(s.index), self.carries(&s.carries));
+                    format!("scan {reverse}{train}{index} < {}{}{carries}", s.n, checkpoint_text(s.checkpoint))
                 }
                 Form::While(w) => {
                     let max = w.max.map_or(String::new(), |m| format!(" max {m}"));
-                    format!("while{max}{}", self.carries(&w.carries))
+                    format!("while{max}{}{}", checkpoint_text(w.checkpoint), self.carries(&w.carries))
                 }
                 Form::Switch(s) => format!("switch {}", atom_text(&s.which)),
             },
@@ -169,6 +170,16 @@ impl Printer<'_> {
             }
         };
         self.text.push_str(&op);
+    }
+}
+
+/// ` checkpoint every 10`; nothing where all carries are kept.
+fn checkpoint_text(c: Checkpoint) -> String {
+    match c {
+        Checkpoint::Carries => String::new(),
+        Checkpoint::Every(k) => format!(" checkpoint every {k}"),
+        Checkpoint::Sqrt => " checkpoint sqrt".into(),
+        Checkpoint::Kept { steps, every } => format!(" kept {steps} every {every}"),
     }
 }
 
@@ -214,8 +225,8 @@ fn atoms_text(atoms: &[Atom]) -> String {
 /// `1.5f32`, `f32(inf)`, `true`
 pub fn lit_text(lit: &Lit) -> String {
     match lit.dtype {
-        DType::F32 | DType::F64 if !lit.to_f64().is_finite() => format!("{}({})", lit.dtype.name(), element_text(lit)),
-        DType::F32 | DType::F64 | DType::I32 | DType::U32 | DType::U8 => {
+        d if d.is_float() && !lit.to_f64().is_finite() => format!("{}({})", lit.dtype.name(), element_text(lit)),
+        DType::F32 | DType::F64 | DType::F16 | DType::BF16 | DType::I32 | DType::U32 | DType::U8 => {
             format!("{}{}", element_text(lit), lit.dtype.name())
         }
         DType::Bool => element_text(lit),
@@ -225,9 +236,10 @@ pub fn lit_text(lit: &Lit) -> String {
 /// A value whose type is known: the shortest text that reads back as the same bits.
 fn element_text(lit: &Lit) -> String {
     match lit.dtype {
-        DType::F32 | DType::F64 if lit.to_f64().is_nan() => format!("{:#x}", lit.bits),
+        d if d.is_float() && lit.to_f64().is_nan() => format!("{:#x}", lit.bits),
         DType::F32 => format!("{:?}", f32::from_bits(lit.bits as u32)),
         DType::F64 => format!("{:?}", f64::from_bits(lit.bits)),
+        DType::F16 | DType::BF16 => format!("{:?}", lit.to_f64() as f32),
         DType::I32 => (lit.bits as u32 as i32).to_string(),
         DType::U32 | DType::U8 => lit.bits.to_string(),
         DType::Bool => (lit.bits != 0).to_string(),

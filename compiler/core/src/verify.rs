@@ -3,6 +3,7 @@
 mod accumulators;
 mod sizes;
 
+use crate::halves;
 use crate::ir::*;
 use crate::prim::{Binary, Prim};
 use crate::print::{atom_text, statement_line, type_text};
@@ -151,6 +152,7 @@ impl Verifier<'_> {
         let arithmetic = matches!(prim, Prim::Dot(_) | Prim::IndexAdd(_));
         let bools = types.first().is_some_and(|t| t.dtype == DType::Bool);
         ensure!(!(arithmetic && bools), "{} of bools", prim.name());
+        ensure!(halves::direct(prim, &types), "{} of halves, which is a primitive of f32", prim.name());
         Ok(results.into_vec())
     }
 
@@ -241,7 +243,7 @@ impl Verifier<'_> {
         match which.dtype {
             DType::Bool => ensure!(s.arms.len() == 2, "{} arms for a bool", s.arms.len()),
             DType::I32 => ensure!(!s.arms.is_empty(), "a switch without arms"),
-            DType::F32 | DType::F64 | DType::U32 | DType::U8 => {
+            DType::F32 | DType::F64 | DType::F16 | DType::BF16 | DType::U32 | DType::U8 => {
                 return Err(format!("the choice {} is {}", atom_text(&s.which), type_text(&which)).into());
             }
         }

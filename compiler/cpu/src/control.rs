@@ -295,7 +295,7 @@ impl Control<'_, '_, '_> {
         for view in &s.from {
             dtypes.push(self.frame.buffer(view.buffer)?.dtype);
         }
-        let site = self.site(SortSite::new(s, &dtypes));
+        let site = self.site(SortSite::new(s, &dtypes)?);
         let views: Vec<&View> = s.from.iter().chain(&s.to).collect();
         let bytes = 8 * views.len() as u32;
         let slot = self.builder.create_sized_stack_slot(StackSlotData::new(StackSlotKind::ExplicitSlot, bytes, 3));

@@ -52,7 +52,7 @@ pub struct MatMulSite {
 
 impl MatMulSite {
     pub fn new(m: &MatMul) -> Result<MatMulSite, CpuError> {
-        if !m.dtype.is_float() {
+        if !matches!(m.dtype, DType::F32 | DType::F64) {
             return Err(CpuError::ill_typed("matmul", m.dtype));
         }
         let Rows { inner, strides, outer } = rows(&m.batch, &[&m.a.strides, &m.b.strides, &m.c.strides]);
@@ -113,32 +113,31 @@ pub struct SortSite {
     outer: Vec<Vec<isize>>,
 }
 
-fn elem(dtype: DType) -> Elem {
-    match dtype {
+fn elem(dtype: DType) -> Result<Elem, CpuError> {
+    Ok(match dtype {
         DType::F32 => Elem::F32,
         DType::F64 => Elem::F64,
         DType::I32 => Elem::I32,
         DType::U32 => Elem::U32,
         DType::U8 => Elem::U8,
         DType::Bool => Elem::Bool,
-    }
+        DType::F16 | DType::BF16 => return Err(CpuError::ill_typed("sort", dtype)),
+    })
 }
 
 impl SortSite {
-    pub fn new(s: &Sort, dtypes: &[DType]) -> SortSite {
+    pub fn new(s: &Sort, dtypes: &[DType]) -> Result<SortSite, CpuError> {
         let views: Vec<&[isize]> = s.from.iter().chain(&s.to).map(|v| &v.strides[..]).collect();
         let count = dtypes.len();
         let Rows { inner, strides, outer } = rows(&s.rows, &views);
         let last = |k: usize| views[k].last().copied().unwrap_or(1);
-        let operand = |(k, dtype): (usize, &DType)| SortOperand {
-            elem: elem(*dtype),
-            in_row: strides[k],
-            in_element: last(k),
-            out_row: strides[count + k],
-            out_element: last(count + k),
+        let operand = |(k, dtype): (usize, &DType)| {
+            let (in_row, in_element) = (strides[k], last(k));
+            let (out_row, out_element) = (strides[count + k], last(count + k));
+            Ok(SortOperand { elem: elem(*dtype)?, in_row, in_element, out_row, out_element })
         };
-        let operands = dtypes.iter().enumerate().map(operand).collect();
-        SortSite { rows: inner, n: s.n, keys: s.keys, operands, outer }
+        let operands = dtypes.iter().enumerate().map(operand).collect::<Result<_, CpuError>>()?;
+        Ok(SortSite { rows: inner, n: s.n, keys: s.keys, operands, outer })
     }
 }
 

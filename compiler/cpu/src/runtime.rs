@@ -84,6 +84,7 @@ unsafe fn element(base: *const u8, dtype: DType, offset: isize) -> f64 {
         let bits = match dtype {
             DType::F64 => base.cast::<u64>().offset(offset).read_unaligned(),
             DType::F32 | DType::I32 | DType::U32 => base.cast::<u32>().offset(offset).read_unaligned() as u64,
+            DType::F16 | DType::BF16 => base.cast::<u16>().offset(offset).read_unaligned() as u64,
             DType::U8 | DType::Bool => base.offset(offset).read() as u64,
         };
         Lit { dtype, bits }.to_f64()

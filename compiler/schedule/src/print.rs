@@ -237,6 +237,8 @@ fn lit_text(lit: Lit) -> String {
         DType::F32 => format!("{:?}f32", f32::from_bits(lit.bits as u32)),
         DType::F64 => format!("{:?}f64", f64::from_bits(lit.bits)),
         DType::Bool => format!("{}", lit.bits != 0),
-        DType::I32 | DType::U32 | DType::U8 => format!("{}{}", lit.to_f64(), lit.dtype.name()),
+        DType::F16 | DType::BF16 | DType::I32 | DType::U32 | DType::U8 => {
+            format!("{}{}", lit.to_f64(), lit.dtype.name())
+        }
     }
 }

@@ -51,10 +51,17 @@ fn node(p: &LoopProgram, n: &Node) -> Result<(), String> {
                 let row = bias.strides[..rank - 1].iter().all(|s| *s == 0) && (m.n == 1 || bias.strides[rank - 1] == 1);
                 apart &= row && m.c.buffer != bias.buffer;
             }
-            if apart && m.dtype.is_float() { Ok(()) } else { Err(format!("a product into its operand: {m:?}")) }
+            if apart && matches!(m.dtype, DType::F32 | DType::F64) {
+                Ok(())
+            } else {
+                Err(format!("a product into its operand: {m:?}"))
+            }
         }
         Node::Sort(s) => {
             let dims: Shape = s.rows.iter().copied().chain([s.n]).collect();
+            if let Some(to) = s.to.iter().find(|to| p.buffer(to.buffer).dtype.is_half()) {
+                return Err(format!("a sort of {}", p.buffer(to.buffer).dtype.name()));
+            }
             let all = s.from.iter().zip(&s.to);
             all.into_iter().try_for_each(|(from, to)| {
                 view(p, from, &dims, &[], p.buffer(to.buffer).dtype)?;
@@ -104,7 +111,12 @@ fn lanes(p: &LoopProgram, l: &Lanes) -> Result<(), String> {
             LaneKind::Threefry(_, x) => same(x) && op.dtype == DType::U32,
             LaneKind::Scatter { value, .. } => same(&[*value]),
         };
-        if !typed {
+        let computes = matches!(
+            op.kind,
+            LaneKind::Unary(..) | LaneKind::Binary(..) | LaneKind::MulAdd(..) | LaneKind::Scatter { add: true, .. }
+        );
+        let compares_halves = matches!(&op.kind, LaneKind::Compare(_, a, _) if type_of(a).is_half());
+        if !typed || (computes && op.dtype.is_half()) || compares_halves {
             return Err(format!("ill-typed op {k}"));
         }
         match &op.kind {
@@ -129,6 +141,9 @@ fn lanes(p: &LoopProgram, l: &Lanes) -> Result<(), String> {
     }
     for r in &l.reductions {
         let value = l.ops.get(r.value.0 as usize).ok_or("a reduction of nothing")?.dtype;
+        if value.is_half() {
+            return Err(format!("a reduction of {}", value.name()));
+        }
         let result = match r.kind {
             ReductionKind::Fold(_) => value,
             ReductionKind::ArgMax | ReductionKind::ArgMin => DType::I32,

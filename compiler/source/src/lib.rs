@@ -12,6 +12,7 @@
 
 mod diagnostic;
 mod map;
+mod render;
 
 pub use diagnostic::{Diagnostic, Label, Severity};
 pub use map::{FileId, SourceFile, SourceMap, Span};

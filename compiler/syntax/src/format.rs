@@ -134,13 +134,15 @@ fn is_comment(kind: TokenKind) -> bool {
 fn space_between(left: Placed, right: Placed) -> bool {
     use TokenKind::*;
     match (left.token.kind, right.token.kind) {
+        // `2 .x` is not `2.x`, which is no number.
+        (Int | Float, Dot) if left.node == NodeKind::Literal => true,
         (LParen | LBracket | Dot, _) | (_, RParen | RBracket | Comma | Semicolon | Dot | Colon) => false,
         (Comma | Semicolon | Colon, _) => true,
         (DotDot, _) | (_, DotDot) => false,
         (Minus | Bang, _) if left.node == NodeKind::Unary => false,
         (Fn, LParen) => false,
         (_, LParen) => !matches!(right.node, NodeKind::Call | NodeKind::Parameters),
-        (_, LBracket) => !matches!(right.node, NodeKind::Index | NodeKind::Type | NodeKind::TypeDef),
+        (_, LBracket) => !matches!(right.node, NodeKind::Index | NodeKind::Type | NodeKind::TypeDef | NodeKind::Enum),
         _ => true,
     }
 }

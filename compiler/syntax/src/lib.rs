@@ -20,7 +20,7 @@ mod parser;
 pub mod tree;
 
 pub use format::format;
-pub use parser::parse;
+pub use parser::{parse, parse_block};
 
 /// What [`parse`] makes of a file.
 #[derive(Clone, Debug)]

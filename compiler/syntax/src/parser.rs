@@ -6,8 +6,10 @@
 //! at their line end.
 
 mod blocks;
+mod checks;
 mod choices;
 mod expressions;
+mod foreign;
 mod forms;
 mod habits;
 mod items;
@@ -19,7 +21,7 @@ use whorl_source::{Diagnostic, FileId, Span};
 
 use self::tokens::{Significant, significant};
 use crate::Parse;
-use crate::ast::{Module, Name};
+use crate::ast::{Block, Module, Name};
 use crate::codes::{self, Code};
 use crate::lexer::{self, Token, TokenKind};
 use crate::tree::{Checkpoint, NodeKind, TreeBuilder};
@@ -38,6 +40,14 @@ pub fn parse(file: FileId, text: &str) -> Parse {
     parser.finish(module)
 }
 
+/// Reads a block, which begins with the text's first token. What follows it is not looked at.
+pub fn parse_block(file: FileId, text: &str) -> (Block, Vec<Diagnostic>) {
+    let (tokens, diagnostics) = lexer::lex(file, text);
+    let mut parser = Parser::new(file, text, &tokens, diagnostics);
+    let block = parser.block();
+    (block, parser.finish(Module { doc: String::new(), items: Vec::new() }).diagnostics)
+}
+
 struct Parser<'a> {
     file: FileId,
     text: &'a str,
@@ -53,7 +63,13 @@ struct Parser<'a> {
     newlines: bool,
     /// In the head of `if`, `for`, `scan` or `while`, where `{` after a path opens the body and not a record.
     head: bool,
+    /// Among what a `prop` draws, where `size` begins no item.
+    drawing: bool,
     depth: usize,
+    /// In the default of a `param` or `size`, behind which `in (0, 1)` may stand.
+    bounds_may_follow: bool,
+    /// How many bodies of `for` and `while` are open in the current function.
+    loops: usize,
     /// Of the highest expression read since the enclosing one began.
     height: usize,
     last_error: Option<usize>,
@@ -79,6 +95,9 @@ impl<'a> Parser<'a> {
             diagnostics,
             newlines: true,
             head: false,
+            drawing: false,
+            bounds_may_follow: false,
+            loops: 0,
             depth: 0,
             height: 0,
             last_error: None,
@@ -340,9 +359,11 @@ impl<'a> Parser<'a> {
             (TokenKind::Pub | TokenKind::Import | TokenKind::Enum, _) => true,
             (TokenKind::Fn, TokenKind::Ident) => true,
             (TokenKind::Ident, TokenKind::Ident) => {
-                self.next_on_same_line() && matches!(self.current_text(), "param" | "size" | "type" | "data")
+                self.next_on_same_line()
+                    && matches!(self.current_text(), "param" | "size" | "type" | "data")
+                    && !(self.drawing && self.current_text() == "size")
             }
-            (TokenKind::Ident, TokenKind::String) => self.current_text() == "test",
+            (TokenKind::Ident, TokenKind::String) => matches!(self.current_text(), "test" | "prop"),
             _ => false,
         }
     }
@@ -399,7 +420,40 @@ impl<'a> Parser<'a> {
     fn unclosed(&mut self, open: Token, symbol: &str) {
         let message = format!("`{}` is not closed", self.text_of(open));
         let missing = self.here();
-        let diagnostic = Diagnostic::error(codes::UNCLOSED_BRACKET, message).at(self.token_span(open), "opened here");
+        let line = |span: Span| self.line_start(span.start);
+        // A string that runs to the end of its line took the bracket with it.
+        let string =
+            |d: &Diagnostic| d.code == codes::UNCLOSED_STRING && d.labels.iter().any(|l| line(l.span) == line(missing));
+        if self.diagnostics.iter().any(string) {
+            return;
+        }
+        let diagnostic = Diagnostic::error(codes::UNCLOSED_BRACKET, message);
+        if let Some((inner, taken)) = self.brace_meant(open) {
+            let outer = self.current_line(open.start);
+            let diagnostic = diagnostic.at(inner, "opened here");
+            let told = format!("by its place this `}}` closes the `{{` of line {outer}, so one is missing before it");
+            return self.report(diagnostic.at(taken, told));
+        }
+        let diagnostic = diagnostic.at(self.token_span(open), "opened here");
         self.report(diagnostic.at(missing, format!("expected `{symbol}`")));
+    }
+
+    /// The brace inside of `open` that was left open, as the indentation tells it: its partner stands further left than the
+    /// line that it is on.
+    fn brace_meant(&self, open: Token) -> Option<(Span, Span)> {
+        let inside =
+            self.significant.iter().filter(|s| s.token.kind == TokenKind::LBrace && s.token.start > open.start);
+        let mut meant = inside.filter(|s| {
+            let partner = self.significant[s.partner];
+            !s.unclosed
+                && partner.newline_before
+                && self.column_of_line(partner.token.start) < self.column_of_line(s.token.start)
+        });
+        let inner = meant.next()?;
+        Some((self.token_span(inner.token), self.token_span(self.significant[inner.partner].token)))
+    }
+
+    fn current_line(&self, offset: u32) -> usize {
+        self.text[..offset as usize].matches('\n').count() + 1
     }
 }

@@ -35,6 +35,8 @@ pub enum NodeKind {
     Let,
     Data,
     Test,
+    Prop,
+    PropParam,
     Yield,
     Assert,
     ExprStatement,

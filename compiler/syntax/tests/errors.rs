@@ -24,12 +24,12 @@ error[E0040]: a power is the function `pow`
   ┌─ t.whorl:1:11
 1 │ let a = x ** 2 + (x + 1) ** 3
   │           ^^
-  help: x * x, or pow(x, 2)
+  help: x * x, or square(x)
 error[E0040]: a power is the function `pow`
   ┌─ t.whorl:1:26
 1 │ let a = x ** 2 + (x + 1) ** 3
   │                          ^^
-  help: pow((x + 1), 3)
+  help: pow(x + 1, 3)
 "##,
     );
 }
@@ -179,7 +179,7 @@ error[E0049]: a slice is written with `..`
   ┌─ t.whorl:1:11
 1 │ let y = x[:, 0] + x[a:b, 1:] + x[::2] || y
   │           ^
-  help: ..
+  help: `..` for the whole axis, as in `x[.., 0]`
 error[E0049]: a slice is written with `..`
   ┌─ t.whorl:1:22
 1 │ let y = x[:, 0] + x[a:b, 1:] + x[::2] || y
@@ -226,6 +226,7 @@ error[E0008]: a comment begins with `//` and ends with its line
   ┌─ t.whorl:2:16
 2 │ let s = 'text' /* c */
   │                ^^^^^^^
+  help: // c
 error[E0002]: this string is not closed on its line
   ┌─ t.whorl:3:9
 3 │ let t = "abc
@@ -263,7 +264,7 @@ error[E0004]: `12abc` is not a number
   ┌─ t.whorl:1:19
 1 │ let v = 1. + .5 + 12abc + 0x + 99999999999999999999999
   │                   ^^^^^
-  help: a name begins with a letter; a number has no suffix
+  help: 12 * abc is a product; a name begins with a letter
 error[E0004]: `0x` is not a number
   ┌─ t.whorl:1:27
 1 │ let v = 1. + .5 + 12abc + 0x + 99999999999999999999999
@@ -373,7 +374,7 @@ error[E0010]: an arm is written with `=>`, not `->`
   ┌─ t.whorl:3:23
 3 │ fn f(x) = match x { 1 -> 2, _ => 3 }
   │                       ^^
-  help: Empty => 0.0
+  help: 1 => 2
 "##,
     );
 }
@@ -392,21 +393,18 @@ fn g() = 1"##,
 error[E0012]: `(` is not closed
   ┌─ t.whorl:2:11
 2 │   let x = (1 + 2
-  │           ^ opened here
-2 │   let x = (1 + 2
-  │                 ^ expected `)`
+  │           ^     ^ expected `)`
+  │           opened here
 error[E0012]: `[` is not closed
   ┌─ t.whorl:3:11
 3 │   let y = [3, 4
-  │           ^ opened here
-3 │   let y = [3, 4
-  │                ^ expected `]`
+  │           ^    ^ expected `]`
+  │           opened here
 error[E0012]: `(` is not closed
   ┌─ t.whorl:4:6
 4 │   foo(a, b
-  │      ^ opened here
-4 │   foo(a, b
-  │           ^ expected `)`
+  │      ^    ^ expected `)`
+  │      opened here
 "##,
     );
 }
@@ -467,7 +465,7 @@ error[E0015]: only items stand at the top of a file
   ┌─ t.whorl:1:1
 1 │ print(x)
   │ ^^^^^^^^
-  help: items are `import`, `param`, `size`, `type`, `enum`, `fn`, `let`, `data` and `test`; what runs stands in `fn main(key: Key)`
+  help: items are `import`, `param`, `size`, `type`, `enum`, `fn`, `let`, `data`, `test` and `prop`; what runs stands in `fn main(key: Key)`
 error[E0018]: `size` stands at the top of a file, not in a block
   ┌─ t.whorl:3:3
 3 │   size n = 4
@@ -477,7 +475,7 @@ error[E0018]: a function in a block is a value with a name
   ┌─ t.whorl:4:6
 4 │   fn g(x) = x
   │      ^
-  help: let g = fn(…) …
+  help: let g = fn(x) = x
 "##,
     );
 }
@@ -595,9 +593,8 @@ fn n(x)"##,
 error[E0012]: `[` is not closed
   ┌─ t.whorl:1:12
 1 │ fn k(x: f32[n, y) = 1
-  │            ^ opened here
-1 │ fn k(x: f32[n, y) = 1
-  │                 ^ expected `]`
+  │            ^    ^ expected `]`
+  │            opened here
 error[E0010]: expected `(` before the parameters, found `x`
   ┌─ t.whorl:2:6
 2 │ fn m x = 1
@@ -708,6 +705,45 @@ error[E0024]: a line that begins with `-` does not go on with the line before
 }
 
 #[test]
+fn tests_and_properties() {
+    check(
+        "test \"a\" fails size { 1 }\nprop \"b\" { 1 }\nprop \"c\" (x, y: f32) { 1 }\nprop \"d\" (size n, x: f32[n] in 3) { 1 }\nlet z = 1",
+        r##"
+error[E0058]: `size` is not the code of an error
+  ┌─ t.whorl:1:16
+1 │ test "a" fails size { 1 }
+  │                ^^^^
+  help: fails E0101, fails "part of the message", or fails alone
+error[E0059]: a property says what is drawn at random
+  ┌─ t.whorl:2:6
+2 │ prop "b" { 1 }
+  │      ^^^
+  help: prop "…" (x: f32, n: i32 in [0, 9]) { … }; what needs nothing is a `test`
+error[E0060]: `x` needs a type, of which it is drawn
+  ┌─ t.whorl:3:11
+3 │ prop "c" (x, y: f32) { 1 }
+  │           ^
+  help: x: f32, or x: f32 in (-1, 1)
+error[E0010]: expected bounds such as `(0, 1)` or `[0, 1]`, found `3`
+  ┌─ t.whorl:4:32
+4 │ prop "d" (size n, x: f32[n] in 3) { 1 }
+  │                                ^
+"##,
+    );
+    check(
+        "prop \"a\" (x: f32\n\nsize n = 3\nfn f() = n\n",
+        r##"
+error[E0012]: `(` is not closed
+  ┌─ t.whorl:1:10
+1 │ prop "a" (x: f32
+  │          ^ opened here
+1 │ prop "a" (x: f32
+  │                 ^ expected `)`
+"##,
+    );
+}
+
+#[test]
 fn ten_mistakes_are_ten_errors() {
     let text = "import std.\nparam lr f32 = 1\nsize n = = 4\ntype S = { x f32 }\nfn a(x = 1\n\nfn b( { 2 }\nfn c() {\n  let x = )\n  \
                 y z\n  f(1,, 2)\n  x[\n}\nfn d() = a == b == c\n";
@@ -743,4 +779,34 @@ fn every_code_is_in_the_table() {
     let table: Vec<String> =
         source.lines().filter_map(|l| l.strip_prefix("//! | E")).map(|l| format!("E{}", &l[..4])).collect();
     assert_eq!(constants, table);
+}
+
+#[test]
+fn checkpoints() {
+    check(
+        r##"let a = scan s = 0 for x in xs checkpoint 10 { s }
+let b = scan s = 0 for x in xs checkpoint { s }
+let c = scan s = 0 for x in xs checkpoint every { s }
+let d = scan s = 0 for x in xs checkpoint steps { s }
+let e = 1"##,
+        r##"
+error[E0010]: expected `every k`, `sqrt` or `carries` after `checkpoint`, found `10`
+  ┌─ t.whorl:1:43
+1 │ let a = scan s = 0 for x in xs checkpoint 10 { s }
+  │                                           ^^
+  help: checkpoint every 10
+error[E0010]: expected `every k`, `sqrt` or `carries` after `checkpoint`, found `{`
+  ┌─ t.whorl:2:43
+2 │ let b = scan s = 0 for x in xs checkpoint { s }
+  │                                           ^
+error[E0011]: expected an expression before the body
+  ┌─ t.whorl:3:49
+3 │ let c = scan s = 0 for x in xs checkpoint every { s }
+  │                                                 ^
+error[E0010]: expected `every k`, `sqrt` or `carries` after `checkpoint`, found `steps`
+  ┌─ t.whorl:4:43
+4 │ let d = scan s = 0 for x in xs checkpoint steps { s }
+  │                                           ^^^^^
+"##,
+    );
 }

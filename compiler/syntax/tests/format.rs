@@ -38,6 +38,7 @@ fn spaces_go_where_they_belong() {
     check("let  g = fn (x)={x:1,y}  with {x:2}", "let  g = fn(x) = { x: 1, y } with { x: 2 }\n");
     check("type S [T]={a:fn (f32)->(T,T)}", "type S[T] = { a: fn(f32) -> (T, T) }\n");
     check("data  xs:f32 [n]=load( \"a.npy\" )", "data  xs: f32[n] = load(\"a.npy\")\n");
+    check("let x = 2 .0.1", "let x = 2 .0.1\n");
     check("import a . b{c,d}", "import a.b { c, d }\n");
 }
 
@@ -80,4 +81,14 @@ proptest! {
 fn enums_and_arms() {
     let text = "enum Shape { Empty, Square(f32), Circle { radius: f32 } }\n\nfn f(s) = match s {\n  Square(side) => match i { -1 or 3 => side, _ => 0.0 }\n  Empty or Circle { radius: _ } =>\n    0.0\n}\n";
     assert_eq!(whorl_syntax::format(text).as_deref(), Some(text));
+}
+
+#[test]
+fn tests_and_properties() {
+    let text = "test \"a\" fails E0101 \"b\" { 1 }\n\nprop \"c\" (size n in [1, 8], x: f32[n] in (-1, 1), k: Key) {\n  assert x < 2\n}\n\nprop \"d\" (\n  size n,\n  x: f32[n],\n) {\n}\n";
+    check(text, text);
+    check(
+        "test \"a\"   fails{1}\nprop \"b\"(x:f32 in[0,1),  size   n){x}\n",
+        "test \"a\" fails { 1 }\nprop \"b\" (x: f32 in [0, 1), size n) { x }\n",
+    );
 }

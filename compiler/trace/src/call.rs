@@ -5,7 +5,9 @@ use std::rc::Rc;
 use whorl_source::{Diagnostic, Span};
 use whorl_syntax::ast::{Expr, FnParam, PatternKind, Type};
 
+use crate::limits::MOST_CALLS;
 use crate::names::{did_you_mean, listed};
+use crate::report::Call;
 use crate::script::ModuleId;
 use crate::tracer::{Tracer, fail};
 use crate::types::Site;
@@ -13,8 +15,6 @@ use crate::value::{Arg, Env, Function, R, Value};
 
 /// Calls inside of one another; more is recursion that does not end, since every call is traced.
 const DEEPEST: usize = 200;
-/// Lines of the call chain that an error shows.
-const SHOWN_CALLS: usize = 8;
 
 /// A function of the user's, ready to be run.
 struct Callee<'a> {
@@ -32,7 +32,9 @@ impl<'a> Tracer<'a> {
             Function::Builtin(b) => return crate::builtins::call(self, b, args, span),
             Function::Derivative(d) => return self.call_derivative(d, args, span),
             Function::Custom(c) => return self.call_custom(c, args, span),
-            Function::Variant { of, variant } => return self.call_variant(*of, *variant, args, span),
+            Function::Variant { of, variant, types } => {
+                return self.call_variant(*of, *variant, types.clone(), args, span);
+            }
             Function::VariantOf(of) => return self.variant_of(*of, args, span),
             Function::Item { module, def } => Callee {
                 name: &def.name.text,
@@ -53,32 +55,36 @@ impl<'a> Tracer<'a> {
         };
         if self.stack.len() >= DEEPEST {
             let name = if callee.name.is_empty() { "a function" } else { callee.name };
-            let e = Diagnostic::error("E0604", format!("`{name}` calls itself without end")).at(span, "");
-            return fail(
-                e.help("every call is followed when the program is traced; loops are `for`, `scan` and `while`"),
-            );
+            let e = Diagnostic::error("E0604", format!("`{name}` calls itself without end")).at(span, "again here");
+            let e = e.note("every call is followed when the program is traced, also in an arm that would not be taken");
+            return fail(e.help(
+                "a loop carries what changes from call to call:\n\
+                 `scan s = s0 for i in 0..n { … }` for a number of rounds known before the program runs,\n\
+                 `while s = s0; condition { … }` for any other",
+            ));
+        }
+        self.calls += 1;
+        if self.calls > MOST_CALLS {
+            let e = Diagnostic::error("E0604", "following the calls of this program comes to no end").at(span, "");
+            let e = e.note(format!("{MOST_CALLS} calls so far: every call is followed when the program is traced"));
+            return fail(e.help(
+                "functions that call one another several times over are better loops: `for`, `scan` and `while`",
+            ));
         }
         let given = self.place(&callee, args, span)?;
-        self.stack.push(span);
         let caller = std::mem::replace(&mut self.function, callee.name);
+        self.stack.push(Call { span, by: caller, sizes: Vec::new() });
         let module = std::mem::replace(&mut self.module, callee.module);
         self.yields.push(None);
-        let result = self.run(&callee, given, span);
+        let result = self.run(&callee, given, span).map_err(|mut e| {
+            self.trail(&mut e);
+            e
+        });
         self.stack.pop();
         self.yields.pop();
         self.module = module;
         self.function = caller;
-        result.map_err(|mut e| {
-            // The outermost call is the compiler's own.
-            let from_outside = caller.is_empty() && self.stack.is_empty();
-            let by = if caller.is_empty() { "a function" } else { caller };
-            let note = format!("called from {by} ({})", self.script.map.line_name(span));
-            let shown = e.notes.iter().filter(|n| n.starts_with("called from")).count();
-            if !from_outside && shown < SHOWN_CALLS && e.notes.last() != Some(&note) {
-                e.notes.push(note);
-            }
-            e
-        })
+        result
     }
 
     fn run(&mut self, f: &Callee<'a>, given: Vec<Option<Arg<'a>>>, span: Span) -> R<Value<'a>> {
@@ -94,8 +100,11 @@ impl<'a> Tracer<'a> {
                     let what = format!("the argument `{}`", self.text(param.pattern.span).trim_matches('`'));
                     self.promise_param(&arg.value, ty, &mut env, &Site::new(what, arg.span))?
                 }
-                None => arg.value,
+                None => arg.value.clone(),
             };
+            if let (Value::Int(_), Some(name), Some(call)) = (&value, param_name(param), self.stack.last_mut()) {
+                call.sizes.push((name, arg.span));
+            }
             self.bind(&param.pattern, value, &mut env)?;
         }
         let value = self.expr(f.body, &env)?;
@@ -119,7 +128,11 @@ impl<'a> Tracer<'a> {
                     None => {
                         let mut e = Diagnostic::error("E0602", format!("{} has no parameter `{name}`", called(f)));
                         e.help = did_you_mean(name, f.params.iter().filter_map(param_name));
-                        return fail(e.at(arg.span, ""));
+                        if e.help.is_none() {
+                            let names = listed(f.params.iter().filter_map(param_name));
+                            e.notes.push(format!("its parameters are {names}"));
+                        }
+                        return fail(e.at(self.name_span(name, arg.span), ""));
                     }
                 },
                 None => {
@@ -130,10 +143,11 @@ impl<'a> Tracer<'a> {
             match given.get_mut(place) {
                 None => {
                     let takes = format!("{} takes {}", called(f), arguments(f.params.len()));
+                    let given = given.iter().flatten().count() + 1;
                     let names = listed(f.params.iter().filter_map(param_name));
                     return fail(
                         Diagnostic::error("E0601", takes)
-                            .at(arg.span, "one too many")
+                            .at(arg.span, format!("this is argument {given}"))
                             .note(format!("its parameters are {names}")),
                     );
                 }
@@ -149,10 +163,19 @@ impl<'a> Tracer<'a> {
         Ok(given)
     }
 
+    /// Where the name of a named argument stands, before its value.
+    pub fn name_span(&self, name: &str, value: Span) -> Span {
+        let before = self.script.map.file(value.file).and_then(|f| f.text.get(..value.start as usize));
+        match before.and_then(|t| t.rfind(name)) {
+            Some(start) => Span::new(value.file, start, start + name.len()),
+            None => value,
+        }
+    }
+
     fn missing<T>(&self, f: &Callee<'a>, param: &FnParam, span: Span) -> R<T> {
         let name = param_name(param).unwrap_or("…");
         let e = Diagnostic::error("E0601", format!("{} needs `{name}`", called(f))).at(span, "not given here");
-        fail(e.at(param.pattern.span, "the parameter"))
+        fail(e.at(param.pattern.span, "declared here"))
     }
 }
 

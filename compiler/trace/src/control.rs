@@ -2,13 +2,15 @@
 
 use std::rc::Rc;
 
-use whorl_core::{Atom, Body, Carry, DType, Form, Lit, Map, Prim, Scan, Switch, Type, While};
+use whorl_core::{Atom, Body, Carry, Checkpoint, DType, Form, Lit, Map, Prim, Scan, Switch, Type, While};
 use whorl_source::{Diagnostic, Span};
-use whorl_syntax::ast::{self, Block, Expr, Pattern, PatternKind};
+use whorl_syntax::ast::{self, Block, Expr, ExprKind, Pattern, PatternKind, Policy};
 
 use crate::keys::Pick;
+use crate::origin::Over;
+use crate::report::follows;
 use crate::tracer::{Tracer, Yielded, fail};
-use crate::tree::{Mismatch, join};
+use crate::tree::{Mismatch, NO_FIELD, join};
 use crate::value::{Arg, Env, Function, R, Value};
 
 /// What a loop goes over.
@@ -20,6 +22,36 @@ enum Source<'a> {
 }
 
 impl<'a> Tracer<'a> {
+    /// The value of an `if` without `else`, which has none.
+    fn no_else(&self, v: &Value<'a>, then: &Block) -> R<()> {
+        if matches!(v, Value::Unit) {
+            return Ok(());
+        }
+        let end = Span { start: then.span.end.saturating_sub(1), ..then.span };
+        let what = v.describe(&self.b);
+        let here = then.result.as_ref().map_or(then.span, |r| crate::call::result_span(r));
+        let other = match v {
+            Value::Leaf(a) if self.b.ty(*a).is_scalar() => match self.b.ty(*a).dtype {
+                DType::Bool => "false".to_string(),
+                d if d.is_float() => "0.0".to_string(),
+                _ => "0".to_string(),
+            },
+            Value::Leaf(_) => self.text(here).trim_matches('`').to_string(),
+            Value::Int(_) => "0".to_string(),
+            Value::Float(_) => "0.0".to_string(),
+            Value::Bool(_) => "false".to_string(),
+            _ => "…".to_string(),
+        };
+        let other = if matches!(v, Value::Leaf(a) if !self.b.ty(*a).is_scalar()) {
+            format!("zeros_like({other})")
+        } else {
+            other
+        };
+        let e = Diagnostic::error("E0630", "an `if` without `else` has no value");
+        let e = e.at(end, format!("`else` is missing here: it must give {} as well", kind_of(v, &what)));
+        fail(e.at(here, format!("this is {what}")).help(format!("`else {{ {other} }}`, or what it should be instead")))
+    }
+
     /// `if`: one arm, where the condition is known while tracing; else both, as the arms of a `Switch`.
     pub fn branch(
         &mut self,
@@ -28,18 +60,31 @@ impl<'a> Tracer<'a> {
         otherwise: Option<&'a Expr>,
         env: &Env<'a>,
         span: Span,
+        wanted: bool,
     ) -> R<Value<'a>> {
+        let arm_value = |t: &mut Tracer<'a>| {
+            let v = t.block(then, env)?;
+            match otherwise {
+                Some(_) => Ok(v),
+                None if wanted => t.no_else(&v, then).map(|()| Value::Unit),
+                None => Ok(Value::Unit),
+            }
+        };
+        let other_value = |t: &mut Tracer<'a>| match otherwise {
+            Some(e) if wanted => t.expr(e, env),
+            Some(e) => t.unused_expr(e, env),
+            None => Ok(Value::Unit),
+        };
         let which = match self.expr(condition, env)? {
-            Value::Bool(true) if otherwise.is_some() => return self.block(then, env),
-            Value::Bool(true) => return self.block(then, env).map(|_| Value::Unit),
-            Value::Bool(false) => return otherwise.map_or(Ok(Value::Unit), |e| self.expr(e, env)),
+            Value::Bool(true) => return arm_value(self),
+            Value::Bool(false) => return other_value(self),
             other => self.condition(&other, condition.span)?,
         };
         let mark = self.key_mark();
-        let (yes, yes_body) =
-            self.arm(span, |t| t.block(then, env).map(|v| if otherwise.is_some() { v } else { Value::Unit }))?;
+        let yes = self.attempt(|t| t.arm(span, arm_value))?;
         let yes_keys = self.take_key_uses(mark);
-        let (no, no_body) = self.arm(span, |t| otherwise.map_or(Ok(Value::Unit), |e| t.expr(e, env)))?;
+        let (no, no_body) = self.arm(span, other_value)?;
+        let Some((yes, yes_body)) = yes else { return follows() };
         self.give_key_uses(yes_keys);
         let (yes, no) = match join(&self.b, &yes, &no) {
             Ok(pair) => pair,
@@ -47,10 +92,7 @@ impl<'a> Tracer<'a> {
                 let e = Diagnostic::error("E0203", "the arms of `if` give different types");
                 let there = otherwise.map_or(span, crate::call::result_span);
                 let here = then.result.as_ref().map_or(then.span, |r| crate::call::result_span(r));
-                let e = e
-                    .at(here, format!("{} is {}", m.place(), m.left))
-                    .at(there, format!("{} is {}", m.place(), m.right));
-                return fail(e);
+                return fail(self.arms_differ(e, &m, here, there));
             }
         };
         let arms = vec![Body { results: no.leaves(), ..no_body }, Body { results: yes.leaves(), ..yes_body }];
@@ -60,6 +102,28 @@ impl<'a> Tracer<'a> {
         let outs = self.b.form(Form::Switch(Switch { which, arms }));
         let v = yes.with_leaves(&mut outs.into_iter());
         Ok(self.renew_keys(&v))
+    }
+
+    /// The labels of two arms of which a part differs.
+    pub fn arms_differ(&self, e: Diagnostic, m: &Mismatch, here: Span, there: Span) -> Diagnostic {
+        let ([left, right], note) = self.mismatch(m, here, there);
+        let part = if m.path.is_empty() { String::new() } else { format!("its `{}` is ", m.path) };
+        let told = |side: String| match side.as_str() {
+            NO_FIELD => format!("it has no field `{}`", m.path),
+            _ if part.is_empty() => format!("this is {side}"),
+            _ => format!("{part}{side}"),
+        };
+        let mut e = e.at(here, told(left)).at(there, told(right));
+        e.notes.extend(note);
+        e
+    }
+
+    /// What stands on either side, with the sizes as they are named.
+    pub fn mismatch(&self, m: &Mismatch, left: Span, right: Span) -> ([String; 2], Option<String>) {
+        match m.arrays {
+            Some((l, r)) => self.named_pair((l, left), (r, right)),
+            None => ([m.left.clone(), m.right.clone()], None),
+        }
     }
 
     pub fn arm(&mut self, span: Span, f: impl FnOnce(&mut Tracer<'a>) -> R<Value<'a>>) -> R<(Value<'a>, Body)> {
@@ -84,7 +148,10 @@ impl<'a> Tracer<'a> {
         fail(if ty.dtype == DType::Bool {
             e.help("`select(c, a, b)` chooses element by element; `any(c)` and `all(c)` make one bool of many")
         } else {
-            e.help("compare it with something: `x != 0`")
+            let text = self.text(span);
+            let zero = if ty.dtype.is_float() { "0.0" } else { "0" };
+            let text = if text.starts_with('`') { text.trim_matches('`').to_string() } else { "x".to_string() };
+            e.help(format!("compare it with something: `{text} > {zero}`, `{text} != {zero}`"))
         })
     }
 
@@ -111,6 +178,7 @@ impl<'a> Tracer<'a> {
         let outer = self.b.at(span);
         let outs = self.b.form(Form::Map(Map { n, index, accs: Vec::new(), body }));
         self.b.at_spans(outer);
+        self.note_loop(&outs, over(iter, &source));
         let v = Value::array(n, v.with_leaves(&mut outs.into_iter()));
         Ok(self.renew_keys(&v))
     }
@@ -181,7 +249,7 @@ impl<'a> Tracer<'a> {
     }
 
     /// The element at `index` along the first axis; `how` says which keys that may be.
-    fn pick(&mut self, v: &Value<'a>, index: Atom, how: Pick, span: Span) -> R<Value<'a>> {
+    pub fn pick(&mut self, v: &Value<'a>, index: Atom, how: Pick, span: Span) -> R<Value<'a>> {
         let (n, elem) = match v {
             Value::Array { n, elem } => (*n, (**elem).clone()),
             other => (0, other.clone()),
@@ -202,7 +270,14 @@ impl<'a> Tracer<'a> {
     }
 
     /// `fold(f, init, xs)`: a scan whose step is `f(carry, x)`.
-    pub fn fold_over(&mut self, f: &Rc<Function<'a>>, init: &Arg<'a>, xs: &Arg<'a>, span: Span) -> R<Value<'a>> {
+    pub fn fold_over(
+        &mut self,
+        f: &Rc<Function<'a>>,
+        init: &Arg<'a>,
+        xs: &Arg<'a>,
+        checkpoint: Checkpoint,
+        span: Span,
+    ) -> R<Value<'a>> {
         let (n, source) = self.source_of(&xs.value, xs.span)?;
         let (init_value, carries, carry) = self.carry(&init.value, init.span)?;
         let index = self.b.fresh(Type::scalar(DType::I32));
@@ -214,7 +289,7 @@ impl<'a> Tracer<'a> {
         let next = self.next_carry(&carry, &next, span, init.span, "fold")?;
         self.loops -= 1;
         let body = self.b.end(next.leaves());
-        let form = Scan { n, reverse: false, train: false, index, carries, body };
+        let form = Scan { n, reverse: false, train: false, checkpoint, index, carries, body };
         let outs = self.b.form(Form::Scan(form));
         let last = init_value.with_leaves(&mut outs.into_iter());
         Ok(self.renew_keys(&last))
@@ -248,6 +323,7 @@ impl<'a> Tracer<'a> {
 
     pub fn scan(&mut self, scan: &'a ast::Scan, env: &Env<'a>, span: Span) -> R<Value<'a>> {
         let (n, source) = self.source(&scan.iter, env)?;
+        let checkpoint = self.checkpoint(scan.checkpoint.as_ref(), scan.train, env)?;
         let init_span = scan.init.as_ref().map_or(scan.pattern.span, |e| e.span);
         let init = match &scan.init {
             Some(e) => self.expr(e, env)?,
@@ -257,7 +333,7 @@ impl<'a> Tracer<'a> {
         let (index, serial) = (self.b.fresh(Type::scalar(DType::I32)), self.serial);
         self.b.begin();
         self.loops += 1;
-        self.yields.push(Some(Yielded { depth: self.b.depth(), value: None }));
+        self.yields.push(Some(Yielded { depth: self.b.depth(), value: None, broken: false }));
         let carry = self.renew_keys(&carry);
         let mut inner = env.clone();
         self.bind(&scan.pattern, carry.clone(), &mut inner)?;
@@ -267,7 +343,7 @@ impl<'a> Tracer<'a> {
             None => {
                 let next = self.block(&scan.body, &inner)?;
                 let next = self.next_carry(&carry, &next, body_span(&scan.body), init_span, "scan")?;
-                (next, self.yields.pop().flatten().and_then(|y| y.value))
+                (next, self.yielded()?)
             }
             Some(until) => self.step_until(scan, until, &carry, &inner, init_span)?,
         };
@@ -280,7 +356,8 @@ impl<'a> Tracer<'a> {
         self.loops -= 1;
         let body = self.b.end(results);
         let outer = self.b.at(span);
-        let form = Scan { n, reverse: scan.reverse, train: scan.train, index, carries, body };
+        let (reverse, train) = (scan.reverse, scan.train);
+        let form = Scan { n, reverse, train, checkpoint, index, carries, body };
         let mut outs = self.b.form(Form::Scan(form)).into_iter();
         self.b.at_spans(outer);
         let last = next.with_leaves(&mut outs);
@@ -290,10 +367,49 @@ impl<'a> Tracer<'a> {
         match yielded {
             None => Ok(last),
             Some((y, _)) => {
+                let rows: Vec<Atom> = outs.collect();
+                self.note_loop(&rows, over(&scan.iter, &source));
+                let mut outs = rows.into_iter();
                 let ys = Value::array(n, y.with_leaves(&mut outs));
                 let ys = self.renew_keys(&ys);
                 Ok(Value::tuple(vec![last, ys]))
             }
+        }
+    }
+
+    /// What the innermost scan yielded, whose body ends here.
+    fn yielded(&mut self) -> R<Option<(Value<'a>, Span)>> {
+        match self.yields.pop().flatten() {
+            Some(scan) if scan.broken => follows(),
+            Some(scan) => Ok(scan.value),
+            None => Ok(None),
+        }
+    }
+
+    /// What a derivative is to keep of a loop.
+    fn checkpoint(&mut self, c: Option<&'a ast::Checkpoint>, train: bool, env: &Env<'a>) -> R<Checkpoint> {
+        let Some(c) = c else { return Ok(Checkpoint::Carries) };
+        if train {
+            let e = Diagnostic::error("E0509", "the loop that the host paces keeps no states for a derivative");
+            return fail(e.at(c.span, "").help("leave this out, or put it in the head of a loop inside"));
+        }
+        match &c.policy {
+            Policy::Carries | Policy::Error => Ok(Checkpoint::Carries),
+            Policy::Sqrt => Ok(Checkpoint::Sqrt),
+            Policy::Every(e) => {
+                let v = self.expr(e, env)?;
+                self.checkpoint_every(&v, e.span)
+            }
+        }
+    }
+
+    pub fn checkpoint_every(&mut self, v: &Value<'a>, span: Span) -> R<Checkpoint> {
+        match self.size(v, span)? {
+            0 => {
+                let e = Diagnostic::error("E0508", "`checkpoint every` takes a number of steps, at least 1");
+                fail(e.at(span, "this is 0").help("`checkpoint sqrt` chooses the number itself"))
+            }
+            k => Ok(Checkpoint::Every(k)),
         }
     }
 
@@ -322,7 +438,7 @@ impl<'a> Tracer<'a> {
         let mark = self.key_mark();
         let next = self.block(&scan.body, env)?;
         let next = self.next_carry(carry, &next, body_span(&scan.body), init_span, "scan")?;
-        let yielded = self.yields.pop().flatten().and_then(|y| y.value);
+        let yielded = self.yielded()?;
         let mut results = next.leaves();
         if let Some((y, span)) = &yielded {
             self.use_keys_in(y, *span, "yield")?;
@@ -359,6 +475,7 @@ impl<'a> Tracer<'a> {
         init: &'a Expr,
         condition: &'a Expr,
         max: Option<&'a Expr>,
+        checkpoint: Option<&'a ast::Checkpoint>,
         body: &'a Block,
         env: &Env<'a>,
         span: Span,
@@ -370,6 +487,7 @@ impl<'a> Tracer<'a> {
             }
             None => None,
         };
+        let checkpoint = self.checkpoint(checkpoint, false, env)?;
         let start = self.expr(init, env)?;
         let (init_value, carries, carry) = self.carry(&start, init.span)?;
         self.loops += 1;
@@ -388,7 +506,7 @@ impl<'a> Tracer<'a> {
         self.yields.pop();
         let body = self.b.end(next.leaves());
         let outer = self.b.at(span);
-        let outs = self.b.form(Form::While(While { carries, condition, body, max }));
+        let outs = self.b.form(Form::While(While { carries, condition, body, max, checkpoint }));
         self.b.at_spans(outer);
         let last = init_value.with_leaves(&mut outs.into_iter());
         Ok(self.renew_keys(&last))
@@ -400,6 +518,7 @@ impl<'a> Tracer<'a> {
         self.use_keys_in(&init, span, "the start of a loop")?;
         let carries = init.leaves().into_iter().map(|a| {
             let var = self.b.fresh(self.b.ty(a));
+            self.note_carry(var, a, span);
             Carry { var, init: a }
         });
         let carries: Vec<Carry> = carries.collect();
@@ -420,12 +539,19 @@ impl<'a> Tracer<'a> {
 
     fn carry_changes<T>(&self, m: Mismatch, next: &Value<'a>, span: Span, init: Span, what: &str) -> R<T> {
         let e = Diagnostic::error("E0204", format!("a step of `{what}` gives something else than it got"));
-        let e = e
-            .at(span, format!("{} is {} here", m.place(), m.right))
-            .at(init, format!("{} began as {}", m.place(), m.left));
+        let ([left, right], note) = self.mismatch(&m, init, span);
+        let mut e =
+            e.at(span, format!("{} is {right} here", m.place())).at(init, format!("{} began as {left}", m.place()));
+        e.notes.extend(note);
         fail(match next {
             Value::Unit => e.help("the last line of the body is the next state"),
             _ if m.left == "i32" && m.right == "f32" => e.help("begin with a number with a point: `0.0`"),
+            _ if m.left.starts_with("the whole number") && m.right == "f32" => {
+                e.help("begin with a number with a point: `0.0`")
+            }
+            _ if m.arrays.is_some() => e.help(
+                "what a loop carries keeps its type and sizes; `yield x` collects one value a step into an array",
+            ),
             _ => e,
         })
     }
@@ -434,6 +560,7 @@ impl<'a> Tracer<'a> {
     fn pattern_value(&mut self, pattern: &'a Pattern, env: &Env<'a>) -> R<Value<'a>> {
         match &pattern.kind {
             PatternKind::Name(name) => match env.get(name) {
+                Some(b) if b.broken => follows(),
                 Some(b) => Ok(b.value.clone()),
                 None => {
                     let e = Diagnostic::error("E0401", format!("unknown name `{name}`")).at(pattern.span, "");
@@ -455,6 +582,23 @@ impl<'a> Tracer<'a> {
 /// Where a body's value is written.
 fn body_span(body: &Block) -> Span {
     body.result.as_ref().map_or(body.span, |r| crate::call::result_span(r))
+}
+
+/// Of a number known while tracing, its type.
+fn kind_of<'w>(v: &Value, what: &'w str) -> &'w str {
+    match v {
+        Value::Int(_) | Value::Float(_) | Value::Bool(_) => crate::tracer::own_dtype(v).name(),
+        _ => what,
+    }
+}
+
+/// What says how often a loop runs.
+fn over(iter: &Expr, source: &Source) -> Over {
+    match (&iter.kind, source) {
+        (ExprKind::Range(_, to), Source::Range(0)) => Over::Written(to.span),
+        (_, Source::Elements(v)) => v.leaves().first().map_or(Over::Unknown, |a| Over::Array(*a)),
+        (_, Source::Range(_)) => Over::Unknown,
+    }
 }
 
 fn newer(f: &Function, serial: usize) -> bool {

@@ -1,15 +1,16 @@
-//! From a loaded script to a Core program: `main`, one function, or a test.
+//! From a loaded script to a Core program: `main`, or one function.
 
 use whorl_core::{Atom, DType, Function as CoreFunction, Program, Type};
 use whorl_source::{Diagnostic, Span};
 use whorl_syntax::ast::{ItemKind, PatternKind};
 use whorl_transform::ad::custom;
 
+use crate::checks::Claim;
 use crate::names::did_you_mean;
 use crate::save::Save;
 use crate::script::{Def, ModuleId, Script};
 use crate::tracer::{Tracer, fail};
-use crate::value::{Arg, Env, R, Value};
+use crate::value::{Arg, R, Value};
 
 /// Tracing follows calls on the stack: room for the deepest that is allowed, in a debug build.
 const STACK: usize = 512 << 20;
@@ -23,6 +24,8 @@ pub struct Traced {
     /// Files that the program leaves: their arrays are further results, behind those above.
     pub saves: Vec<Save>,
     pub warnings: Vec<Diagnostic>,
+    /// Of an example: what its results must be.
+    pub claims: Vec<Claim>,
 }
 
 /// One array of a structured value: its path (`state.x`, `0.net.w`; a key has `.0` and `.1`) and its type.
@@ -45,13 +48,6 @@ pub enum Tree {
     Array(usize, Box<Tree>),
 }
 
-/// A `test` of the script.
-#[derive(Clone, PartialEq, Debug)]
-pub struct TestCase {
-    pub name: String,
-    pub span: Span,
-}
-
 impl Script {
     /// `main(key: Key)` or `main()`. The key is the parameters `key.0` and `key.1`.
     pub fn trace_main(&self) -> Result<Traced, Vec<Diagnostic>> {
@@ -67,6 +63,7 @@ impl Script {
                 | ItemKind::Let { .. }
                 | ItemKind::Data(_)
                 | ItemKind::Test { .. }
+                | ItemKind::Prop(_)
                 | ItemKind::Error => false,
             },
             Some(Def::Module(_)) | None => {
@@ -74,7 +71,9 @@ impl Script {
                 return Err(vec![e.help("fn main(key: Key) = …")]);
             }
         };
-        self.trace_function("main", if takes_key { &[Tree::Key] } else { &[] })
+        let mut traced = self.trace_function("main", if takes_key { &[Tree::Key] } else { &[] })?;
+        traced.warnings.splice(0..0, self.unused.iter().cloned());
+        Ok(traced)
     }
 
     /// Any function of the script itself, on arguments of these types. Parameters are named after the function's.
@@ -98,45 +97,16 @@ impl Script {
             }
             let span = t.function_span(&f);
             let result = t.call(&f, given, span)?;
+            if let (true, Value::Function(_) | Value::Module(_)) = (name == "main", &result) {
+                let e = Diagnostic::error("E0631", "`main` gives no numbers");
+                let e = e.at(t.main_result(&f), format!("this is {}", result.describe(&t.b)));
+                return fail(e.help("call it: what `main` gives are numbers, records and arrays"));
+            }
             Ok((params, t.settle(&result, span)?))
         })
     }
 
-    /// The `test` blocks of the script, in order.
-    pub fn tests(&self) -> Vec<TestCase> {
-        let items = self.module(ModuleId::MAIN).tree.items.iter();
-        items
-            .filter_map(|i| match &i.kind {
-                ItemKind::Test { name, .. } => Some(TestCase { name: name.clone(), span: i.span }),
-                ItemKind::Import(_)
-                | ItemKind::Param(_)
-                | ItemKind::Size(_)
-                | ItemKind::Type(_)
-                | ItemKind::Enum(_)
-                | ItemKind::Fn(_)
-                | ItemKind::Let { .. }
-                | ItemKind::Data(_)
-                | ItemKind::Error => None,
-            })
-            .collect()
-    }
-
-    /// The `i`-th test: a program without parameters or results, whose `assert`s are effects.
-    pub fn trace_test(&self, i: usize) -> Result<Traced, Vec<Diagnostic>> {
-        let items = self.module(ModuleId::MAIN).tree.items.iter();
-        let mut tests = items.filter_map(|i| if let ItemKind::Test { body, .. } = &i.kind { Some(body) } else { None });
-        let Some(body) = tests.nth(i) else {
-            return Err(vec![Diagnostic::error("E0401", format!("there is no test number {i}"))]);
-        };
-        self.traced(|t| {
-            t.function = "the test";
-            t.saves.forbidden = Some("this is run by a test");
-            t.block(body, &Env::default())?;
-            Ok((Vec::new(), Value::Unit))
-        })
-    }
-
-    fn traced<'a, F>(&'a self, f: F) -> Result<Traced, Vec<Diagnostic>>
+    pub(crate) fn traced<'a, F>(&'a self, f: F) -> Result<Traced, Vec<Diagnostic>>
     where
         F: FnOnce(&mut Tracer<'a>) -> R<(Vec<(String, Atom)>, Value<'a>)> + Send,
     {
@@ -156,7 +126,11 @@ impl Script {
     {
         let mut t = Tracer::new(self);
         t.b.begin();
-        let (params, result) = f(&mut t).map_err(|e| vec![*e])?;
+        let traced = f(&mut t);
+        let done = traced.map_err(|e| t.report(*e)).ok();
+        let (Some((params, result)), true) = (done, t.errors.is_empty()) else {
+            return Err(in_order(t.errors));
+        };
         let mut results = Vec::new();
         result.leaf_paths("", &mut results);
         let mut all: Vec<Atom> = results.iter().map(|(_, a)| *a).collect();
@@ -166,6 +140,9 @@ impl Script {
             all.extend(arrays);
         }
         let body = t.b.end(all);
+        if let Some(e) = crate::limits::too_large(&t.b.vars, &body) {
+            return Err(vec![e]);
+        }
         let leaf = |(path, a): &(String, Atom)| Leaf { path: path.clone(), ty: t.b.ty(*a) };
         let (param_leaves, result_leaves) = (params.iter().map(leaf).collect(), results.iter().map(leaf).collect());
         let vars = params.iter().filter_map(|(_, a)| a.var()).collect();
@@ -175,8 +152,15 @@ impl Script {
             results: result_leaves,
             saves,
             warnings: t.warnings,
+            claims: Vec::new(),
         })
     }
+}
+
+/// In the order of the text, file by file; without a place first.
+fn in_order(mut errors: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    errors.sort_by_key(|e| e.labels.first().map(|l| (l.span.file, l.span.start)));
+    errors
 }
 
 impl<'a> Tracer<'a> {
@@ -214,6 +198,13 @@ impl<'a> Tracer<'a> {
             | PatternKind::Error => k.to_string(),
         });
         names.collect()
+    }
+
+    fn main_result(&self, f: &crate::value::Function<'a>) -> Span {
+        match f {
+            crate::value::Function::Item { def, .. } => crate::call::result_span(&def.body),
+            _ => Span::NONE,
+        }
     }
 
     fn function_span(&self, f: &crate::value::Function<'a>) -> Span {

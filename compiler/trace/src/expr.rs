@@ -7,7 +7,9 @@ use whorl_source::{Diagnostic, Span};
 use whorl_syntax::ast::{self, BinaryOp, Block, Expr, ExprKind, ItemKind, Name, StatementKind, UnaryOp};
 
 use crate::builtins;
-use crate::names::did_you_mean;
+use crate::limits::of_bearable_size;
+use crate::names::{listed, no_member, unknown_name};
+use crate::report::follows;
 use crate::script::{Def, ItemId, ModuleId};
 use crate::tracer::{Tracer, fail};
 use crate::types::Site;
@@ -37,16 +39,21 @@ impl<'a> Tracer<'a> {
             ExprKind::String(s) => Ok(Value::Str(s.as_str().into())),
             ExprKind::Name(name) => self.name(name, e.span, env),
             ExprKind::Tuple(items) if items.is_empty() => Ok(Value::Unit),
-            ExprKind::Tuple(items) => Ok(Value::tuple(items.iter().map(|x| self.expr(x, env)).collect::<R<_>>()?)),
+            ExprKind::Tuple(items) => {
+                let items = self.each(items, |t, x| t.expr(x, env))?;
+                of_bearable_size(Value::tuple(items), e.span)
+            }
             ExprKind::Array(items) => {
-                let items = items.iter().map(|x| self.arg(x, env)).collect::<R<Vec<_>>>()?;
+                let items = self.each(items, |t, x| t.arg(x, env))?;
                 self.array_of(items, e.span)
             }
-            ExprKind::Record { ty, fields } => self.record(ty.as_deref(), fields, e.span, env),
+            ExprKind::Record { ty, fields } => {
+                of_bearable_size(self.record(ty.as_deref(), fields, e.span, env)?, e.span)
+            }
             ExprKind::Block(block) => self.block(block, env),
             ExprKind::Field(of, name) => {
-                if let Some(of) = self.enum_named(of, env) {
-                    return self.member_of_enum(of, name);
+                if let Some((of, types)) = self.enum_with_types(of, env)? {
+                    return self.member_of_enum(of, types, name);
                 }
                 let v = self.expr(of, env)?;
                 self.field(&v, name, of.span)
@@ -56,16 +63,17 @@ impl<'a> Tracer<'a> {
                 self.tuple_field(&v, *k as usize, *span)
             }
             ExprKind::Call { callee, args } => {
-                let f = self.expr(callee, env)?;
-                let Value::Function(f) = f else {
-                    let e = Diagnostic::error("E0603", "this is not a function");
-                    return fail(e.at(callee.span, format!("this is {}", f.describe(&self.b))));
+                let Some(f) = self.attempt(|t| t.expr(callee, env))? else {
+                    self.each(args, |t, a| t.expr(&a.value, env))?;
+                    return follows();
                 };
-                let args = args.iter().map(|a| {
+                let Value::Function(f) = f else {
+                    return fail(self.not_a_function(callee, &f, env));
+                };
+                let args = self.each(args, |t, a| {
                     let name = a.name.as_ref().map(|n| n.text.as_str());
-                    Ok(Arg { name, ..self.arg(&a.value, env)? })
-                });
-                let args = args.collect::<R<Vec<_>>>()?;
+                    Ok(Arg { name, ..t.arg(&a.value, env)? })
+                })?;
                 self.call(&f, args, e.span)
             }
             ExprKind::Index(of, at) => {
@@ -81,7 +89,10 @@ impl<'a> Tracer<'a> {
                 self.invert(&v, e.span)
             }
             ExprKind::Binary(op, _, l, r) => {
-                let l = self.arg(l, env)?;
+                let Some(l) = self.attempt(|t| t.arg(l, env))? else {
+                    self.expr(r, env)?;
+                    return follows();
+                };
                 // What is decided while tracing leaves the other side alone, whatever it is.
                 match (op, &l.value) {
                     (BinaryOp::And, Value::Bool(false)) | (BinaryOp::Or, Value::Bool(true)) => return Ok(l.value),
@@ -108,13 +119,13 @@ impl<'a> Tracer<'a> {
                 Ok(Value::Function(Rc::new(Function::Closure { module, env: env.clone(), lambda, serial })))
             }
             ExprKind::If { condition, then, otherwise } => {
-                self.branch(condition, then, otherwise.as_deref(), env, e.span)
+                self.branch(condition, then, otherwise.as_deref(), env, e.span, true)
             }
             ExprKind::Match { of, arms } => self.match_on(of, arms, env, e.span),
             ExprKind::For { pattern, iter, body } => self.for_loop(pattern, iter, body, env, e.span),
             ExprKind::Scan(scan) => self.scan(scan, env, e.span),
-            ExprKind::While { pattern, init, condition, max, body } => {
-                self.while_loop(pattern, init, condition, max.as_deref(), body, env, e.span)
+            ExprKind::While { pattern, init, condition, max, checkpoint, body } => {
+                self.while_loop(pattern, init, condition, max.as_deref(), checkpoint.as_deref(), body, env, e.span)
             }
             ExprKind::WithFields(of, fields) => self.with_fields(of, fields, env),
             ExprKind::WithIndex(of, at, value) => {
@@ -129,25 +140,7 @@ impl<'a> Tracer<'a> {
     pub fn block(&mut self, block: &'a Block, env: &Env<'a>) -> R<Value<'a>> {
         let mut env = env.clone();
         for statement in &block.statements {
-            match &statement.kind {
-                StatementKind::Let { pattern, ty, value } => {
-                    let v = self.expr(value, &env)?;
-                    let v = match ty {
-                        Some(ty) => self.promise(&v, ty, &mut env, &Site::new("the value", value.span))?,
-                        None => v,
-                    };
-                    self.bind(pattern, v, &mut env)?;
-                }
-                StatementKind::Yield(value) => self.yield_value(value, statement.span, &env)?,
-                StatementKind::Assert { condition, message } => {
-                    self.assert(condition, message.as_deref(), statement.span, &env)?;
-                }
-                StatementKind::Expr(e) => {
-                    let effects = self.effects;
-                    let v = self.expr(e, &env)?;
-                    self.unused(&v, e, effects);
-                }
-            }
+            self.statement(statement, &mut env)?;
         }
         match &block.result {
             Some(result) => self.expr(result, &env),
@@ -155,9 +148,92 @@ impl<'a> Tracer<'a> {
         }
     }
 
+    /// A statement, which may bind names for those that follow. After an error, tracing goes on behind it.
+    pub fn statement(&mut self, statement: &'a ast::Statement, env: &mut Env<'a>) -> R<()> {
+        match &statement.kind {
+            StatementKind::Let { pattern, ty, value } => {
+                let mut bound = env.clone();
+                match self.attempt(|t| t.let_value(pattern, ty.as_ref(), value, &mut bound))? {
+                    Some(()) => *env = bound,
+                    None => self.break_names(pattern, env),
+                }
+            }
+            StatementKind::Yield(value) => {
+                let done = self.attempt(|t| t.yield_value(value, statement.span, env))?;
+                if let (None, Some(Some(scan))) = (done, self.yields.last_mut()) {
+                    scan.broken = true;
+                }
+            }
+            StatementKind::Assert { condition, message } => {
+                self.attempt(|t| t.assert(condition, message.as_deref(), statement.span, env))?;
+            }
+            StatementKind::Expr(e) => {
+                let effects = self.effects;
+                if let Some(v) = self.attempt(|t| t.unused_expr(e, env))? {
+                    self.unused(&v, e, effects);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// An expression whose value is not used, which an `if` without `else` may be.
+    pub fn unused_expr(&mut self, e: &'a Expr, env: &Env<'a>) -> R<Value<'a>> {
+        let ExprKind::If { condition, then, otherwise } = &e.kind else { return self.expr(e, env) };
+        let outer = self.b.at(e.span);
+        let value = self.branch(condition, then, otherwise.as_deref(), env, e.span, false);
+        self.b.at_spans(outer);
+        value
+    }
+
+    fn let_value(
+        &mut self,
+        pattern: &'a ast::Pattern,
+        ty: Option<&'a ast::Type>,
+        value: &'a Expr,
+        env: &mut Env<'a>,
+    ) -> R<()> {
+        let v = self.expr(value, env)?;
+        let v = match ty {
+            Some(ty) => self.promise(&v, ty, env, &Site::new("the value", value.span))?,
+            None => v,
+        };
+        self.bind(pattern, v, env)
+    }
+
+    fn not_a_function(&self, callee: &Expr, v: &Value<'a>, env: &Env<'a>) -> Diagnostic {
+        let e = Diagnostic::error("E0603", format!("{} is not a function", self.text(callee.span)));
+        let e = e.at(callee.span, format!("this is {}", v.describe(&self.b)));
+        if let Value::Int(_) | Value::Float(_) = v
+            && !matches!(callee.kind, ExprKind::Name(_))
+        {
+            return e.help(format!("a product is written with `*`: `{} * (…)`", self.plain_text(callee.span, "x")));
+        }
+        let ExprKind::Name(name) = &callee.kind else { return e };
+        let e = match env.get(name) {
+            Some(binding) => e.at(binding.span, "bound here"),
+            None => e,
+        };
+        match builtins::find(name) {
+            None if matches!(v, Value::Leaf(a) if !self.b.ty(*a).is_scalar())
+                || matches!(v, Value::Array { .. } | Value::List(_)) =>
+            {
+                e.help(format!("an element is `{name}[i]`"))
+            }
+            Some(b) => e.help(format!("it hides the function `{}`: give the value another name", b.name)),
+            None => e,
+        }
+    }
+
     /// Warns of a line whose value nobody has, and which did nothing else.
     fn unused(&mut self, v: &Value<'a>, e: &'a Expr, effects: usize) {
         let told = self.warnings.iter().any(|w| w.labels.first().is_some_and(|l| l.span == e.span));
+        if matches!(e.kind, ExprKind::If { .. }) && matches!(v, Value::Unit) && self.effects == effects && !told {
+            let w = Diagnostic::warning("W0001", "this `if` does nothing")
+                .at(e.span, "it records nothing, and has no value");
+            self.warnings.push(w.help("what a block computes comes out as its value: `let y = if c { … } else { … }`"));
+            return;
+        }
         if matches!(v, Value::Unit) || self.effects > effects || told {
             return;
         }
@@ -192,7 +268,8 @@ impl<'a> Tracer<'a> {
                 fail(e.help("every step yields one value: let the branch give it, and yield that"))
             }
             Some(None) | None => {
-                fail(Diagnostic::error("E0605", "`yield` outside of the body of a `scan`").at(span, ""))
+                let e = Diagnostic::error("E0605", "`yield` outside of the body of a `scan`").at(span, "");
+                fail(e.help("`scan s = s0 for x in xs { yield y; next }` collects one y a step; the last line of a `for` is its element already"))
             }
         }
     }
@@ -202,7 +279,8 @@ impl<'a> Tracer<'a> {
         let a = self.atom(&v, None, condition.span)?;
         if self.b.ty(a).dtype != whorl_core::DType::Bool {
             let e = Diagnostic::error("E0201", "`assert` takes a bool");
-            return fail(e.at(condition.span, format!("this is {}", v.describe(&self.b))));
+            let e = e.at(condition.span, format!("this is {}", v.describe(&self.b)));
+            return fail(e.help(format!("compare it with something: `{} != 0`", self.plain_text(condition.span, "x"))));
         }
         let text = match message {
             Some(m) => format!("{m} ({})", self.script.map.line_name(span)),
@@ -217,7 +295,7 @@ impl<'a> Tracer<'a> {
 
     fn name(&mut self, name: &'a str, span: Span, env: &Env<'a>) -> R<Value<'a>> {
         if let Some(binding) = env.get(name) {
-            return Ok(binding.value.clone());
+            return if binding.broken { follows() } else { Ok(binding.value.clone()) };
         }
         if let Some(def) = self.script.module(self.module).values.get(name) {
             return self.def_value(*def, name, span);
@@ -225,17 +303,7 @@ impl<'a> Tracer<'a> {
         if let Some(b) = builtins::find(name) {
             return Ok(Value::Function(Rc::new(Function::Builtin(b))));
         }
-        let module = self.script.module(self.module);
-        let mut known: Vec<&str> = env.iter().map(|b| b.name).chain(module.values.keys().map(String::as_str)).collect();
-        builtins::names().for_each(|n| known.push(n));
-        let mut e = Diagnostic::error("E0401", format!("unknown name `{name}`")).at(span, "");
-        if let Some(of) = self.find_enum(&[(name, span)], self.module) {
-            let e = Diagnostic::error("E0401", format!("`{name}` is a type, not a value")).at(span, "");
-            let first = of.def.variants.first().map_or("…", |v| &v.name.text);
-            return fail(e.help(format!("name the variant: `{name}.{first}`")));
-        }
-        e.help = crate::habits::of_name(name).map(str::to_string).or_else(|| did_you_mean(name, known));
-        fail(e)
+        fail(unknown_name(self.script, self.module, name, span, env.iter().map(|b| b.name)))
     }
 
     /// The value of a name at the top of a module.
@@ -261,9 +329,12 @@ impl<'a> Tracer<'a> {
                     None => fail(Diagnostic::error("E0401", format!("unknown name `{name}`")).at(span, "")),
                 }
             }
-            ItemKind::Import(_) | ItemKind::Type(_) | ItemKind::Enum(_) | ItemKind::Test { .. } | ItemKind::Error => {
-                fail(Diagnostic::error("E0401", format!("`{name}` is not a value")).at(span, ""))
-            }
+            ItemKind::Import(_)
+            | ItemKind::Type(_)
+            | ItemKind::Enum(_)
+            | ItemKind::Test { .. }
+            | ItemKind::Prop(_)
+            | ItemKind::Error => fail(Diagnostic::error("E0401", format!("`{name}` is not a value")).at(span, "")),
         }
     }
 
@@ -288,14 +359,7 @@ impl<'a> Tracer<'a> {
         self.yields.push(None);
         let vars = self.b.vars.len();
         let mut env = Env::default();
-        let done = (|| {
-            let v = self.expr(value, &env)?;
-            let v = match ty {
-                Some(ty) => self.promise(&v, ty, &mut env, &Site::new("the value", value.span))?,
-                None => v,
-            };
-            self.bind(pattern, v, &mut env)
-        })();
+        let done = self.let_value(pattern, ty, value, &mut env);
         self.yields.pop();
         self.module = module;
         self.open.remove(&id);
@@ -311,17 +375,17 @@ impl<'a> Tracer<'a> {
         if let Some(def) = module.values.get(&name.text) {
             return self.def_value(*def, &name.text, name.span);
         }
-        let mut e = Diagnostic::error("E0401", format!("`{}` has no `{}`", module.path.join("."), name.text));
-        e.help = did_you_mean(&name.text, module.values.keys().map(String::as_str));
-        fail(e.at(name.span, ""))
+        fail(no_member(module, &name.text, name.span))
     }
 
     fn tuple_field(&mut self, v: &Value<'a>, k: usize, span: Span) -> R<Value<'a>> {
         match v {
             Value::Tuple(items) if k < items.len() => Ok(items[k].clone()),
-            Value::Tuple(items) => fail(
-                Diagnostic::error("E0202", format!("there is no `.{k}` in a tuple of {}", items.len())).at(span, ""),
-            ),
+            Value::Tuple(items) => {
+                let parts: Vec<String> = (0..items.len()).map(|i| format!(".{i}")).collect();
+                let e = Diagnostic::error("E0202", format!("there is no `.{k}` in a tuple of {}", items.len()));
+                fail(e.at(span, "").note(format!("its parts are {}", listed(parts.iter().map(String::as_str)))))
+            }
             Value::Array { n, elem } => {
                 let part = self.tuple_field(elem, k, span)?;
                 Ok(Value::array(*n, part))
@@ -356,16 +420,15 @@ impl<'a> Tracer<'a> {
 
     fn fields(&mut self, fields: &'a [(Name, Option<Expr>)], env: &Env<'a>) -> R<Vec<(&'a str, Value<'a>)>> {
         let mut out: Vec<(&'a str, Value<'a>)> = Vec::with_capacity(fields.len());
-        for (name, value) in fields {
+        let values = self.each(fields, |t, (name, value)| match value {
+            Some(e) => t.expr(e, env),
+            None => t.name(&name.text, name.span, env),
+        })?;
+        for ((name, _), v) in fields.iter().zip(values) {
             if out.iter().any(|(n, _)| *n == name.text) {
-                return fail(
-                    Diagnostic::error("E0205", format!("the field `{}` is given twice", name.text)).at(name.span, ""),
-                );
+                let e = Diagnostic::error("E0205", format!("the field `{}` is given twice", name.text));
+                return fail(e.at(name.span, ""));
             }
-            let v = match value {
-                Some(e) => self.expr(e, env)?,
-                None => self.name(&name.text, name.span, env)?,
-            };
             out.push((&name.text, v));
         }
         Ok(out)
@@ -418,6 +481,10 @@ impl<'a> Tracer<'a> {
     /// Values of one structure along a new axis of every leaf.
     pub fn stack(&mut self, items: &[Arg<'a>], axis: usize, span: Span) -> R<Value<'a>> {
         let n = items.len();
+        if let Some(f) = items.iter().find(|i| matches!(i.value, Value::Function(_))) {
+            let e = Diagnostic::error("E0209", "functions are not stored in arrays").at(f.span, "this is a function");
+            return fail(e.help("choose by a number: `match i { 0 => f(x), _ => g(x) }`"));
+        }
         let mut keyed = false;
         let mut settled = Vec::with_capacity(n);
         for item in items {
@@ -431,6 +498,12 @@ impl<'a> Tracer<'a> {
             return self.stack_keys(&settled, span);
         }
         let tree = settled.iter().any(|i| i.value.is_tree());
+        let first_tree = settled.iter().find(|i| i.value.is_tree());
+        if let (Some(tree), Some(other)) = (first_tree, settled.iter().find(|i| !i.value.is_tree())) {
+            let e = Diagnostic::error("E0206", "the elements of an array are of one type");
+            let e = e.at(other.span, format!("this is {}", other.value.describe(&self.b)));
+            return fail(e.at(tree.span, format!("this is {}", tree.value.describe(&self.b))));
+        }
         let elem = self.leafwise("an array", &settled, &mut |t, leaves| {
             let atoms = t.numbers("an array", span, leaves)?;
             let shapes: Vec<_> = atoms.iter().map(|a| t.b.ty(*a).shape).collect();

@@ -7,37 +7,49 @@
 //! ```text
 //! Script::load   parse all imports, bind names, apply settings   (script)
 //! trace_main     run `main` on parameters                          (entry → call → expr → ops, index, control, builtins)
+//! trace_test     run a test, a property or an example               (checks)
 //! ```
 
 mod builtins;
 mod call;
+mod cases;
+mod checks;
 mod control;
 mod data;
 mod derive;
 mod entry;
 mod enums;
 mod expr;
+mod generics;
 mod habits;
 mod index;
+mod jacobian;
 mod keys;
 mod leafwise;
+mod limits;
 mod matching;
 mod names;
 mod ops;
+mod origin;
 mod params;
 mod pattern;
 pub mod random;
+mod report;
+mod resolve;
 mod save;
 mod script;
 mod tracer;
 mod tree;
 mod types;
+mod unused;
+mod usefulness;
 mod value;
 mod window;
 
 pub use builtins::{BuiltinDoc, prelude};
+pub use checks::{Claim, Drawn, Expected, Interval, Layout, SizeRange, TestCase, TestKind, VariantLayout};
 pub use data::{Data, DataFile, DataProblem, DataRequest};
-pub use entry::{Leaf, TestCase, Traced, Tree};
+pub use entry::{Leaf, Traced, Tree};
 pub use names::nearest;
 pub use params::Knob;
 pub use save::{Curve, Mark, Plot, Save, SaveFormat};

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use whorl_source::{Diagnostic, SourceMap, Span};
 use whorl_syntax::ast::{self, ItemKind, PatternKind};
 
+use crate::checks::examples::{self, Example};
 use crate::data::{Data, DataProblem, DataRequest, bind_sizes, request};
 use crate::names::did_you_mean;
 use crate::params;
@@ -18,6 +19,11 @@ pub trait Loader {
     /// What a data file holds that the file displayed as `from` asks for.
     fn data(&mut self, request: &DataRequest, _from: Option<&str>) -> Result<Data, DataProblem> {
         Err(DataProblem::new("E0807", format!("there is no file `{}`", request.file), "no data is read here"))
+    }
+
+    /// Paths of modules that can be imported from anywhere, for guesses at what was meant.
+    fn known(&self) -> Vec<String> {
+        Vec::new()
     }
 }
 
@@ -37,6 +43,10 @@ pub(crate) struct Module {
     pub tree: ast::Module,
     pub values: HashMap<String, Def>,
     pub types: HashMap<String, ItemId>,
+    /// In its doc comments; only of the script itself.
+    pub examples: Vec<Example>,
+    /// Of each name at its top: whether other modules may use it, and where it is declared.
+    pub public: HashMap<String, (bool, Span)>,
     /// What the files of its `data` items hold, by the place of the item.
     pub data: HashMap<usize, Data>,
 }
@@ -60,6 +70,8 @@ pub struct Script {
     pub(crate) modules: Vec<Module>,
     pub(crate) map: SourceMap,
     pub(crate) settings: params::Settings,
+    /// What is bound or declared, and never used.
+    pub(crate) unused: Vec<Diagnostic>,
 }
 
 impl Script {
@@ -80,10 +92,47 @@ impl Script {
             return Err(errors);
         }
         let modules: Vec<Module> = modules.into_iter().flatten().collect();
-        let mut script = Script { modules, map: map.clone(), settings: params::Settings::default() };
+        let (map, unused) = (map.clone(), Vec::new());
+        let mut script = Script { modules, map, settings: params::Settings::default(), unused };
+        let found = crate::resolve::resolve(&script);
+        script.unused = found.warnings;
+        if !found.errors.is_empty() {
+            return Err(script.with_traced(found.errors));
+        }
         script.settings = params::Settings::resolve(&script, settings)?;
         script.check_params()?;
         Ok(script)
+    }
+
+    /// Errors in names, and what else tracing `main` tells.
+    fn with_traced(&self, mut errors: Vec<Diagnostic>) -> Vec<Diagnostic> {
+        let place = |d: &Diagnostic| d.labels.first().map(|l| (l.span.file, l.span.start));
+        let traced =
+            if self.module(ModuleId::MAIN).values.contains_key("main") { self.trace_main() } else { return errors };
+        for e in traced.err().unwrap_or_default() {
+            if !errors.iter().any(|known| known.code == e.code && place(known) == place(&e)) {
+                errors.push(e);
+            }
+        }
+        errors.sort_by_key(place);
+        errors
+    }
+
+    /// Warnings of what is bound, imported or declared, and never used; tracing has others.
+    pub fn unused(&self) -> &[Diagnostic] {
+        &self.unused
+    }
+
+    /// The type or enum of a path.
+    pub(crate) fn find_named_type(&self, path: &[(&str, Span)], mut module: ModuleId) -> Option<ItemId> {
+        let (last, modules) = path.split_last()?;
+        for (name, _) in modules {
+            match self.module(module).values.get(*name)? {
+                Def::Module(id) => module = *id,
+                Def::Item(_) => return None,
+            }
+        }
+        self.module(module).types.get(last.0).copied()
     }
 
     /// The files that were read, for rendering diagnostics.
@@ -119,12 +168,19 @@ impl Loading<'_> {
         let file = self.map.add(display.clone(), text);
         let parse = whorl_syntax::parse(file, &self.map.file(file).expect("just added").text);
         self.errors.extend(parse.diagnostics);
+        let mut examples = Vec::new();
+        if id == ModuleId::MAIN {
+            examples = examples::examples(file, &self.map.file(file).expect("just added").text, &parse.module.items);
+        }
+        let (values, types) = (HashMap::new(), HashMap::new());
         let mut module = Module {
             path,
             display,
             tree: parse.module,
-            values: HashMap::new(),
-            types: HashMap::new(),
+            values,
+            types,
+            examples,
+            public: HashMap::new(),
             data: HashMap::new(),
         };
         self.bind_items(&mut module, id);
@@ -162,7 +218,12 @@ impl Loading<'_> {
                     self.value(module, &def.name, Def::Item(own), &mut places);
                     self.data(module, k, def);
                 }
-                ItemKind::Test { .. } | ItemKind::Error => {}
+                ItemKind::Test { .. } | ItemKind::Prop(_) | ItemKind::Error => {}
+            }
+            // What other modules set is there for all.
+            let open = item.public || matches!(item.kind, ItemKind::Param(_) | ItemKind::Size(_));
+            for name in item_names(&item.kind) {
+                module.public.insert(name.text, (open, name.span));
             }
         }
         bind_sizes(module, &items, id);
@@ -231,6 +292,7 @@ impl Loading<'_> {
             && let Some(source) = &self.modules[id.0 as usize]
         {
             let (def, ty) = (source.values.get(&name.text).copied(), source.types.get(&name.text).copied());
+            let private = crate::names::not_public(source, &name.text, name.span);
             if let Some(ty) = ty {
                 module.types.insert(name.text.clone(), ty);
             }
@@ -238,6 +300,7 @@ impl Loading<'_> {
                 self.value(module, name, def, places);
             }
             if def.is_some() || ty.is_some() {
+                self.errors.extend(private);
                 return;
             }
         }
@@ -278,7 +341,9 @@ impl Loading<'_> {
         let dotted = path.join(".");
         let (display, text) = self.loader.load(path, Some(from)).map_err(|why| {
             let mut e = Diagnostic::error("E0403", format!("there is no module `{dotted}`")).at(span, why);
-            e.help = path.first().and_then(|p| crate::habits::of_name(p)).map(str::to_string);
+            let known = self.loader.known();
+            e.help = did_you_mean(&dotted, known.iter().map(String::as_str))
+                .or_else(|| path.first().and_then(|p| crate::habits::of_name(p)).map(str::to_string));
             e
         })?;
         if let Some(start) = self.open.iter().position(|d| *d == display) {
@@ -292,6 +357,27 @@ impl Loading<'_> {
             Some(&id) => Ok(Some(id)),
             None => Ok(Some(self.module(path.to_vec(), display, text))),
         }
+    }
+}
+
+/// The names that an item gives to its module.
+fn item_names(item: &ItemKind) -> Vec<ast::Name> {
+    match item {
+        ItemKind::Import(import) => match &import.names {
+            Some(names) => names.clone(),
+            None => import.alias.iter().chain(import.path.last()).take(1).cloned().collect(),
+        },
+        ItemKind::Param(p) | ItemKind::Size(p) => vec![p.name.clone()],
+        ItemKind::Type(ast::TypeDef { name, .. })
+        | ItemKind::Enum(ast::EnumDef { name, .. })
+        | ItemKind::Fn(ast::FnDef { name, .. }) => vec![name.clone()],
+        ItemKind::Let { pattern, .. } => {
+            let mut names = Vec::new();
+            pattern_names(pattern, &mut names);
+            names
+        }
+        ItemKind::Data(def) => vec![def.name.clone()],
+        ItemKind::Test { .. } | ItemKind::Prop(_) | ItemKind::Error => Vec::new(),
     }
 }
 

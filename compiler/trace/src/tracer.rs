@@ -7,6 +7,8 @@ use whorl_core::{ArrayData, Atom, Builder, DType, Lit, Prim, Type};
 use whorl_source::{Diagnostic, Span};
 
 use crate::keys::Uses;
+use crate::origin::Origins;
+use crate::report::{Call, OUTSIDE};
 use crate::save::Saves;
 use crate::script::{ItemId, ModuleId, Script};
 use crate::tree::static_lit;
@@ -17,12 +19,14 @@ pub struct Tracer<'a> {
     pub b: Builder,
     /// The module whose text is being traced.
     pub module: ModuleId,
-    /// The function whose body is being traced; empty for one without a name.
+    /// The function whose body is being traced; empty for one without a name, [`OUTSIDE`] in none.
     pub function: &'a str,
     /// How many loops are open around here.
     pub loops: usize,
     /// Where the calls are written that lead here, outermost first.
-    pub stack: Vec<Span>,
+    pub stack: Vec<Call<'a>>,
+    /// How many calls were followed.
+    pub calls: usize,
     /// Counts closures.
     pub serial: usize,
     pub keys: Uses,
@@ -35,6 +39,8 @@ pub struct Tracer<'a> {
     /// Params are numbers known while tracing: while defaults and bounds are computed.
     pub plain_params: bool,
     pub warnings: Vec<Diagnostic>,
+    pub errors: Vec<Diagnostic>,
+    pub origins: Origins,
     /// Counts what was recorded and asserted.
     pub effects: usize,
     pub saves: Saves,
@@ -44,6 +50,8 @@ pub struct Yielded<'a> {
     /// How many bodies are open in the scan's own body.
     pub depth: usize,
     pub value: Option<(Value<'a>, Span)>,
+    /// What was to be yielded could not be traced.
+    pub broken: bool,
 }
 
 pub fn fail<T>(e: Diagnostic) -> R<T> {
@@ -56,9 +64,10 @@ impl<'a> Tracer<'a> {
             script,
             b: Builder::default(),
             module: ModuleId::MAIN,
-            function: "",
+            function: OUTSIDE,
             loops: 0,
             stack: Vec::new(),
+            calls: 0,
             serial: 0,
             keys: Uses::default(),
             yields: Vec::new(),
@@ -66,6 +75,8 @@ impl<'a> Tracer<'a> {
             open: HashSet::new(),
             plain_params: false,
             warnings: Vec::new(),
+            errors: Vec::new(),
+            origins: Origins::default(),
             effects: 0,
             saves: Saves::default(),
         }
@@ -119,7 +130,20 @@ impl<'a> Tracer<'a> {
             | Value::Function(_)
             | Value::Module(_) => {
                 let e = Diagnostic::error("E0206", "a number is needed here");
-                fail(e.at(span, format!("this is {}", v.describe(&self.b))))
+                let e = e.at(span, format!("this is {}", v.describe(&self.b)));
+                fail(match v {
+                    Value::Function(f) => e.help(format!("a function is called with parentheses: `{}(…)`", f.name())),
+                    Value::Str(_) => e.help("strings are names of what is logged, and are not computed with"),
+                    Value::Tuple(parts) => {
+                        let names = ["a", "b", "c", "d"][..parts.len().min(4)].join(", ");
+                        e.help(format!("a tuple is taken apart: `let ({names}) = …`, or `.0`, `.1`"))
+                    }
+                    Value::Unit => {
+                        e.help("the last line of a block is its value; a block that ends in a `let` has none")
+                    }
+                    Value::Key(_) => e.help("a key gives random numbers: `uniform(key)`, `normal(key, n)`"),
+                    _ => e,
+                })
             }
         }
     }
@@ -182,9 +206,14 @@ impl<'a> Tracer<'a> {
             Value::Leaf(a) => {
                 let e = Diagnostic::error("E0105", "a size must be known before the program runs");
                 let e = e.at(span, format!("this is {}, known when it runs", Value::Leaf(*a).describe(&self.b)));
-                return fail(e.help(
-                    "declare it with `size`, or, if it is a parameter of a function, without a type or as `size`",
-                ));
+                let param = self.script.knob_at(self.source_text(span).unwrap_or(""), self.module);
+                return fail(e.help(if param {
+                    "declare it with `size` in place of `param`".to_string()
+                } else {
+                    "a `size` is known, and so is what follows from sizes and literals (as a parameter: without a type, or `n: size`)\n\
+                     of a number that the run computes, make room for the most and mask: `where(arange(most) < n, xs, 0.0)`"
+                        .to_string()
+                }));
             }
             Value::Float(x) => format!("this is {x:?}"),
             other => format!("this is {}", other.describe(&self.b)),

@@ -195,7 +195,7 @@ fn describe(v: &Value, b: &Builder, outer: usize) -> String {
             type_text(&Type { dtype: t.dtype, shape: t.shape.iter().skip(outer).copied().collect() })
         }
         Value::Int(i) => format!("the whole number {i}"),
-        Value::Float(x) => format!("the number {x}"),
+        Value::Float(x) => format!("the number {x:?}"),
         Value::Bool(x) => format!("{x}"),
         Value::Str(_) => "a string".to_string(),
         Value::List(items) => format!("a list of {} numbers", items.len()),
@@ -236,11 +236,16 @@ pub struct Mismatch {
     pub path: String,
     pub left: String,
     pub right: String,
+    /// Both are arrays of numbers.
+    pub arrays: Option<(Atom, Atom)>,
 }
+
+/// Stands for a part that one side lacks.
+pub const NO_FIELD: &str = "no such field";
 
 impl Mismatch {
     fn new(left: impl Into<String>, right: impl Into<String>) -> Mismatch {
-        Mismatch { path: String::new(), left: left.into(), right: right.into() }
+        Mismatch { path: String::new(), left: left.into(), right: right.into(), arrays: None }
     }
 
     fn below(mut self, part: &str) -> Mismatch {
@@ -260,6 +265,7 @@ pub fn join<'a>(b: &Builder, x: &Value<'a>, y: &Value<'a>) -> Result<(Value<'a>,
     let same = || Ok((x.clone(), y.clone()));
     match (x, y) {
         (Value::Leaf(p), Value::Leaf(q)) if b.ty(*p) == b.ty(*q) => same(),
+        (Value::Leaf(p), Value::Leaf(q)) => Err(Mismatch { arrays: Some((*p, *q)), ..differ() }),
         (Value::Leaf(p), s) if s.is_static_number() && b.ty(*p).is_scalar() => {
             let lit = static_lit(s, b.ty(*p).dtype).map_err(|_| differ())?;
             Ok((x.clone(), Value::Leaf(lit.into())))
@@ -317,13 +323,13 @@ fn join_records<'a>(b: &Builder, p: &Record<'a>, q: &Record<'a>) -> Result<(Valu
         return Err(Mismatch::new(said(p), said(q)));
     }
     for (name, v) in &p.fields {
-        let w = q.get(name).ok_or_else(|| Mismatch::new(v.describe(b), "no such field").below(name))?;
+        let w = q.get(name).ok_or_else(|| Mismatch::new(v.describe(b), NO_FIELD).below(name))?;
         let (v, w) = join(b, v, w).map_err(|m| m.below(name))?;
         left.push((*name, v));
         right.push((*name, w));
     }
     if let Some((name, w)) = q.fields.iter().find(|(name, _)| p.get(name).is_none()) {
-        return Err(Mismatch::new("no such field", w.describe(b)).below(name));
+        return Err(Mismatch::new(NO_FIELD, w.describe(b)).below(name));
     }
     let name = p.name.or(q.name);
     Ok((Value::record(name, left), Value::record(name, right)))
@@ -333,21 +339,32 @@ fn join_records<'a>(b: &Builder, p: &Record<'a>, q: &Record<'a>) -> Result<(Valu
 pub fn static_lit(v: &Value, dtype: DType) -> Result<Lit, String> {
     let whole = |i: i64, low: i64, high: i64| {
         let fits = (low..=high).contains(&i);
-        if fits { Ok(i) } else { Err(format!("{i} does not fit into {}", dtype.name())) }
+        if fits {
+            Ok(i)
+        } else {
+            Err(format!("{i} does not fit into {}, which goes from {low} to {high}", dtype.name()))
+        }
+    };
+    let half = |x: f64| {
+        let lit = Lit::of(dtype, x);
+        let fits = lit.to_f64().is_finite() || !x.is_finite();
+        if fits { Ok(lit) } else { Err(format!("{x:?} is too large for {}", dtype.name())) }
     };
     match (v, dtype) {
         (Value::Int(i), DType::F32) => Ok(Lit::f32(*i as f32)),
         (Value::Int(i), DType::F64) => Ok(Lit::f64(*i as f64)),
+        (Value::Int(i), DType::F16 | DType::BF16) => half(*i as f64),
         (Value::Int(i), DType::I32) => Ok(Lit::i32(whole(*i, i32::MIN as i64, i32::MAX as i64)? as i32)),
         (Value::Int(i), DType::U32) => Ok(Lit::u32(whole(*i, 0, u32::MAX as i64)? as u32)),
         (Value::Int(i), DType::U8) => Ok(Lit::u8(whole(*i, 0, u8::MAX as i64)? as u8)),
         (Value::Float(x), DType::F32) => Ok(Lit::f32(*x as f32)),
         (Value::Float(x), DType::F64) => Ok(Lit::f64(*x)),
+        (Value::Float(x), DType::F16 | DType::BF16) => half(*x),
         (Value::Float(x), DType::I32 | DType::U32 | DType::U8) => {
             Err(format!("{x:?} is not a whole number, and the other is {}", dtype.name()))
         }
         (Value::Bool(x), DType::Bool) => Ok(Lit::bool(*x)),
-        (Value::Bool(x), DType::F32 | DType::F64 | DType::I32 | DType::U32 | DType::U8) => {
+        (Value::Bool(x), DType::F32 | DType::F64 | DType::F16 | DType::BF16 | DType::I32 | DType::U32 | DType::U8) => {
             Err(format!("{x} is a bool, and the other is {}", dtype.name()))
         }
         (Value::Int(_) | Value::Float(_), DType::Bool) => Err("a number is not a bool".to_string()),

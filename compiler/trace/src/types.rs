@@ -9,8 +9,9 @@ use whorl_core::DType;
 use whorl_source::{Diagnostic, Span};
 use whorl_syntax::ast::{Expr, ExprKind, ItemKind, Name, Type, TypeArg, TypeDef, TypeKind};
 
-use crate::names::{did_you_mean, listed};
-use crate::script::{ItemId, ModuleId};
+use crate::names::{did_you_mean, listed, unknown_type};
+use crate::report::follows;
+use crate::script::ModuleId;
 use crate::tracer::{Tracer, fail};
 use crate::value::{EnumRef, Env, Of, R, Record, Value};
 
@@ -70,6 +71,14 @@ impl<'a> Tracer<'a> {
         self.check(v, ty, env, site, true)
     }
 
+    /// The value as the text of a generic type promises it, whose parameters may be anything.
+    pub fn promise_open(&mut self, v: &Value<'a>, ty: &'a Type, params: &'a [Name], site: &Site) -> R<Value<'a>> {
+        let args = Rc::new(params.iter().map(|p| (p.text.as_str(), None)).collect());
+        let scope = Scope { module: self.module, args, local: true };
+        let mut c = Check { env: &mut Env::default(), binds: false, site, promise: ty.span, path: Vec::new() };
+        self.check_type(v, ty, &scope, &[], Vec::new(), &mut c)
+    }
+
     /// The value as the type of this name promises it; arguments of a generic type are left open.
     pub fn promise_path(&mut self, v: &Value<'a>, path: &'a [Name], env: &mut Env<'a>, site: &Site) -> R<Value<'a>> {
         let promise = path.first().map_or(site.span, |n| n.span);
@@ -103,8 +112,8 @@ impl<'a> Tracer<'a> {
             TypeKind::Apply(of, args) => {
                 if let TypeKind::Path(names) = &of.kind
                     && let path = names.iter().map(|n| (n.text.as_str(), n.span)).collect::<Vec<_>>()
-                    && let Some((_, def)) = self.find_type(&path, scope)
-                    && !def.params.is_empty()
+                    && (self.find_type(&path, scope).is_some_and(|(_, def)| !def.params.is_empty())
+                        || self.find_enum(&path, scope.module).is_some_and(|e| !e.def.params.is_empty()))
                 {
                     return self.check_path(v, &path, args, scope, outer, sizes, c);
                 }
@@ -203,6 +212,9 @@ impl<'a> Tracer<'a> {
             let (inner, all) = self.unwrap(v, outer, &sizes, c)?;
             return match &inner {
                 Value::Record(r) if Of::fits(r.name, Some(Of::Enum(of))) => {
+                    if !args.is_empty() {
+                        self.check_fields(of, r, args, scope, &all, c)?;
+                    }
                     Ok(Value::within(&all[outer.len()..], inner.clone()))
                 }
                 _ => self.broken(v, c),
@@ -227,6 +239,33 @@ impl<'a> Tracer<'a> {
                 self.check_type(v, &def.ty, &inside, outer, sizes, c)
             }
         }
+    }
+
+    /// The fields of all variants of a generic enum, for these arguments.
+    fn check_fields(
+        &mut self,
+        of: EnumRef<'a>,
+        r: &Record<'a>,
+        args: &'a [TypeArg],
+        scope: &Scope<'a>,
+        outer: &[usize],
+        c: &mut Check<'_, 'a>,
+    ) -> R<()> {
+        if args.len() > of.def.params.len() {
+            let e =
+                Diagnostic::error("E0201", format!("`{}` takes {} arguments", of.def.name.text, of.def.params.len()));
+            return fail(e.at(c.promise, "").at(of.def.name.span, "declared here"));
+        }
+        let given = of.def.params.iter().enumerate();
+        let given = given.map(|(k, p)| (p.text.as_str(), args.get(k).map(|arg| Given { arg, scope: scope.clone() })));
+        let inside = Scope { module: of.module, args: Rc::new(given.collect()), local: false };
+        for field in of.def.variants.iter().flat_map(|v| &v.fields) {
+            let Some(value) = r.get(&field.path) else { continue };
+            c.path.push(field.path.clone());
+            self.check_type(value, &field.ty, &inside, outer, Vec::new(), c)?;
+            c.path.pop();
+        }
+        Ok(())
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -258,7 +297,11 @@ impl<'a> Tracer<'a> {
         let declared = || fields.iter().map(|(n, _)| n.text.as_str());
         if let Some((extra, _)) = r.fields.iter().find(|(n, _)| !declared().any(|d| d == *n)) {
             let mut e = Diagnostic::error("E0205", format!("{of} has no field `{extra}`")).at(c.site.span, "");
-            e.help = did_you_mean(extra, declared());
+            let missing: Vec<&str> = declared().filter(|d| r.get(d).is_none()).collect();
+            e.help = did_you_mean(extra, declared()).or_else(|| match missing[..] {
+                [one] => Some(format!("the field `{one}` is missing: is that what `{extra}` is meant to be?")),
+                _ => None,
+            });
             return fail(e.note(format!("its fields are {}", listed(declared()))).at(c.promise, "promised here"));
         }
         let missing: Vec<&str> = declared().filter(|d| r.get(d).is_none()).collect();
@@ -297,6 +340,9 @@ impl<'a> Tracer<'a> {
         }
         for (size, &n) in sizes.iter().zip(&ty.shape[outer.len()..]) {
             self.same_size(size, n, v, c)?;
+        }
+        if !sizes.is_empty() {
+            self.note_promise(atom, sizes.iter().map(|s| s.expr.span));
         }
         Ok(Value::Leaf(atom))
     }
@@ -350,13 +396,16 @@ impl<'a> Tracer<'a> {
             if size.scope.local
                 && let Some(binding) = c.env.get(name)
             {
+                if binding.broken {
+                    return follows();
+                }
                 let (bound, span) = (binding.value.clone(), binding.span);
                 let m = self.size(&bound, size.expr.span)?;
                 if m == n {
                     return Ok(());
                 }
                 let e = self.breach(v, c).note(format!("`{name}` = {m} here, but the array has {n}"));
-                return fail(e.at(span, format!("`{name}` is {m} from here on")));
+                return fail(e.at(span, format!("`{name}` = {m} comes from here")));
             }
             let def = self.script.module(size.scope.module).values.get(name);
             let known = def.is_some_and(|def| !self.is_open_data(*def));
@@ -395,7 +444,7 @@ impl<'a> Tracer<'a> {
 
     /// The enum of this name.
     pub fn find_enum(&self, path: &[(&'a str, Span)], module: ModuleId) -> Option<EnumRef<'a>> {
-        let id = self.find_named_type(path, module)?;
+        let id = self.script.find_named_type(path, module)?;
         match &self.script.item(id).kind {
             ItemKind::Enum(def) => Some(EnumRef { module: id.module, def }),
             ItemKind::Type(_)
@@ -406,23 +455,13 @@ impl<'a> Tracer<'a> {
             | ItemKind::Let { .. }
             | ItemKind::Data(_)
             | ItemKind::Test { .. }
+            | ItemKind::Prop(_)
             | ItemKind::Error => None,
         }
     }
 
-    pub fn find_named_type(&self, path: &[(&'a str, Span)], mut module: ModuleId) -> Option<ItemId> {
-        let (last, modules) = path.split_last()?;
-        for (name, _) in modules {
-            match self.script.module(module).values.get(*name)? {
-                crate::script::Def::Module(id) => module = *id,
-                crate::script::Def::Item(_) => return None,
-            }
-        }
-        self.script.module(module).types.get(last.0).copied()
-    }
-
     fn find_type(&self, path: &[(&'a str, Span)], scope: &Scope<'a>) -> Option<(ModuleId, &'a TypeDef)> {
-        let id = self.find_named_type(path, scope.module)?;
+        let id = self.script.find_named_type(path, scope.module)?;
         match &self.script.item(id).kind {
             ItemKind::Type(def) => Some((id.module, def)),
             ItemKind::Import(_)
@@ -433,27 +472,13 @@ impl<'a> Tracer<'a> {
             | ItemKind::Enum(_)
             | ItemKind::Data(_)
             | ItemKind::Test { .. }
+            | ItemKind::Prop(_)
             | ItemKind::Error => None,
         }
     }
 
     fn unknown_type<T>(&self, path: &[(&'a str, Span)], scope: &Scope<'a>) -> R<T> {
-        let name = path.iter().map(|p| p.0).collect::<Vec<_>>().join(".");
-        let mut known: Vec<&str> = self.script.module(scope.module).types.keys().map(String::as_str).collect();
-        DType::ALL.into_iter().map(DType::name).chain(["Key", "size", "string"]).for_each(|n| known.push(n));
-        let span = path.last().map_or(Span::NONE, |p| p.1);
-        let mut e = Diagnostic::error("E0401", format!("unknown type `{name}`")).at(span, "");
-        e.help = did_you_mean(&name, known)
-            .or(match name.as_str() {
-                "float" | "Tensor" | "Array" | "ndarray" | "float32" => {
-                    Some("`f32`, or `f32[n, 4]` for an array".to_string())
-                }
-                "int" | "int32" => Some("`i32`; a size known before the program runs is a `size`".to_string()),
-                "str" => Some("`string`".to_string()),
-                _ => None,
-            })
-            .or(Some("a parameter without a type takes any value".to_string()));
-        fail(e)
+        fail(unknown_type(self.script, scope.module, path))
     }
 
     fn breach(&self, v: &Value<'a>, c: &Check<'_, 'a>) -> Diagnostic {
@@ -461,7 +486,7 @@ impl<'a> Tracer<'a> {
         let e = Diagnostic::error("E0104", format!("{} is not {promise}, as promised", c.site.what));
         let part = if c.path.is_empty() { String::new() } else { format!("its `{}` ", c.path.join(".")) };
         let is = if part.is_empty() { "this is " } else { "is " };
-        e.at(c.site.span, format!("{part}{is}{}", v.describe(&self.b))).at(c.promise, "promised here")
+        e.at(c.site.span, format!("{part}{is}{}", self.describe(v, c.site.span))).at(c.promise, "promised here")
     }
 
     fn broken<T>(&self, v: &Value<'a>, c: &Check<'_, 'a>) -> R<T> {

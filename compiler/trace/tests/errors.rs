@@ -52,7 +52,7 @@ fn imports_go_round() {
 
 #[test]
 fn files_import_files() {
-    let files = [("lib", "param k: f32 = 2.0\npub type P = { x: f32 }\npub fn f(p: P) = k * p.x\nlet one = 1.0\n")];
+    let files = [("lib", "param k: f32 = 2.0\npub type P = { x: f32 }\npub fn f(p: P) = k * p.x\npub let one = 1.0\n")];
     let text = "import lib\nimport lib { P, f }\nfn main() = f(P { x: lib.one }) + lib.k\n";
     let script = common::load_with(&files, text, &[("lib.k", "3")]).unwrap_or_else(|e| panic!("{e}"));
     let traced = common::shown(&script, script.trace_main()).unwrap_or_else(|e| panic!("{e}"));

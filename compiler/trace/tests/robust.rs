@@ -8,6 +8,14 @@ fn traces(text: &str) {
         if let Ok(traced) = script.trace_test(i) {
             common::check(&traced);
         }
+        if let Ok(ranges) = script.size_ranges(i) {
+            let sizes: Vec<usize> = ranges.iter().map(|r| r.low).collect();
+            for cases in [None, Some(3)] {
+                if let Ok((traced, _)) = script.trace_prop(i, &sizes, cases) {
+                    common::check(&traced);
+                }
+            }
+        }
     }
 }
 
@@ -27,6 +35,54 @@ fn broken_texts_give_diagnostics() {
             traces(&(swapped.join("\n") + "\n"));
         }
     }
+}
+
+/// Doc comments with a line left out, cut short, or with something else in it.
+#[test]
+fn broken_examples_give_diagnostics() {
+    let text =
+        std::fs::read_to_string(format!("{}/../../stdlib/nn.whorl", env!("CARGO_MANIFEST_DIR"))).expect("a file");
+    let lines: Vec<&str> = text.lines().collect();
+    let examples = |text: &str| {
+        let script = common::load_with(&[], text, &[]).ok();
+        script.map_or(0, |s| s.tests().iter().filter(|t| t.kind == whorl_trace::TestKind::Example).count())
+    };
+    assert!(examples(&text) > 15);
+    assert_eq!(examples(&text.replace('\n', "\r\n")), examples(&text));
+    traces(&text.replace('\n', "\r\n"));
+    for k in (0..lines.len()).filter(|k| {
+        lines[*k].starts_with("///") && (lines[k.saturating_sub(1)].contains("```") || lines[*k].contains("```"))
+    }) {
+        for other in [
+            "",
+            "/// ```",
+            "/// }",
+            "/// {",
+            "/// é // = é",
+            "///",
+            "/// let x // = 1",
+            "/// \"",
+            "let é = 0",
+            "\t/// ```whorl",
+            "////",
+        ] {
+            let mut changed = lines.clone();
+            changed[k] = other;
+            let Ok(script) = common::load_with(&[], &(changed.join("\n") + "\n"), &[]) else { continue };
+            // What is not near the change is as it was.
+            for (i, case) in script.tests().iter().enumerate().filter(|(_, t)| t.kind == whorl_trace::TestKind::Example)
+            {
+                if let Err(errors) = script.trace_test(i) {
+                    let rendered = common::render(&errors, script.source_map());
+                    assert!(rendered.contains("error["), "{}: {rendered}", case.name);
+                }
+            }
+        }
+    }
+    traces(&text[..text.rfind("/// ```").expect("an example")]);
+    traces("/// ```");
+    traces("/// ```\n/// 1");
+    traces("/// ```\n/// 1 // =\n/// ```");
 }
 
 #[test]

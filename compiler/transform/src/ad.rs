@@ -24,9 +24,11 @@
 
 mod activity;
 mod adjoint;
+mod checkpoint;
 pub mod custom;
 mod emit;
 mod fused;
+pub mod kept;
 mod linearise;
 mod rules;
 mod transpose;
@@ -37,6 +39,7 @@ use whorl_core::prim::Prim;
 use whorl_core::rewrite::{Substitution, free_vars_of};
 use whorl_core::{Atom, Body, Builder, Function, Spans, Var};
 
+pub use linearise::without_effects;
 use linearise::{Mode, Tangents};
 
 /// What [`vjp`] emitted.
@@ -112,7 +115,11 @@ pub fn vjp(
     for k in (0..args.len()).filter(|&k| wrt[k]) {
         let t = inputs[k].and_then(|v| tangents[&v].var());
         let ty = b.ty(args[k]);
-        gradients.push(t.and_then(|t| cts.get(t)).unwrap_or_else(|| b.zeros(&ty)));
+        gradients.push(match t.and_then(|t| cts.get(t)) {
+            Some(ct) if ty.dtype.is_half() => b.prim1(Prim::Convert(ty.dtype), &[ct]),
+            Some(ct) => ct,
+            None => b.zeros(&ty),
+        });
     }
     Ok(Vjp { results: body.results, gradients })
 }

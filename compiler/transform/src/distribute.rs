@@ -25,7 +25,7 @@
 
 mod access;
 mod contract;
-mod cost;
+pub(crate) mod cost;
 mod forms;
 mod levels;
 mod prims;

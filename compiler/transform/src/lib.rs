@@ -4,3 +4,4 @@ pub mod ad;
 pub mod dce;
 pub mod distribute;
 pub mod simplify;
+pub mod stages;

@@ -5,8 +5,9 @@
 //! rules of [`rule`] hold in the arithmetic of the machine except that `x + 0` is taken as `x` also for `x = -0`.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 use whorl_core::builder::Builder;
 use whorl_core::interp;
 use whorl_core::ir::*;
@@ -55,8 +56,24 @@ impl Simplifier<'_> {
         self.maps.pop();
     }
 
-    /// Appends the statement, simplified; of a switch whose choice is known, its arm.
+    /// Appends the statement, simplified; of a switch whose choice is known, its arm; of a loop without rounds, what it
+    /// begins with and arrays of no elements, out of which distribution would take some.
     fn place(&mut self, stmt: Stmt, into: &mut Vec<Stmt>) {
+        if let Op::Form(form) = &stmt.op
+            && let Some(carries) = without_rounds(form)
+        {
+            for (k, out) in stmt.outs.iter().enumerate() {
+                if let Some(carry) = carries.get(k) {
+                    let init = self.rename.get(carry.init);
+                    self.rename.insert(*out, init);
+                    continue;
+                }
+                let nothing = ArrayData { ty: self.vars.ty(*out).clone(), bytes: Vec::new() };
+                let op = Op::Constant(Arc::new(nothing));
+                into.push(Stmt { outs: smallvec![*out], op, spans: stmt.spans.clone() });
+            }
+            return;
+        }
         if let Op::Form(form) = &stmt.op
             && let Form::Switch(s) = &**form
             && let Atom::Lit(which) = self.rename.get(s.which)
@@ -196,7 +213,13 @@ fn rule(s: &Simplifier, prim: &mut Prim, args: &mut Atoms, outs: &[Var]) -> Opti
             Atom::Var(_) => (args[1] == args[2] && fits(args[1])).then_some(args[1]),
         },
         Prim::StopGradient => Some(args[0]),
-        Prim::Convert(_) => fits(args[0]).then_some(args[0]),
+        Prim::Convert(_) if fits(args[0]) => Some(args[0]),
+        // A half that went through `f32` is still the half that it was.
+        Prim::Convert(to) if to.is_half() => match s.def(args[0]) {
+            Some((Prim::Convert(_), inner)) if fits(inner[0]) => Some(inner[0]),
+            _ => None,
+        },
+        Prim::Convert(_) => None,
         Prim::Broadcast { .. } => fits(args[0]).then_some(args[0]),
         Prim::Reshape(_) => {
             while let Some((Prim::Reshape(_), inner)) = s.def(args[0]) {
@@ -236,6 +259,15 @@ fn rule(s: &Simplifier, prim: &mut Prim, args: &mut Atoms, outs: &[Var]) -> Opti
 }
 
 /// Only maps of a few statements are compared: those that gather.
+/// The carries of a loop that never runs its body.
+fn without_rounds(form: &Form) -> Option<&[Carry]> {
+    match form {
+        Form::Map(m) if m.n == 0 => Some(&m.accs),
+        Form::Scan(s) if s.n == 0 && !s.train => Some(&s.carries),
+        Form::Map(_) | Form::Scan(_) | Form::While(_) | Form::Switch(_) => None,
+    }
+}
+
 fn is_small_map(m: &Map) -> bool {
     m.body.stmts.len() <= 16
         && m.body.stmts.iter().all(|s| match &s.op {

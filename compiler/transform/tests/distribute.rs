@@ -28,7 +28,9 @@ fn arguments(program: &Program) -> Vec<ArrayData> {
     let data = |(k, v): (usize, &Var)| {
         let ty = program.vars.ty(*v);
         let lit = |i: usize| match ty.dtype {
-            DType::F32 | DType::F64 => Lit::of(ty.dtype, ((i * 7 + k * 3) % 11) as f64 * 0.25 - 1.0),
+            DType::F32 | DType::F64 | DType::F16 | DType::BF16 => {
+                Lit::of(ty.dtype, ((i * 7 + k * 3) % 11) as f64 * 0.25 - 1.0)
+            }
             DType::I32 | DType::U32 | DType::U8 => Lit::of(ty.dtype, ((i * 5 + k) % 7) as f64),
             DType::Bool => Lit::bool((i + k).is_multiple_of(3)),
         };
@@ -174,7 +176,7 @@ fn lanes_that_loop_differently() {
             let count = b.add(steps.into(), Lit::i32(1).into());
             let body = b.end(vec![next, count]);
             let carries = vec![Carry { var: v, init: x }, Carry { var: steps, init: Lit::i32(0).into() }];
-            b.form(Form::While(While { carries, condition, body, max: None })).to_vec()
+            b.form(Form::While(While { carries, condition, body, max: None, checkpoint: Checkpoint::Carries })).to_vec()
         })
         .to_vec()
     });

@@ -1,10 +1,14 @@
 //! Arrays as files hold them.
 
+use half::{bf16, f16};
+
 /// The element types of the language.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Element {
     F32,
     F64,
+    F16,
+    BF16,
     I32,
     U32,
     U8,
@@ -17,6 +21,7 @@ impl Element {
         match self {
             Element::F64 => 8,
             Element::F32 | Element::I32 | Element::U32 => 4,
+            Element::F16 | Element::BF16 => 2,
             Element::U8 | Element::Bool => 1,
         }
     }
@@ -25,6 +30,8 @@ impl Element {
         match self {
             Element::F32 => "f32",
             Element::F64 => "f64",
+            Element::F16 => "f16",
+            Element::BF16 => "bf16",
             Element::I32 => "i32",
             Element::U32 => "u32",
             Element::U8 => "u8",
@@ -54,6 +61,8 @@ impl Array {
         match self.element {
             Element::F32 => f32::from_ne_bytes(fixed(bytes)) as f64,
             Element::F64 => f64::from_ne_bytes(fixed(bytes)),
+            Element::F16 => f16::from_ne_bytes(fixed(bytes)).to_f64(),
+            Element::BF16 => bf16::from_ne_bytes(fixed(bytes)).to_f64(),
             Element::I32 => i32::from_ne_bytes(fixed(bytes)) as f64,
             Element::U32 => u32::from_ne_bytes(fixed(bytes)) as f64,
             Element::U8 | Element::Bool => bytes[0] as f64,
@@ -68,7 +77,8 @@ impl Array {
     pub fn text(&self, k: usize) -> String {
         let x = self.number(k);
         match self.element {
-            Element::F32 => format!("{:?}", x as f32),
+            // As f32, which holds all halves, few digits tell them apart.
+            Element::F32 | Element::F16 | Element::BF16 => format!("{:?}", x as f32),
             Element::F64 => format!("{x:?}"),
             Element::I32 | Element::U32 | Element::U8 => format!("{x}"),
             Element::Bool => format!("{}", x != 0.0),

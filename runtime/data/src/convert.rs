@@ -17,6 +17,8 @@ pub enum Stored {
     U16,
     U32,
     U64,
+    F16,
+    BF16,
     F32,
     F64,
 }
@@ -25,7 +27,7 @@ impl Stored {
     pub fn bytes(self) -> usize {
         match self {
             Stored::Bool | Stored::I8 | Stored::U8 => 1,
-            Stored::I16 | Stored::U16 => 2,
+            Stored::I16 | Stored::U16 | Stored::F16 | Stored::BF16 => 2,
             Stored::I32 | Stored::U32 | Stored::F32 => 4,
             Stored::I64 | Stored::U64 | Stored::F64 => 8,
         }
@@ -37,6 +39,8 @@ impl Stored {
             Stored::Bool => Element::Bool,
             Stored::U8 => Element::U8,
             Stored::U32 => Element::U32,
+            Stored::F16 => Element::F16,
+            Stored::BF16 => Element::BF16,
             Stored::F32 => Element::F32,
             Stored::F64 => Element::F64,
             Stored::I8 | Stored::I16 | Stored::I32 | Stored::I64 | Stored::U16 | Stored::U64 => Element::I32,
@@ -83,10 +87,11 @@ fn convert(stored: Stored, from: &[u8], to: &mut Vec<u8>) -> Result<(), Problem>
         Stored::U8 => to.extend_from_slice(from),
         Stored::Bool => to.extend(from.iter().map(|b| u8::from(*b != 0))),
         Stored::I32 | Stored::U32 | Stored::F32 if cfg!(target_endian = "little") => to.extend_from_slice(from),
-        Stored::F64 if cfg!(target_endian = "little") => to.extend_from_slice(from),
+        Stored::F16 | Stored::BF16 | Stored::F64 if cfg!(target_endian = "little") => to.extend_from_slice(from),
         Stored::I32 | Stored::U32 | Stored::F32 => {
             words.for_each(|w| to.extend(u32::from_le_bytes(fixed(w)).to_ne_bytes()));
         }
+        Stored::F16 | Stored::BF16 => words.for_each(|w| to.extend(u16::from_le_bytes(fixed(w)).to_ne_bytes())),
         Stored::F64 => words.for_each(|w| to.extend(u64::from_le_bytes(fixed(w)).to_ne_bytes())),
         Stored::I8 => words.for_each(|w| to.extend((w[0] as i8 as i32).to_ne_bytes())),
         Stored::I16 => words.for_each(|w| to.extend((i16::from_le_bytes(fixed(w)) as i32).to_ne_bytes())),

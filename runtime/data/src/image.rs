@@ -88,7 +88,9 @@ fn pixels(a: &Array, shape: &[usize], k: usize, scale: usize) -> io::Result<Pixe
     let value = |i: usize| match a.element {
         Element::U8 => a.bytes[i],
         Element::Bool => a.bytes[i] * 255,
-        Element::F32 | Element::F64 => (a.number(i).clamp(0.0, 1.0) * 255.0).round() as u8,
+        Element::F32 | Element::F64 | Element::F16 | Element::BF16 => {
+            (a.number(i).clamp(0.0, 1.0) * 255.0).round() as u8
+        }
         Element::I32 | Element::U32 => a.number(i).clamp(0.0, 255.0) as u8,
     };
     let from = k * height * row;

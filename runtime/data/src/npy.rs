@@ -35,6 +35,9 @@ fn descr(e: Element) -> String {
     match e {
         Element::F32 => format!("{end}f4"),
         Element::F64 => format!("{end}f8"),
+        Element::F16 => format!("{end}f2"),
+        // NumPy has no name for them; this is how `ml_dtypes` has them stored.
+        Element::BF16 => format!("{end}V2"),
         Element::I32 => format!("{end}i4"),
         Element::U32 => format!("{end}u4"),
         Element::U8 => "|u1".to_string(),
@@ -131,6 +134,8 @@ fn element(descr: &str) -> Result<(Stored, bool), Problem> {
         "u2" => Stored::U16,
         "u4" => Stored::U32,
         "u8" => Stored::U64,
+        "f2" => Stored::F16,
+        "V2" => Stored::BF16,
         "f4" => Stored::F32,
         "f8" => Stored::F64,
         other => {

@@ -23,6 +23,8 @@ pub fn dtype(e: Element) -> Dtype {
     match e {
         Element::F32 => Dtype::F32,
         Element::F64 => Dtype::F64,
+        Element::F16 => Dtype::F16,
+        Element::BF16 => Dtype::BF16,
         Element::I32 => Dtype::I32,
         Element::U32 => Dtype::U32,
         Element::U8 => Dtype::U8,
@@ -59,6 +61,8 @@ fn stored(dtype: Dtype) -> Result<Stored, Problem> {
         Dtype::U16 => Stored::U16,
         Dtype::U32 => Stored::U32,
         Dtype::U64 => Stored::U64,
+        Dtype::F16 => Stored::F16,
+        Dtype::BF16 => Stored::BF16,
         Dtype::F32 => Stored::F32,
         Dtype::F64 => Stored::F64,
         other => {

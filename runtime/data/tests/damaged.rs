@@ -14,6 +14,8 @@ fn arrays() -> Vec<(String, Array)> {
     vec![
         ("net.first.weight".to_string(), array(Element::F32, &[4, 6], floats)),
         ("net.0".to_string(), array(Element::Bool, &[3], vec![0, 1, 1])),
+        ("halves".to_string(), array(Element::F16, &[2], vec![0, 60, 1, 2])),
+        ("brains".to_string(), array(Element::BF16, &[1], vec![128, 63])),
         ("labels".to_string(), array(Element::U8, &[2, 2], vec![1, 2, 3, 4])),
     ]
 }

@@ -122,7 +122,9 @@ fn curves(area: &Area, plot: &Plot, y_label: &str, colours: &[usize]) -> DrawRes
         .build_cartesian_2d(across.0..across.1, up.0..up.1)?;
     let (x_ticks, y_ticks) = (ticks(across.1 - across.0), ticks(up.1 - up.0));
     let mut mesh = chart.configure_mesh();
-    mesh.light_line_style(TRANSPARENT).bold_line_style(stroke(BLACK.mix(0.1), 1.0)).axis_style(stroke(BLACK.mix(0.6), 1.0));
+    mesh.light_line_style(TRANSPARENT)
+        .bold_line_style(stroke(BLACK.mix(0.1), 1.0))
+        .axis_style(stroke(BLACK.mix(0.6), 1.0));
     mesh.set_all_tick_mark_size(units(4));
     mesh.x_label_formatter(&x_ticks).y_label_formatter(&y_ticks).label_style((FONT, units(TEXT)));
     mesh.x_labels(8).y_labels(8).x_desc(&plot.x_label).y_desc(y_label).axis_desc_style((FONT, units(TEXT + 2)));
@@ -297,7 +299,13 @@ impl Range {
         let width = high - low;
         // Axes of no width, or of more than numbers can tell apart, would have no marks.
         let least = (low.abs().max(high.abs()) * 1e-9).max(1e-300);
-        let more = if width > least { (width * part).min(f64::MAX / 8.0) } else if high == 0.0 { 1.0 } else { high.abs() * 0.5 };
+        let more = if width > least {
+            (width * part).min(f64::MAX / 8.0)
+        } else if high == 0.0 {
+            1.0
+        } else {
+            high.abs() * 0.5
+        };
         ((low - more).max(f64::MIN / 4.0), (high + more).min(f64::MAX / 4.0))
     }
 }

@@ -55,8 +55,7 @@ mod tests {
 
     #[test]
     fn ticks_are_short() {
-        let said: Vec<String> =
-            [0.0, 0.1 + 0.2, -2.0, 1500.0, 1e7, 2.5e-6, -0.05, 999_999.5].map(tick).to_vec();
+        let said: Vec<String> = [0.0, 0.1 + 0.2, -2.0, 1500.0, 1e7, 2.5e-6, -0.05, 999_999.5].map(tick).to_vec();
         assert_eq!(said, ["0", "0.3", "-2", "1500", "1e7", "2.5e-6", "-0.05", "1000000"]);
         assert_eq!((ticks(1.0)(&5.6e-17), ticks(1e-16)(&5.6e-17)), ("0".to_string(), "5.6e-17".to_string()));
     }

@@ -7,7 +7,7 @@ use crate::prim::*;
 impl Generator<'_> {
     /// Appends some primitive, and what keeps its values moderate.
     pub fn primitive(&mut self) {
-        let made = match self.random.below(12) {
+        let made = match self.random.below(if self.halves() { 13 } else { 12 }) {
             0..=2 => self.unary(),
             3..=5 => self.binary(),
             6 => self.rearranged(),
@@ -15,7 +15,8 @@ impl Generator<'_> {
             8 => self.over_axes(),
             9 => self.product(),
             10 => self.chosen(),
-            _ => self.integer(),
+            11 => self.integer(),
+            _ => self.half(),
         };
         self.offer([made]);
     }
@@ -148,6 +149,44 @@ impl Generator<'_> {
         }
     }
 
+    /// Whether floats of 16 bits occur: what is rounded so coarsely has no useful differences.
+    fn halves(&self) -> bool {
+        !self.config.smooth && self.config.halves
+    }
+
+    /// Through one of the floats of 16 bits, with something done there.
+    fn half(&mut self) -> Atom {
+        let half = self.random.pick(&[DType::F16, DType::BF16]);
+        let wide = self.config.float;
+        let x = if self.random.below(2) == 0 { self.array() } else { self.float() };
+        let shape = self.b.ty(x).shape;
+        let y = self.float_of(&shape);
+        let (x, y) = (self.b.prim1(Prim::Convert(half), &[x]), self.b.prim1(Prim::Convert(half), &[y]));
+        let rank = shape.len();
+        let made = match self.random.below(8) {
+            0 => self.b.add(x, y),
+            1 => self.b.mul(x, Lit::of(half, 0.3).into()),
+            2 => self.b.unary(Unary::Tanh, x),
+            3 => {
+                let condition = self.condition(&shape);
+                self.b.prim1(Prim::Select, &[condition, x, y])
+            }
+            4 if rank > 0 => {
+                let i = self.place();
+                let row = self.b.prim1(Prim::Index(None), &[y, i]);
+                let j = self.place();
+                self.b.prim1(Prim::IndexSet(None), &[x, row, j])
+            }
+            5 if rank > 0 => self.b.prim1(Prim::Concat(self.random.below(rank)), &[x, y]),
+            6 if rank > 0 => {
+                let axes: Vec<usize> = (0..rank).collect();
+                self.b.reduce(Monoid::Max, &axes, x)
+            }
+            _ => self.b.prim1(Prim::Reshape([shape.iter().product()].as_slice().into()), &[x]),
+        };
+        self.b.prim1(Prim::Convert(wide), &[made])
+    }
+
     fn rearranged(&mut self) -> Atom {
         let x = self.array();
         let shape = self.b.ty(x).shape;
@@ -220,7 +259,18 @@ impl Generator<'_> {
                 let sums = self.b.prim1(sums, &[x]);
                 self.tamed(sums)
             }
-            4 if !self.config.smooth => {
+            4 if self.config.smooth => {
+                // By whole numbers, of which some are equal.
+                let shape = self.b.ty(x).shape;
+                let places = self.b.prim1(Prim::Iota(shape[axis]), &[]);
+                let (times, range) = (Lit::i32(2 + self.random.below(3) as i32), Lit::i32(3));
+                let keys = self.b.mul(places, times.into());
+                let keys = self.b.binary(Binary::Rem, keys, range.into());
+                let axes = std::iter::once(axis).collect();
+                let keys = self.b.prim1(Prim::Broadcast { shape, axes }, &[keys]);
+                self.b.prim(Prim::Sort { axis, keys: 1 }, &[keys, x])[1]
+            }
+            4 => {
                 let shape = self.b.ty(x).shape;
                 let payload = self.float_of(&shape);
                 self.b.prim(Prim::Sort { axis, keys: 1 }, &[x, payload])[1]

@@ -1,5 +1,7 @@
 //! Primitives that work on each element by itself.
 
+use half::{bf16, f16};
+
 use super::number::{Number, compare};
 use super::value::{Stored, Value, with_dtype};
 use crate::ir::{DType, Shape};
@@ -82,6 +84,8 @@ pub fn convert(to: DType, x: &Value) -> Value {
             match to {
                 DType::F32 => map1::<$from, f32>(x, |x| x as f32),
                 DType::F64 => map1::<$from, f64>(x, |x| x as f64),
+                DType::F16 => map1::<$from, f16>(x, |x| f16::from_f32(x as f32)),
+                DType::BF16 => map1::<$from, bf16>(x, |x| bf16::from_f32(x as f32)),
                 DType::I32 => map1::<$from, i32>(x, |x| x as i32),
                 DType::U32 => map1::<$from, u32>(x, |x| x as u32),
                 DType::U8 => map1::<$from, u8>(x, |x| x as u8),
@@ -92,6 +96,9 @@ pub fn convert(to: DType, x: &Value) -> Value {
     match x.dtype() {
         DType::F32 => to!(f32),
         DType::F64 => to!(f64),
+        half if half == to => x.clone(),
+        DType::F16 => convert(to, &map1::<f16, f32>(x, f16::to_f32)),
+        DType::BF16 => convert(to, &map1::<bf16, f32>(x, bf16::to_f32)),
         DType::I32 => to!(i32),
         DType::U32 => to!(u32),
         DType::U8 => to!(u8),

@@ -2,6 +2,8 @@
 
 use std::cmp::Ordering;
 
+use half::{bf16, f16};
+
 use super::elementary;
 use super::value::Stored;
 use crate::prim::{Binary, Compare, Monoid, Unary};
@@ -130,6 +132,35 @@ macro_rules! float {
 
 float!(f32, unary_f32, binary_f32);
 float!(f64, unary_f64, binary_f64);
+
+/// Halves are stored and compared; arithmetic on them is conversions to `f32` and back.
+macro_rules! half {
+    ($t:ident) => {
+        impl Number for $t {
+            fn unary(op: Unary, _: $t) -> $t {
+                ill::<$t>(op)
+            }
+            fn binary(op: Binary, _: $t, _: $t) -> $t {
+                ill::<$t>(op)
+            }
+            fn mul_add(_: $t, _: $t, _: $t) -> $t {
+                ill::<$t>("mul_add")
+            }
+            fn identity(op: Monoid) -> $t {
+                ill::<$t>(op)
+            }
+            fn order(_: $t, _: $t) -> Ordering {
+                ill::<$t>("order")
+            }
+            fn is_nan(self) -> bool {
+                $t::is_nan(self)
+            }
+        }
+    };
+}
+
+half!(f16);
+half!(bf16);
 
 macro_rules! integer {
     ($t:ident, $unsigned:ident) => {

@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use half::{bf16, f16};
+
 use crate::data::Element;
 use crate::ir::{ArrayData, DType, Lit, Shape, Type};
 
@@ -16,6 +18,8 @@ pub struct Value {
 pub enum Data {
     F32(Rc<Vec<f32>>),
     F64(Rc<Vec<f64>>),
+    F16(Rc<Vec<f16>>),
+    BF16(Rc<Vec<bf16>>),
     I32(Rc<Vec<i32>>),
     U32(Rc<Vec<u32>>),
     U8(Rc<Vec<u8>>),
@@ -53,7 +57,7 @@ macro_rules! stored {
     )*};
 }
 
-stored!(f32: F32, f64: F64, i32: I32, u32: U32, u8: U8, bool: Bool);
+stored!(f32: F32, f64: F64, f16: F16, bf16: BF16, i32: I32, u32: U32, u8: U8, bool: Bool);
 
 /// Runs an expression with `$T` standing for the Rust type of a [`DType`].
 macro_rules! with_dtype {
@@ -65,6 +69,14 @@ macro_rules! with_dtype {
             }
             $crate::ir::DType::F64 => {
                 type $T = f64;
+                $body
+            }
+            $crate::ir::DType::F16 => {
+                type $T = half::f16;
+                $body
+            }
+            $crate::ir::DType::BF16 => {
+                type $T = half::bf16;
                 $body
             }
             $crate::ir::DType::I32 => {
@@ -93,6 +105,8 @@ impl Data {
         match self {
             Data::F32(_) => DType::F32,
             Data::F64(_) => DType::F64,
+            Data::F16(_) => DType::F16,
+            Data::BF16(_) => DType::BF16,
             Data::I32(_) => DType::I32,
             Data::U32(_) => DType::U32,
             Data::U8(_) => DType::U8,
@@ -115,6 +129,8 @@ impl Value {
         match lit.dtype {
             DType::F32 => Value::scalar(f32::from_bits(lit.bits as u32)),
             DType::F64 => Value::scalar(f64::from_bits(lit.bits)),
+            DType::F16 => Value::scalar(f16::from_bits(lit.bits as u16)),
+            DType::BF16 => Value::scalar(bf16::from_bits(lit.bits as u16)),
             DType::I32 => Value::scalar(lit.bits as u32 as i32),
             DType::U32 => Value::scalar(lit.bits as u32),
             DType::U8 => Value::scalar(lit.bits as u8),

@@ -35,6 +35,7 @@ pub fn literal(lit: Lit) -> Result<(), String> {
     let largest = match lit.dtype {
         DType::F64 => u64::MAX,
         DType::F32 | DType::I32 | DType::U32 => u32::MAX as u64,
+        DType::F16 | DType::BF16 => u16::MAX as u64,
         DType::U8 => u8::MAX as u64,
         DType::Bool => 1,
     };

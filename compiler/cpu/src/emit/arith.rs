@@ -26,7 +26,7 @@ impl<'b> Arith<'_, 'b> {
         let target = self.target;
         x.map(|x| match dtype {
             DType::F64 => f.apply64(&mut VectorMachine::f64(self.builder, target), x),
-            DType::F32 | DType::I32 | DType::U32 | DType::U8 | DType::Bool => {
+            DType::F32 | DType::F16 | DType::BF16 | DType::I32 | DType::U32 | DType::U8 | DType::Bool => {
                 f.apply32(&mut VectorMachine::f32(self.builder, target), x)
             }
         })
@@ -36,13 +36,16 @@ impl<'b> Arith<'_, 'b> {
         let target = self.target;
         a.zip(b, |a, b| match dtype {
             DType::F64 => f.apply64(&mut VectorMachine::f64(self.builder, target), a, b),
-            DType::F32 | DType::I32 | DType::U32 | DType::U8 | DType::Bool => {
+            DType::F32 | DType::F16 | DType::BF16 | DType::I32 | DType::U32 | DType::U8 | DType::Bool => {
                 f.apply32(&mut VectorMachine::f32(self.builder, target), a, b)
             }
         })
     }
 
     pub fn unary(&mut self, op: Unary, dtype: DType, x: Lane4) -> Result<Lane4, CpuError> {
+        if dtype.is_half() {
+            return Err(CpuError::ill_typed(op, dtype));
+        }
         if !dtype.is_float() {
             return integer::unary(self, op, dtype, x);
         }
@@ -71,6 +74,9 @@ impl<'b> Arith<'_, 'b> {
         literal: Option<u64>,
         width: usize,
     ) -> Result<Lane4, CpuError> {
+        if dtype.is_half() {
+            return Err(CpuError::ill_typed(op, dtype));
+        }
         if !dtype.is_float() {
             return integer::binary(self, op, dtype, a, b, literal);
         }
@@ -132,7 +138,7 @@ impl<'b> Arith<'_, 'b> {
                 let masks = a.zip(b, |a, b| self.builder.ins().fcmp(float, a, b));
                 Lane4::one(join_masks(self.builder, masks))
             }
-            DType::I32 | DType::U32 | DType::U8 | DType::Bool => {
+            DType::F16 | DType::BF16 | DType::I32 | DType::U32 | DType::U8 | DType::Bool => {
                 // False is 0 and true all ones, so that bools are ordered as unsigned numbers.
                 let signed = dtype == DType::I32;
                 let int = match op {

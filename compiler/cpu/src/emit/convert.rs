@@ -5,9 +5,10 @@ use cranelift_codegen::ir::types::{F32X4, F64X2, I32, I32X4, I64X2};
 use cranelift_codegen::ir::{InstBuilder, Value};
 use cranelift_frontend::FunctionBuilder;
 use whorl_core::ir::DType;
+use whorl_kernels::math::halves;
 
 use super::arith::Arith;
-use super::machine::{cast, constant, shuffle, splat32};
+use super::machine::{VectorMachine, cast, constant, shuffle, splat32};
 use super::value::{Lane4, extract};
 
 /// The upper half in the lower half's place.
@@ -62,6 +63,22 @@ pub fn convert(at: &mut Arith, from: DType, to: DType, x: Lane4, width: usize) -
             let halves = x.map(|x| at.builder.ins().fvdemote(x));
             let order = [0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23];
             Lane4::one(shuffle(at.builder, halves.lo, halves.hi, order))
+        }
+        (DType::F16, _) => {
+            let wide = halves::from_f16(&mut VectorMachine::f32(at.builder, at.target), x.lo);
+            convert(at, DType::F32, to, Lane4::one(wide), width)
+        }
+        (DType::BF16, _) => {
+            let wide = halves::from_bf16(&mut VectorMachine::f32(at.builder, at.target), x.lo);
+            convert(at, DType::F32, to, Lane4::one(wide), width)
+        }
+        (_, DType::F16 | DType::BF16) => {
+            let x = convert(at, from, DType::F32, x, width).lo;
+            let mut machine = VectorMachine::f32(at.builder, at.target);
+            Lane4::one(match to == DType::F16 {
+                true => halves::to_f16(&mut machine, x),
+                false => halves::to_bf16(&mut machine, x),
+            })
         }
         (DType::F32 | DType::F64, DType::Bool) => {
             let zero = super::arith::zero(at.builder, from);

@@ -1,9 +1,9 @@
 //! The values of four neighbouring lanes, and how they are loaded and stored.
 //!
-//! `f32` is an `F32X4`; `i32` and `u32` an `I32X4`; `u8` an `I32X4` of numbers 0–255; `bool` an `I32X4` of masks (all ones or all
+//! `f32` is an `F32X4`; `i32` and `u32` an `I32X4`; `u8` an `I32X4` of numbers 0–255; `f16` and `bf16` one of their bits; `bool` an `I32X4` of masks (all ones or all
 //! zeros). `f64` is two `F64X2`. One kind of code serves whole vectors, the last one to three elements of a row, and scalars.
 
-use cranelift_codegen::ir::types::{F32X4, F64X2, I8X16, I16X8, I32, I32X4, I64};
+use cranelift_codegen::ir::types::{F32X4, F64X2, I8X16, I16X8, I32, I32X4, I64, I64X2};
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Type, Value};
 use cranelift_frontend::FunctionBuilder;
 use whorl_core::ir::{DType, Lit};
@@ -52,7 +52,7 @@ pub fn vector_type(dtype: DType) -> Type {
     match dtype {
         DType::F32 => F32X4,
         DType::F64 => F64X2,
-        DType::I32 | DType::U32 | DType::U8 | DType::Bool => I32X4,
+        DType::F16 | DType::BF16 | DType::I32 | DType::U32 | DType::U8 | DType::Bool => I32X4,
     }
 }
 
@@ -65,15 +65,16 @@ pub fn literal(builder: &mut FunctionBuilder, lit: Lit) -> Lane4 {
     Lane4::one(match lit.dtype {
         DType::F32 => splat32(builder, F32X4, lit.bits as u32),
         DType::F64 => splat64(builder, F64X2, lit.bits),
-        DType::I32 | DType::U32 | DType::U8 => splat32(builder, I32X4, lit.bits as u32),
+        DType::F16 | DType::BF16 | DType::I32 | DType::U32 | DType::U8 => splat32(builder, I32X4, lit.bits as u32),
         DType::Bool => splat32(builder, I32X4, if lit.bits != 0 { !0 } else { 0 }),
     })
 }
 
-/// One element, in a scalar register: `u8` and `bool` as the `i32` 0–255.
+/// One element, in a scalar register: those of one or two bytes as an `i32`, zeros above.
 fn load_scalar(builder: &mut FunctionBuilder, dtype: DType, at: Address) -> Value {
     match dtype {
         DType::U8 | DType::Bool => builder.ins().uload8(I32, memory(), at.pointer, at.bytes),
+        DType::F16 | DType::BF16 => builder.ins().uload16(I32, memory(), at.pointer, at.bytes),
         DType::F32 | DType::F64 | DType::I32 | DType::U32 => {
             builder.ins().load(vector_type(dtype).lane_type(), memory(), at.pointer, at.bytes)
         }
@@ -142,6 +143,12 @@ pub fn load_row(builder: &mut FunctionBuilder, dtype: DType, at: Address, width:
             let v = builder.ins().uwiden_low(v);
             Lane4::one(finish_load(builder, dtype, v))
         }
+        (DType::F16 | DType::BF16, 4) => {
+            let four = builder.ins().load(I64, memory(), at.pointer, at.bytes);
+            let v = builder.ins().scalar_to_vector(I64X2, four);
+            let v = cast(builder, I16X8, v);
+            Lane4::one(builder.ins().uwiden_low(v))
+        }
         _ => load_each(builder, dtype, &places[..width]),
     }
 }
@@ -150,7 +157,9 @@ pub fn load_row(builder: &mut FunctionBuilder, dtype: DType, at: Address, width:
 pub fn extract(builder: &mut FunctionBuilder, dtype: DType, v: Lane4, lane: usize) -> Value {
     let x = match dtype {
         DType::F64 => builder.ins().extractlane(if lane < 2 { v.lo } else { v.hi }, (lane % 2) as u8),
-        DType::F32 | DType::I32 | DType::U32 | DType::U8 | DType::Bool => builder.ins().extractlane(v.lo, lane as u8),
+        DType::F32 | DType::F16 | DType::BF16 | DType::I32 | DType::U32 | DType::U8 | DType::Bool => {
+            builder.ins().extractlane(v.lo, lane as u8)
+        }
     };
     if dtype == DType::Bool { builder.ins().band_imm_u(x, 1) } else { x }
 }
@@ -159,7 +168,7 @@ pub fn extract(builder: &mut FunctionBuilder, dtype: DType, v: Lane4, lane: usiz
 pub fn to_front(builder: &mut FunctionBuilder, dtype: DType, v: Lane4, lane: usize) -> Lane4 {
     let (from, bytes) = match dtype {
         DType::F64 => (if lane < 2 { v.lo } else { v.hi }, 8 * (lane % 2)),
-        DType::F32 | DType::I32 | DType::U32 | DType::U8 | DType::Bool => (v.lo, 4 * lane),
+        DType::F32 | DType::F16 | DType::BF16 | DType::I32 | DType::U32 | DType::U8 | DType::Bool => (v.lo, 4 * lane),
     };
     if bytes == 0 {
         return Lane4::one(from);
@@ -171,6 +180,7 @@ pub fn to_front(builder: &mut FunctionBuilder, dtype: DType, v: Lane4, lane: usi
 fn store_scalar(builder: &mut FunctionBuilder, dtype: DType, x: Value, at: Address) {
     match dtype {
         DType::U8 | DType::Bool => builder.ins().istore8(memory(), x, at.pointer, at.bytes),
+        DType::F16 | DType::BF16 => builder.ins().istore16(memory(), x, at.pointer, at.bytes),
         DType::F32 | DType::F64 | DType::I32 | DType::U32 => builder.ins().store(memory(), x, at.pointer, at.bytes),
     };
 }
@@ -219,6 +229,14 @@ pub fn store_row(builder: &mut FunctionBuilder, dtype: DType, v: Lane4, at: Addr
             debug_assert_eq!(builder.func.dfg.value_type(v), I16X8);
             let v = builder.ins().unarrow(v, v);
             let v = cast(builder, I32X4, v);
+            let four = builder.ins().extractlane(v, 0);
+            builder.ins().store(memory(), four, at.pointer, at.bytes);
+        }
+        (DType::F16 | DType::BF16, 4) => {
+            // The low two bytes of each lane, side by side.
+            let low = [0, 1, 4, 5, 8, 9, 12, 13, 0, 1, 4, 5, 8, 9, 12, 13];
+            let v = shuffle(builder, v.lo, v.lo, low);
+            let v = cast(builder, I64X2, v);
             let four = builder.ins().extractlane(v, 0);
             builder.ins().store(memory(), four, at.pointer, at.bytes);
         }

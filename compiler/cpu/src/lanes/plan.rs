@@ -94,6 +94,7 @@ pub fn op_cost(op: &LaneOp) -> usize {
         | LaneKind::Compare(..)
         | LaneKind::Select(..)
         | LaneKind::MulAdd(..) => 1,
+        LaneKind::Convert(_) if op.dtype.is_half() => 12,
         LaneKind::Convert(_) => 3,
         LaneKind::Gather(_, at) | LaneKind::Scatter { at, .. } => 8 + 3 * at.len(),
         LaneKind::Unary(op, _) => match op {

@@ -54,6 +54,7 @@ impl Random {
         match dtype {
             DType::F32 => Lit::f32(float as f32),
             DType::F64 => Lit::f64(float),
+            DType::F16 | DType::BF16 => Lit::of(dtype, float),
             DType::I32 => Lit::i32(int as i32),
             DType::U32 => Lit::u32(int as u32),
             DType::U8 => Lit::u8(int as u8),

@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use whorl_core::halves::{narrowed, widened};
 use whorl_core::ir::{DType, Lit};
 use whorl_core::prim::{Binary, Compare, Monoid, Unary};
 use whorl_kernels::math::{self, MathFn, MathFn2};
@@ -35,6 +36,7 @@ macro_rules! with {
                 type $T = u32;
                 $body
             }
+            DType::F16 | DType::BF16 => unreachable!("arithmetic of halves"),
             DType::U8 => {
                 type $T = u8;
                 $body
@@ -74,7 +76,9 @@ pub fn mul_add(d: DType, a: u64, b: u64, c: u64) -> u64 {
     match d {
         DType::F32 => <f32 as Element>::of(a).mul_add(<f32 as Element>::of(b), <f32 as Element>::of(c)).bits(),
         DType::F64 => <f64 as Element>::of(a).mul_add(<f64 as Element>::of(b), <f64 as Element>::of(c)).bits(),
-        DType::I32 | DType::U32 | DType::U8 | DType::Bool => unreachable!("mul_add of {}", d.name()),
+        DType::F16 | DType::BF16 | DType::I32 | DType::U32 | DType::U8 | DType::Bool => {
+            unreachable!("mul_add of {}", d.name())
+        }
     }
 }
 
@@ -84,6 +88,7 @@ pub fn convert(from: DType, to: DType, x: u64) -> u64 {
             match to {
                 DType::F32 => ($x as f32).bits(),
                 DType::F64 => ($x as f64).bits(),
+                DType::F16 | DType::BF16 => narrowed(to, $x as f32) as u64,
                 DType::I32 => ($x as i32).bits(),
                 DType::U32 => ($x as u32).bits(),
                 DType::U8 => ($x as u8).bits(),
@@ -94,6 +99,7 @@ pub fn convert(from: DType, to: DType, x: u64) -> u64 {
     match from {
         DType::F32 => to!(<f32 as Element>::of(x)),
         DType::F64 => to!(<f64 as Element>::of(x)),
+        DType::F16 | DType::BF16 => to!(widened(from, x as u16)),
         DType::I32 => to!(<i32 as Element>::of(x)),
         DType::U32 => to!(<u32 as Element>::of(x)),
         DType::U8 | DType::Bool => to!(<u8 as Element>::of(x)),
@@ -115,6 +121,7 @@ pub fn order(d: DType, a: u64, b: u64) -> Ordering {
         DType::F64 => one_zero(f64::from_bits(a)).total_cmp(&one_zero(f64::from_bits(b))),
         DType::I32 => (a as u32 as i32).cmp(&(b as u32 as i32)),
         DType::U32 | DType::U8 | DType::Bool => a.cmp(&b),
+        DType::F16 | DType::BF16 => unreachable!("an order of halves"),
     }
 }
 

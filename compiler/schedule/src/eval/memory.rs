@@ -70,6 +70,7 @@ impl<'a> Memory<'a> {
         Ok(match b.dtype {
             DType::F64 => u64::from_ne_bytes(bytes.try_into().expect("eight bytes")),
             DType::F32 | DType::I32 | DType::U32 => u32::from_ne_bytes(bytes.try_into().expect("four bytes")) as u64,
+            DType::F16 | DType::BF16 => u16::from_ne_bytes(bytes.try_into().expect("two bytes")) as u64,
             DType::U8 | DType::Bool => bytes[0] as u64,
         })
     }
@@ -85,6 +86,7 @@ impl<'a> Memory<'a> {
         match b.dtype {
             DType::F64 => bytes.copy_from_slice(&bits.to_ne_bytes()),
             DType::F32 | DType::I32 | DType::U32 => bytes.copy_from_slice(&(bits as u32).to_ne_bytes()),
+            DType::F16 | DType::BF16 => bytes.copy_from_slice(&(bits as u16).to_ne_bytes()),
             DType::U8 | DType::Bool => bytes[0] = bits as u8,
         }
         Ok(())

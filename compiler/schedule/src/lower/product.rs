@@ -51,6 +51,7 @@ impl Lowerer<'_> {
             DType::F32 | DType::F64 if k == 1 => Ok(self.outer(&a, &b, out)),
             DType::F32 | DType::F64 => Ok(self.matmul(a, b, k, out)),
             DType::I32 | DType::U32 | DType::U8 => Ok(self.integer_dot(&a, &b, out)),
+            DType::F16 | DType::BF16 => Err(self.error("a product of halves")),
             DType::Bool => Err(self.error("a product of bools")),
         }
     }

@@ -27,7 +27,7 @@ fn arguments(params: &[Type]) -> Vec<ArrayData> {
         state = state.wrapping_mul(1664525).wrapping_add(1013904223);
         let x = (state >> 16) as f64;
         match dtype {
-            DType::F32 | DType::F64 => Lit::of(dtype, (x % 64.0 - 32.0) / 8.0),
+            DType::F32 | DType::F64 | DType::F16 | DType::BF16 => Lit::of(dtype, (x % 64.0 - 32.0) / 8.0),
             DType::I32 => Lit::i32((x % 16.0) as i32 - 4),
             DType::U32 | DType::U8 => Lit::of(dtype, x % 16.0),
             DType::Bool => Lit::bool(x % 2.0 == 0.0),

@@ -342,7 +342,8 @@ fn concat<'a>(t: &mut Tracer<'a>, g: &Given<'a>) -> R<Value<'a>> {
         let fits = own.len() == sizes.len() && (0..own.len()).all(|k| k == axis || own[k] == sizes[k]);
         if own.is_empty() || !fits {
             let e = Diagnostic::error("E0109", "arrays are joined that do not fit together");
-            let e = e.at(array.span, array.value.describe(&t.b)).at(first.span, first.value.describe(&t.b));
+            let e = e.at(array.span, t.describe(&array.value, array.span));
+            let e = e.at(first.span, t.describe(&first.value, first.span));
             return fail(e.help(if own.is_empty() {
                 "`stack(a, b)` or `[a, b]` makes an array of its elements"
             } else {
@@ -402,7 +403,9 @@ fn zip<'a>(t: &mut Tracer<'a>, g: &Given<'a>) -> R<Value<'a>> {
             None => length = Some((n, arg.span)),
             Some((m, first)) if m != n => {
                 let e = Diagnostic::error("E0106", "`zip` of arrays of different lengths");
-                return fail(e.at(arg.span, format!("{n} elements")).at(first, format!("{m} elements")));
+                let e = e.at(arg.span, elements(t, &arg.value, n, arg.span));
+                let other = g.rest.iter().find(|a| a.span == first).map_or(Value::Unit, |a| a.value.clone());
+                return fail(e.at(first, elements(t, &other, m, first)));
             }
             Some(_) => {}
         }
@@ -414,6 +417,18 @@ fn zip<'a>(t: &mut Tracer<'a>, g: &Given<'a>) -> R<Value<'a>> {
     match length {
         Some((n, _)) => Ok(Value::array(n, Value::tuple(parts))),
         None => fail(Diagnostic::error("E0601", "`zip` needs arrays").at(g.span, "none are given")),
+    }
+}
+
+/// "3 elements, n, made at model.whorl:4"
+fn elements<'a>(t: &Tracer<'a>, v: &Value<'a>, n: usize, span: whorl_source::Span) -> String {
+    let first = v.leaves().first().map(|a| t.named(*a, span));
+    match first {
+        Some(named) => match named.axes.first() {
+            Some(Some(name)) => format!("{n} elements, {name}{}", named.at),
+            Some(None) | None => format!("{n} elements"),
+        },
+        None => format!("{n} elements"),
     }
 }
 

@@ -3,6 +3,7 @@
 //! A parameter `x?` may be left out, `x*` takes any number of arguments; what stands behind it goes by name only.
 
 mod arrays;
+mod examples;
 mod files;
 mod functions;
 mod loops;
@@ -16,12 +17,10 @@ mod trees;
 use whorl_source::{Diagnostic, Span};
 
 use crate::call::arguments;
+use crate::limits::MOST_ELEMENTS;
 use crate::names::{did_you_mean, listed};
 use crate::tracer::{Tracer, fail};
 use crate::value::{Arg, R, Value};
-
-/// Elements of an array; more is a mistake, and its size in bytes might not fit a number.
-const LARGEST: usize = 1 << 44;
 
 pub struct Builtin {
     pub name: &'static str,
@@ -37,11 +36,13 @@ pub struct BuiltinDoc {
     /// `x?` may be left out, `x*` takes any number.
     pub params: &'static [&'static str],
     pub doc: &'static str,
+    /// Lines of code with what they give, as in doc comments.
+    pub example: Option<&'static str>,
 }
 
 /// Every function that is there without an import.
 pub fn prelude() -> impl Iterator<Item = BuiltinDoc> {
-    rows().map(|b| BuiltinDoc { name: b.name, params: b.params, doc: b.doc })
+    rows().map(|b| BuiltinDoc { name: b.name, params: b.params, doc: b.doc, example: examples::find(b.name) })
 }
 
 fn rows() -> impl Iterator<Item = &'static Builtin> {
@@ -108,7 +109,8 @@ pub fn call<'a>(t: &mut Tracer<'a>, b: &'static Builtin, args: Vec<Arg<'a>>, spa
             }
             None => {
                 let e = Diagnostic::error("E0601", format!("`{}` takes {}", b.name, arguments(b.params.len())));
-                return fail(e.at(arg.span, "one too many").note(signature(b)));
+                let e = e.at(arg.span, format!("this is argument {}", next + 1)).note(signature(b));
+                return fail(if b.name == "arange" { e.help("`2..5` goes from one number to another") } else { e });
             }
         };
         match place {
@@ -120,8 +122,9 @@ pub fn call<'a>(t: &mut Tracer<'a>, b: &'static Builtin, args: Vec<Arg<'a>>, spa
             None => {
                 let name = arg.name.unwrap_or("");
                 let mut e = Diagnostic::error("E0602", format!("`{}` has no parameter `{name}`", b.name));
-                e.help = did_you_mean(name, b.params.iter().map(|p| plain(p)));
-                return fail(e.at(arg.span, "").note(signature(b)));
+                e.help = crate::habits::of_argument(name, b.params)
+                    .or_else(|| did_you_mean(name, b.params.iter().map(|p| plain(p))));
+                return fail(e.at(t.name_span(name, arg.span), "").note(signature(b)));
             }
         }
     }
@@ -134,7 +137,23 @@ pub fn call<'a>(t: &mut Tracer<'a>, b: &'static Builtin, args: Vec<Arg<'a>>, spa
     let outer = t.b.at(span);
     let value = (b.run)(t, &given);
     t.b.at_spans(outer);
+    if let Ok(made) = &value {
+        note_sizes(t, b, &given, made);
+    }
     value
+}
+
+/// Remembers where the sizes of a new array are written.
+fn note_sizes<'a>(t: &mut Tracer<'a>, b: &Builtin, given: &Given<'a>, made: &Value<'a>) {
+    if b.params.contains(&"sizes*") && !given.rest.is_empty() {
+        t.note_made(made, &given.rest, 0);
+    }
+    let n = b.params.iter().position(|p| plain(p) == "n").and_then(|k| given.opt(k));
+    match (b.name, n) {
+        ("arange" | "linspace" | "permutation" | "split", Some(n)) => t.note_made(made, std::slice::from_ref(n), 0),
+        ("eye", Some(n)) => t.note_made(made, &[n.clone(), n.clone()], 0),
+        _ => {}
+    }
 }
 
 fn plain(param: &str) -> &str {
@@ -162,7 +181,7 @@ impl<'a> Tracer<'a> {
         }
         let total = out.iter().try_fold(1usize, |total, n| total.checked_mul(*n));
         match (total, args.last()) {
-            (Some(total), _) if total <= LARGEST => Ok(out),
+            (Some(total), _) if total <= MOST_ELEMENTS => Ok(out),
             (_, None) => Ok(out),
             (_, Some(last)) => fail(Diagnostic::error("E0105", "this array is too large").at(last.span, "")),
         }
@@ -194,5 +213,16 @@ impl<'a> Tracer<'a> {
                 Diagnostic::error("E0206", "an element type is needed here").at(arg.span, "").help("`f32`, `i32`, …"),
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn examples_are_of_functions_and_in_order() {
+        let examples: Vec<&str> = super::examples::names().collect();
+        let strays: Vec<_> = examples.iter().filter(|n| super::find(n).is_none()).collect();
+        assert!(strays.is_empty(), "{strays:?}");
+        assert!(examples.is_sorted());
     }
 }

@@ -33,6 +33,8 @@ pub const TABLE: &[Builtin] = table! {
     "where" ("c" "a" "b") select, "as `select`"
     "f32" ("x") |t, g| convert(t, g, DType::F32), "as f32"
     "f64" ("x") |t, g| convert(t, g, DType::F64), "as f64"
+    "f16" ("x") |t, g| convert(t, g, DType::F16), "as f16: 11 bits of precision, up to 65504"
+    "bf16" ("x") |t, g| convert(t, g, DType::BF16), "as bf16: 8 bits of precision, the range of f32"
     "i32" ("x") |t, g| convert(t, g, DType::I32), "as i32: floats lose what is behind the point"
     "u32" ("x") |t, g| convert(t, g, DType::U32), "as u32"
     "u8" ("x") |t, g| convert(t, g, DType::U8), "as u8"
@@ -210,9 +212,7 @@ fn convert<'a>(t: &mut Tracer<'a>, g: &Given<'a>, dtype: DType) -> R<Value<'a>> 
     t.leafwise1(&format!("`{}`", g.name), &x.value, x.span, &mut |t, x: &Arg<'a>| {
         let number = match (&x.value, dtype) {
             (Value::Int(i), DType::Bool) => Some(Value::Bool(*i != 0)),
-            (Value::Bool(b), DType::I32 | DType::U32 | DType::U8 | DType::F32 | DType::F64) => {
-                Some(Value::Int(i64::from(*b)))
-            }
+            (Value::Bool(b), _) if dtype != DType::Bool => Some(Value::Int(i64::from(*b))),
             (Value::Float(f), DType::I32 | DType::U32 | DType::U8) => Some(Value::Int(f.trunc() as i64)),
             (Value::Int(_) | Value::Float(_) | Value::Bool(_), _) => Some(x.value.clone()),
             _ => None,

@@ -51,7 +51,10 @@ fn the_key<'a>(t: &Tracer<'a>, g: &Given<'a>) -> R<Key> {
                 Value::Function(f) if f.name() == "key" => {
                     e.help("`key` is a function here: the key is a parameter `key: Key`, or `key(0)`")
                 }
-                _ => e,
+                _ => e.help(format!(
+                    "`{}(key, …)`: `key` is a parameter `key: Key`, or one of those that `split(key)` gives",
+                    g.name
+                )),
             })
         }
     }

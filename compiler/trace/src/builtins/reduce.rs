@@ -63,12 +63,16 @@ fn mean<'a>(t: &mut Tracer<'a>, g: &Given<'a>) -> R<Value<'a>> {
             return fail(e.help(format!("`mean(f32({}))`", t.text(g.arg(0).span).trim_matches('`'))));
         }
         let count: usize = axes.iter().map(|&k| ty.shape[k]).product();
+        // The sum of many halves, and their number, may be larger than halves are.
+        let a = t.b.widen(a);
+        let wide = t.b.ty(a).dtype;
         let sum = reduced(t, g, Monoid::Sum, a, axes)?;
-        if count == 1 {
-            return Ok(sum);
-        }
-        let count = Lit::of(ty.dtype, count as f64).into();
-        t.prim(Prim::Binary(Binary::Div), &[sum, count], g.span)
+        let mean = if count == 1 {
+            sum
+        } else {
+            t.prim(Prim::Binary(Binary::Div), &[sum, Lit::of(wide, count as f64).into()], g.span)?
+        };
+        if wide == ty.dtype { Ok(mean) } else { t.prim(Prim::Convert(ty.dtype), &[mean], g.span) }
     })
 }
 

@@ -56,7 +56,7 @@ impl<'a> Tracer<'a> {
             Some(_) | None => return fail(no()),
         };
         match ty.dtype {
-            DType::U8 | DType::Bool | DType::F32 | DType::F64 => {}
+            DType::U8 | DType::Bool | DType::F32 | DType::F64 | DType::F16 | DType::BF16 => {}
             DType::I32 | DType::U32 => {
                 return fail(no().help("`u8(x)` for values from 0 to 255, or `f32(x) / largest`"));
             }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use whorl_core::{ArrayData, interp};
 use whorl_source::{Diagnostic, SourceMap};
-use whorl_trace::{Loader, Script, Traced};
+use whorl_trace::{Loader, Script, TestKind, Traced};
 
 #[derive(Default)]
 pub struct Files(pub HashMap<String, String>);
@@ -95,7 +95,9 @@ pub fn error_with(files: &[(&str, &str)], text: &str, settings: &[(&str, &str)])
 pub fn run_tests(text: &str) -> Vec<String> {
     let script = load(text);
     let mut failures = Vec::new();
-    for (i, case) in script.tests().iter().enumerate() {
+    // Properties are drawn, and errors expected, by the tool: its tests run them.
+    let here = |kind: &TestKind| matches!(kind, TestKind::Test | TestKind::Example);
+    for (i, case) in script.tests().iter().enumerate().filter(|(_, case)| here(&case.kind)) {
         match shown(&script, script.trace_test(i)) {
             Err(e) => failures.push(format!("{}: {e}", case.name)),
             Ok(traced) => {

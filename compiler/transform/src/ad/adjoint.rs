@@ -6,7 +6,7 @@ use whorl_core::prim::{self, Binary, Dot, Monoid, Prim, Unary};
 use whorl_core::{Atom, Builder, DType, Shape, Type};
 
 use super::emit::{inverse, number, transpose, unfit};
-use super::transpose::Cotangents;
+use super::transpose::{Cotangents, cotangent_type};
 
 /// Adds to the cotangents of the linear ones among `args` what those of the results, `ct`, give. At least one of `ct` is there.
 pub(super) fn transpose_prim(b: &mut Builder, prim: &Prim, args: &[Atom], ct: &[Option<Atom>], cts: &mut Cotangents) {
@@ -42,7 +42,7 @@ pub(super) fn transpose_prim(b: &mut Builder, prim: &Prim, args: &[Atom], ct: &[
             give(b, args[2], ct, cts);
         }
         Convert(_) => {
-            let back = b.prim1(Convert(b.ty(args[0]).dtype), &[ct]);
+            let back = b.prim1(Convert(cotangent_type(&b.ty(args[0])).dtype), &[ct]);
             cts.add(b, args[0], back);
         }
         Broadcast { shape, axes } => {
@@ -59,7 +59,7 @@ pub(super) fn transpose_prim(b: &mut Builder, prim: &Prim, args: &[Atom], ct: &[
             cts.add(b, args[0], back);
         }
         Slice { starts, shape, strides } => {
-            let back = unslice(b, ct, &b.ty(args[0]), starts, shape, strides);
+            let back = unslice(b, ct, &cotangent_type(&b.ty(args[0])), starts, shape, strides);
             cts.add(b, args[0], back);
         }
         Pad { low, interior, .. } => {
@@ -96,7 +96,7 @@ pub(super) fn transpose_prim(b: &mut Builder, prim: &Prim, args: &[Atom], ct: &[
         IndexSet(window) => {
             place(b, *window, args, ct, cts);
             if linear(0, cts) {
-                let zeros = b.zeros(&b.ty(args[1]));
+                let zeros = b.zeros(&cotangent_type(&b.ty(args[1])));
                 let mut operands: SmallVec<[Atom; 4]> = SmallVec::from_iter([ct, zeros]);
                 operands.extend_from_slice(&args[2..]);
                 let rest = b.prim1(prim.clone(), &operands);
@@ -247,7 +247,12 @@ fn custom(b: &mut Builder, c: &prim::Custom, args: &[Atom], ct: &[Option<Atom>],
     let mut given: Vec<Atom> = args[inputs + outputs..].to_vec();
     for (k, ct) in ct.iter().enumerate() {
         let zeros = b.zeros(&b.ty(args[inputs + k]));
-        given.push(ct.unwrap_or(zeros));
+        // The user's function takes it as the half that it is the cotangent of.
+        given.push(match ct {
+            Some(ct) if b.ty(zeros).dtype.is_half() => b.prim1(Prim::Convert(b.ty(zeros).dtype), &[*ct]),
+            Some(ct) => *ct,
+            None => zeros,
+        });
     }
     let parts = b.inline(&c.rule.backward.body, &c.rule.backward.params, &given);
     for (a, part) in args[..inputs].iter().zip(parts) {

@@ -13,12 +13,13 @@ use std::collections::{HashMap, HashSet};
 use smallvec::SmallVec;
 use whorl_core::prim::Prim;
 use whorl_core::rewrite::{free_vars, free_vars_of};
-use whorl_core::{Atom, Body, Builder, Carry, Form, Map, Op, Scan, Stmt, Switch, Var};
+use whorl_core::{Atom, Body, Builder, Carry, DType, Form, Map, Op, Scan, Stmt, Switch, Type, Var};
 
 use super::adjoint::transpose_prim;
 use super::emit::{or_zeros, prune};
 
-/// Which variables are linear, and what each has received so far in the innermost open body.
+/// Which variables are linear, and what each has received so far in the innermost open body. What halves receive is kept in
+/// `f32`: sums of many small parts would be lost in 16 bits, and accumulators are added to, which halves are not.
 #[derive(Debug)]
 pub(super) struct Cotangents {
     linear: HashSet<Var>,
@@ -41,7 +42,8 @@ impl Cotangents {
     /// Adds `ct` to what `a` has received; nothing if it is not linear.
     pub(super) fn add(&mut self, b: &mut Builder, a: Atom, ct: Atom) {
         let Some(v) = a.var().filter(|v| self.linear.contains(v)) else { return };
-        debug_assert_eq!(*b.vars.ty(v), b.ty(ct), "a cotangent has the type of its variable");
+        let ct = b.widen(ct);
+        debug_assert_eq!(cotangent_type(b.vars.ty(v)), b.ty(ct), "a cotangent has the type of its variable");
         let sum = match self.get(v) {
             Some(old) => b.add(old, ct),
             None => ct,
@@ -55,12 +57,24 @@ impl Cotangents {
         if indices.is_empty() {
             return self.add(b, a, ct);
         }
-        let old = or_zeros(b, self.get(v), a);
+        let old = received_or_zeros(b, self.get(v), a);
+        let ct = b.widen(ct);
         let mut operands: SmallVec<[Atom; 4]> = SmallVec::from_iter([old, ct]);
         operands.extend_from_slice(indices);
         let sum = b.prim1(Prim::IndexAdd(window), &operands);
         self.of.insert(v, sum);
     }
+}
+
+/// The type of what a variable of this type receives.
+pub(super) fn cotangent_type(ty: &Type) -> Type {
+    Type { dtype: if ty.dtype.is_half() { DType::F32 } else { ty.dtype }, shape: ty.shape.clone() }
+}
+
+/// What `of` received, or zeros.
+fn received_or_zeros(b: &mut Builder, received: Option<Atom>, of: Atom) -> Atom {
+    let ty = cotangent_type(&b.ty(of));
+    received.unwrap_or_else(|| b.zeros(&ty))
 }
 
 /// Emits the statements that do not depend on `linear`; gives back the others, whose results are added to it.
@@ -149,8 +163,8 @@ fn scan(b: &mut Builder, s: Scan, received: &[Option<Atom>], cts: &mut Cotangent
     let live: Vec<usize> = (0..count).filter(|&k| live[k]).collect();
     let mut carries = Vec::new();
     for &k in &live {
-        let init = or_zeros(b, received[k], s.carries[k].var.into());
-        carries.push(Carry { var: b.fresh(b.vars.ty(s.carries[k].var).clone()), init });
+        let init = received_or_zeros(b, received[k], s.carries[k].var.into());
+        carries.push(Carry { var: b.fresh(b.ty(init)), init });
     }
 
     b.begin();
@@ -169,7 +183,7 @@ fn scan(b: &mut Builder, s: Scan, received: &[Option<Atom>], cts: &mut Cotangent
     let mut results: Vec<Atom> = Vec::new();
     for &k in &live {
         let v = s.carries[k].var;
-        results.push(or_zeros(b, cts.get(v), v.into()));
+        results.push(received_or_zeros(b, cts.get(v), v.into()));
     }
     let (kept, sums) = free.leave(cts);
     results.extend(sums);
@@ -179,7 +193,8 @@ fn scan(b: &mut Builder, s: Scan, received: &[Option<Atom>], cts: &mut Cotangent
     if carries.is_empty() {
         return;
     }
-    let form = Scan { n: s.n, reverse: !s.reverse, train: false, index: s.index, carries, body };
+    let (n, reverse, checkpoint) = (s.n, !s.reverse, s.checkpoint);
+    let form = Scan { n, reverse, train: false, checkpoint, index: s.index, carries, body };
     let outs = b.form(Form::Scan(form));
     free.bind(cts, &kept, &outs[live.len()..]);
     for (&k, ct) in live.iter().zip(&outs) {
@@ -212,7 +227,7 @@ fn switch(b: &mut Builder, s: Switch, received: &[Option<Atom>], cts: &mut Cotan
         let mut results = Vec::new();
         for (k, &v) in free.iter().enumerate() {
             touched[k] |= cts.get(v).is_some();
-            results.push(or_zeros(b, cts.get(v), v.into()));
+            results.push(received_or_zeros(b, cts.get(v), v.into()));
         }
         arms.push(b.end(results));
     }
@@ -251,7 +266,7 @@ impl Receivers {
     /// Call before the variables that the loop itself binds are marked linear.
     fn of_body(b: &mut Builder, body: &Body, cts: &Cotangents) -> Receivers {
         let vars: Vec<Var> = free_vars_of(body).into_iter().filter(|v| cts.linear.contains(v)).collect();
-        let accs = vars.iter().map(|v| b.fresh(b.vars.ty(*v).clone())).collect();
+        let accs = vars.iter().map(|v| b.fresh(cotangent_type(b.vars.ty(*v)))).collect();
         Receivers { vars, accs }
     }
 

@@ -6,6 +6,7 @@
 
 pub mod erf;
 pub mod exp;
+pub mod halves;
 pub mod inverse;
 pub mod log;
 pub mod poly;

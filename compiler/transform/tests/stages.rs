@@ -1,0 +1,108 @@
+//! A program cut into stages computes what it did before.
+
+use whorl_core::builder::Builder;
+use whorl_core::interp;
+use whorl_core::ir::*;
+use whorl_core::prim::*;
+use whorl_core::verify::verify;
+use whorl_transform::simplify::simplify;
+use whorl_transform::stages::stages;
+
+/// `n` lanes that each train: `x -> x * 0.5 + step`, four steps from `start + lane`.
+fn runs(b: &mut Builder, n: usize, start: Atom) -> Atom {
+    let index = b.fresh(Type::scalar(DType::I32));
+    b.begin();
+    let lane = b.prim1(Prim::Convert(DType::F32), &[index.into()]);
+    let init = b.add(lane, start);
+    let step = b.fresh(Type::scalar(DType::I32));
+    let carry = b.fresh(Type::scalar(DType::F32));
+    b.begin();
+    let half = b.mul(carry.into(), Lit::f32(0.5).into());
+    let number = b.prim1(Prim::Convert(DType::F32), &[step.into()]);
+    let next = b.add(half, number);
+    let body = b.end(vec![next]);
+    let carries = vec![Carry { var: carry, init }];
+    let last = b.form(Form::Scan(Scan { n: 4, reverse: false, train: true, index: step, carries, body }))[0];
+    let body = b.end(vec![last]);
+    b.form(Form::Map(Map { n, index, accs: Vec::new(), body }))[0]
+}
+
+fn program(write: impl FnOnce(&mut Builder, Atom) -> Vec<Atom>) -> Program {
+    let mut b = Builder::default();
+    let x = b.fresh(Type::scalar(DType::F32));
+    b.begin();
+    let results = write(&mut b, x.into());
+    let body = b.end(results);
+    simplify(Program { vars: b.vars, main: Function { params: vec![x], body } })
+}
+
+/// Runs stage after stage, and compares with the whole; gives how many stages there are.
+fn check(p: Program) -> usize {
+    let args = vec![ArrayData::scalar(3.0f32)];
+    let whole = interp::run(&p, &args).expect("runs");
+    let cut = stages(p);
+    let (mut inputs, mut results, mut logs) = (args, Vec::new(), Vec::new());
+    for stage in &cut {
+        verify(stage).unwrap_or_else(|e| panic!("{e:?}\n{}", whorl_core::print::print(stage)));
+        let outcome = interp::run(stage, &inputs).expect("runs");
+        logs.extend(outcome.logs.iter().map(|l| (l.name.clone(), l.recorded())));
+        inputs.extend(outcome.results.clone());
+        results = outcome.results;
+    }
+    assert_eq!(results, whole.results);
+    assert_eq!(logs, whole.logs.iter().map(|l| (l.name.clone(), l.recorded())).collect::<Vec<_>>());
+    cut.len()
+}
+
+fn mean(b: &mut Builder, x: Atom) -> Atom {
+    b.reduce(Monoid::Sum, &[0], x)
+}
+
+#[test]
+fn runs_alone_are_one_stage() {
+    assert_eq!(check(program(|b, x| vec![runs(b, 5, x)])), 1);
+}
+
+#[test]
+fn what_is_done_with_the_runs_is_a_stage() {
+    let two = program(|b, x| {
+        let start = b.mul(x, x);
+        let all = runs(b, 5, start);
+        let sum = mean(b, all);
+        vec![b.add(sum, start), all]
+    });
+    assert_eq!(check(two), 2);
+}
+
+#[test]
+fn runs_from_what_runs_gave() {
+    let three = program(|b, x| {
+        let first = runs(b, 5, x);
+        let sum = mean(b, first);
+        let second = runs(b, 3, sum);
+        let other = mean(b, second);
+        vec![other, first]
+    });
+    assert_eq!(check(three), 3);
+}
+
+#[test]
+fn a_log_before_the_runs_is_recorded_once() {
+    let logs = |b: &mut Builder, value: Atom| {
+        let (name, mask) = ("start".into(), Lit::bool(true).into());
+        b.effect(Effect::Log { name, value, mask });
+    };
+    let before = program(|b, x| {
+        logs(b, x);
+        let all = runs(b, 5, x);
+        vec![mean(b, all)]
+    });
+    assert_eq!(check(before), 1);
+    let behind = program(|b, x| {
+        let all = runs(b, 5, x);
+        let sum = mean(b, all);
+        logs(b, sum);
+        vec![sum]
+    });
+    assert_eq!(check(behind), 2);
+}

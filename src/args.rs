@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use lexopt::prelude::*;
 
+use crate::pipeline::Checks;
+
 /// What the user asked for.
 pub enum Command {
     Help(String),
@@ -29,12 +31,14 @@ pub struct Run {
     pub out: Option<PathBuf>,
     pub json: bool,
     pub quiet: bool,
+    pub checks: Checks,
 }
 
 pub struct Test {
     pub files: Vec<PathBuf>,
     /// Only tests whose name contains it.
     pub filter: Option<String>,
+    pub checks: Checks,
 }
 
 pub struct Fmt {
@@ -73,6 +77,10 @@ Options of run
   --out DIR           the run folder; runs/<script>-<time> unless given
   --json              one JSON object a line on standard output
   --quiet             no progress
+
+Options of run and test
+  --trap-nan          stop at the first NaN or infinity that an operation makes of finite numbers
+  --no-checks         do not look whether indices are in range
 
 Options of run, check and show
   --NAME VALUE        sets a param or size of the script itself, as in --seeds 16
@@ -122,6 +130,7 @@ fn rest(command: &str, mut parser: lexopt::Parser) -> Result<Command, Problem> {
     let mut settings = Vec::new();
     let (mut seed, mut threads, mut out, mut json, mut quiet) = (0, cores, None, false, false);
     let (mut stage, mut filter, mut only_check) = (None, None, false);
+    let mut checks = Checks::default();
     while let Some(arg) = parser.next()? {
         match (command, arg) {
             (_, Short('h') | Long("help")) => return Err(Problem::Asked),
@@ -131,6 +140,8 @@ fn rest(command: &str, mut parser: lexopt::Parser) -> Result<Command, Problem> {
             ("run", Long("out")) => out = Some(parser.value()?.into()),
             ("run", Long("json")) => json = true,
             ("run", Long("quiet")) => quiet = true,
+            ("run" | "test", Long("trap-nan")) => checks.nan = true,
+            ("run" | "test", Long("no-checks")) => checks.index = false,
             ("fmt", Long("check")) => only_check = true,
             ("test", Long("filter")) => filter = Some(parser.value()?.string()?),
             ("show", Long("stage")) => stage = Some(parse_stage(&parser.value()?.string()?)?),
@@ -161,7 +172,7 @@ fn rest(command: &str, mut parser: lexopt::Parser) -> Result<Command, Problem> {
         if files.is_empty() {
             return Err(Problem::Wrong("whorl test: which file? `whorl test std` is the standard library".into()));
         }
-        return Ok(Command::Test(Test { files, filter }));
+        return Ok(Command::Test(Test { files, filter, checks }));
     }
     let file = match files.len() {
         1 => files.remove(0),
@@ -170,7 +181,7 @@ fn rest(command: &str, mut parser: lexopt::Parser) -> Result<Command, Problem> {
     };
     let script = Script { file, settings };
     Ok(match command {
-        "run" => Command::Run(Run { script, seed, threads, out, json, quiet }),
+        "run" => Command::Run(Run { script, seed, threads, out, json, quiet, checks }),
         "check" => Command::Check(script),
         _ => Command::Show(Show { script, stage: stage.unwrap_or(Stage::Core) }),
     })

@@ -3,6 +3,7 @@
 pub mod args;
 pub mod check;
 pub mod engine;
+pub mod fault;
 pub mod fmt;
 pub mod pipeline;
 pub mod run;

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use crate::args;
-use crate::pipeline;
+use crate::fault;
+use crate::pipeline::{self, Checks};
 use crate::standard_library;
 
 pub fn test(options: &args::Test) -> Result<ExitCode, String> {
@@ -31,7 +32,7 @@ pub fn test(options: &args::Test) -> Result<ExitCode, String> {
             if options.filter.as_ref().is_some_and(|f| !case.name.contains(f.as_str())) {
                 continue;
             }
-            match run_one(&source, k) {
+            match run_one(&source, k, options.checks) {
                 Ok(()) => passed += 1,
                 Err(text) => {
                     failed += 1;
@@ -44,8 +45,10 @@ pub fn test(options: &args::Test) -> Result<ExitCode, String> {
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn run_one(source: &pipeline::Source, k: usize) -> Result<(), String> {
+fn run_one(source: &pipeline::Source, k: usize, checks: Checks) -> Result<(), String> {
     let traced = source.script.trace_test(k).map_err(|d| pipeline::render(&d, &source.map))?;
-    let compiled = pipeline::compile(traced.program, &source.map, 1)?;
-    compiled.executable.run_to_end(&[], 1).map(|_| ()).map_err(|e| e.to_string())
+    let program = pipeline::checked(traced.program, checks);
+    let compiled = pipeline::compile(program, &source.map, 1)?;
+    let run = compiled.executable.run_to_end(&[], 1);
+    run.map(|_| ()).map_err(|e| fault::told(&e, None, None, &source.map).text)
 }

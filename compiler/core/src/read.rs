@@ -10,9 +10,10 @@ use std::sync::Arc;
 use lexer::{Token, tokens};
 use smallvec::SmallVec;
 
+use crate::check::{Check, CheckKind};
 use crate::ir::*;
 use crate::names::Attribute;
-use crate::prim::{Monoid, Prim};
+use crate::prim::{Compare, Monoid, Prim};
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ReadError {
@@ -186,10 +187,20 @@ impl Reader {
                 let (name, value, mask) = self.effect()?;
                 Ok(Op::Effect(Effect::Log { name, value, mask }))
             }
-            "assert" if effect => {
-                let (message, condition, mask) = self.effect()?;
-                Ok(Op::Effect(Effect::Assert { message, condition, mask }))
+            "assert" => {
+                let compare = match self.peek() {
+                    Some(Token::Word(word)) => Compare::from_name(word),
+                    _ => None,
+                };
+                self.at += compare.is_some() as usize;
+                self.check(CheckKind::Assert(compare))
             }
+            "bound" => {
+                let len = self.count()?;
+                let width = if self.accept_word("width") { self.count()? } else { 1 };
+                self.check(CheckKind::Index { width, len })
+            }
+            "finite" => self.check(CheckKind::Finite),
             "map" => {
                 let (index, n) = self.index_below()?;
                 let accs = self.carries()?;
@@ -230,6 +241,19 @@ impl Reader {
     }
 
     /// `"name" (value, mask)`
+    /// `"text" (%0, %1, true)`: the values, then the mask.
+    fn check(&mut self, kind: CheckKind) -> Read<Op> {
+        let Some(Token::Text(text)) = self.next() else { return self.fail("a text expected") };
+        self.expect_mark('(')?;
+        let mut values: Atoms = self.listed(')', Reader::atom)?.into();
+        match values.pop() {
+            Some(mask) if !values.is_empty() => {
+                Ok(Op::Effect(Effect::Check { check: Arc::new(Check::new(kind, text)), values, mask }))
+            }
+            Some(_) | None => self.fail("values and a mask expected"),
+        }
+    }
+
     fn effect(&mut self) -> Read<(Arc<str>, Atom, Atom)> {
         let Some(Token::Text(name)) = self.next() else { return self.fail("a text expected") };
         self.expect_mark('(')?;

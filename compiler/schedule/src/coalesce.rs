@@ -176,7 +176,7 @@ fn collect<'a>(
         | Node::Sort(_)
         | Node::Cumulative(_)
         | Node::Log { .. }
-        | Node::Assert { .. } => {
+        | Node::Check(_) => {
             let (mut reads, mut writes) = (Vec::new(), Vec::new());
             each_access(node, &mut |b, t| match t {
                 Touch::Read => reads.push(b),

@@ -93,6 +93,7 @@ impl Script {
                 given.push(Arg::new(value, t.function_span(&f)));
             }
             let span = t.function_span(&f);
+            t.own_calls = 1;
             let result = t.call(&f, given, span)?;
             Ok((params, t.settle(&result, span)?))
         })

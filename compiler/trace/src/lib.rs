@@ -11,6 +11,7 @@
 
 mod builtins;
 mod call;
+mod checks;
 mod control;
 mod derive;
 mod entry;

@@ -22,6 +22,8 @@ pub struct Tracer<'a> {
     pub loops: usize,
     /// Where the calls are written that lead here, outermost first.
     pub stack: Vec<Span>,
+    /// How many of these are the compiler's own.
+    pub own_calls: usize,
     /// Counts closures.
     pub serial: usize,
     pub keys: Uses,
@@ -57,6 +59,7 @@ impl<'a> Tracer<'a> {
             function: "",
             loops: 0,
             stack: Vec::new(),
+            own_calls: 0,
             serial: 0,
             keys: Uses::default(),
             yields: Vec::new(),

@@ -3,4 +3,5 @@
 pub mod ad;
 pub mod dce;
 pub mod distribute;
+pub mod ranges;
 pub mod simplify;

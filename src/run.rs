@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::json;
-use whorl_core::ir::{ArrayData, DType};
 use whorl_core::fault::Run;
+use whorl_core::ir::{ArrayData, DType};
 use whorl_cpu::{RunError, RunState};
 use whorl_host::checkpoint::{self, Header};
 use whorl_host::curve;
@@ -293,7 +293,8 @@ impl Observer<CpuEngine> for Watch<'_> {
         let Some(saved) = saved else { return };
         match self.write_checkpoint(p.phase, p.done, saved) {
             Ok(path) => {
-                self.saved = Some(format!("{} holds the state before step {} of the `train scan`", path.display(), p.done));
+                self.saved =
+                    Some(format!("{} holds the state before step {} of the `train scan`", path.display(), p.done));
             }
             Err(e) => eprintln!("warning: no checkpoint: {e}"),
         }

@@ -65,7 +65,9 @@ pub fn diagnostic(fault: &Fault, run: Option<Run>, map: &SourceMap) -> Diagnosti
         e = e.note(format!("called from {}", calls.join(", from ")));
     }
     match fault.check.kind {
-        CheckKind::Index { .. } => e.help("`clamp(i, 0, len(xs) - 1)` keeps an index in range; a guard is `if i < len(xs) { … }`"),
+        CheckKind::Index { .. } => {
+            e.help("`clamp(i, 0, len(xs) - 1)` keeps an index in range; a guard is `if i < len(xs) { … }`")
+        }
         CheckKind::Assert(_) | CheckKind::Finite => e,
     }
 }

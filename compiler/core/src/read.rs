@@ -50,6 +50,8 @@ pub fn read(text: &str) -> Result<Program, ReadError> {
     Ok(Program { vars, main })
 }
 
+/// The words that begin a statement that binds nothing.
+const STATEMENTS: [&str; 8] = ["log", "assert", "bound", "finite", "map", "scan", "while", "switch"];
 /// Deeper than any program of ours; bodies are read by recursion.
 const DEEPEST: usize = 100;
 
@@ -156,7 +158,7 @@ impl Reader {
     fn starts_statement(&self) -> bool {
         match (self.peek(), self.tokens.get(self.at + 1).map(|t| &t.0)) {
             (Some(Token::Var(_)), Some(Token::Mark(':') | Token::Text(_))) => true,
-            (Some(Token::Word(w)), _) => ["log", "assert", "map", "scan", "while", "switch"].contains(&w.as_str()),
+            (Some(Token::Word(w)), _) => STATEMENTS.contains(&w.as_str()),
             _ => false,
         }
     }

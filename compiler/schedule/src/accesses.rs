@@ -26,12 +26,7 @@ pub fn each_access(node: &Node, f: &mut impl FnMut(BufferId, Touch)) {
             scalar(which, f);
             arms.iter().flatten().for_each(|n| each_access(n, f));
         }
-        Node::Lanes(_)
-        | Node::MatMul(_)
-        | Node::Sort(_)
-        | Node::Cumulative(_)
-        | Node::Log { .. }
-        | Node::Check(_) => {
+        Node::Lanes(_) | Node::MatMul(_) | Node::Sort(_) | Node::Cumulative(_) | Node::Log { .. } | Node::Check(_) => {
             each_view(node, &mut |v, touch| {
                 v.dynamic.iter().for_each(|d| f(d.index, Touch::Read));
                 f(v.buffer, touch);
@@ -135,12 +130,7 @@ pub fn each_scalar_mut(node: &mut Node, f: &mut impl FnMut(&mut BufferId)) {
             }
             arms.iter_mut().flatten().for_each(|n| each_scalar_mut(n, f));
         }
-        Node::Lanes(_)
-        | Node::MatMul(_)
-        | Node::Sort(_)
-        | Node::Cumulative(_)
-        | Node::Log { .. }
-        | Node::Check(_) => {}
+        Node::Lanes(_) | Node::MatMul(_) | Node::Sort(_) | Node::Cumulative(_) | Node::Log { .. } | Node::Check(_) => {}
     }
 }
 
@@ -157,12 +147,9 @@ pub fn bodies_mut(node: &mut Node) -> Vec<&mut Vec<Node>> {
         Node::Loop { body, .. } => vec![body],
         Node::While { condition, body, .. } => vec![condition, body],
         Node::Switch { arms, .. } => arms.iter_mut().collect(),
-        Node::Lanes(_)
-        | Node::MatMul(_)
-        | Node::Sort(_)
-        | Node::Cumulative(_)
-        | Node::Log { .. }
-        | Node::Check(_) => Vec::new(),
+        Node::Lanes(_) | Node::MatMul(_) | Node::Sort(_) | Node::Cumulative(_) | Node::Log { .. } | Node::Check(_) => {
+            Vec::new()
+        }
     }
 }
 
@@ -171,12 +158,9 @@ pub fn bodies(node: &Node) -> Vec<&Vec<Node>> {
         Node::Loop { body, .. } => vec![body],
         Node::While { condition, body, .. } => vec![condition, body],
         Node::Switch { arms, .. } => arms.iter().collect(),
-        Node::Lanes(_)
-        | Node::MatMul(_)
-        | Node::Sort(_)
-        | Node::Cumulative(_)
-        | Node::Log { .. }
-        | Node::Check(_) => Vec::new(),
+        Node::Lanes(_) | Node::MatMul(_) | Node::Sort(_) | Node::Cumulative(_) | Node::Log { .. } | Node::Check(_) => {
+            Vec::new()
+        }
     }
 }
 

@@ -39,7 +39,9 @@ impl<'a> Tracer<'a> {
                 Ok(self.assert_each(left, message, env)? && self.assert_each(right, message, env)?)
             }
             // Each element is asked for anyway.
-            ExprKind::Call { callee, args } if args.len() == 1 && args[0].name.is_none() && self.is_all(callee, env) => {
+            ExprKind::Call { callee, args }
+                if args.len() == 1 && args[0].name.is_none() && self.is_all(callee, env) =>
+            {
                 self.assert_each(&args[0].value, message, env)
             }
             _ => self.assert_one(e, message, env),

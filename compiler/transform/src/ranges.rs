@@ -173,8 +173,7 @@ impl Ranges<'_> {
                 let bool = self.vars.atom_type(&s.which).dtype == DType::Bool;
                 let mut joined: Option<Vec<Range>> = None;
                 for (k, arm) in s.arms.iter_mut().enumerate() {
-                    let ranges =
-                        if bool { self.assuming(s.which, k == 1, |r| r.body(arm)) } else { self.body(arm) };
+                    let ranges = if bool { self.assuming(s.which, k == 1, |r| r.body(arm)) } else { self.body(arm) };
                     joined = Some(match joined {
                         None => ranges,
                         Some(before) => before.into_iter().zip(ranges).map(|(a, b)| a.join(b)).collect(),
@@ -188,32 +187,44 @@ impl Ranges<'_> {
     /// Finds ranges of carries that a step stays within, then goes through the body with them.
     fn looped(&mut self, carries: &[Carry], body: &mut dyn FnMut(&mut Self) -> Vec<Range>) -> Vec<Range> {
         let inits: Vec<Range> = carries.iter().map(|c| self.of(c.init)).collect();
-        let mut ranges = inits;
+        let all: Vec<Range> = carries.iter().map(|c| Range::of_dtype(self.vars.ty(c.var).dtype)).collect();
         let remove = std::mem::replace(&mut self.remove, false);
+        let mut step = |r: &mut Self, ranges: &[Range]| {
+            r.known.extend(carries.iter().map(|c| c.var).zip(ranges.iter().copied()));
+            body(r)
+        };
+        let stays = |next: &[Range], ranges: &[Range]| ranges.iter().zip(next).all(|(r, next)| next.within(*r));
+        let mut ranges = inits.clone();
+        let mut next = step(self, &ranges);
         let mut round = 0;
-        loop {
-            self.known.extend(carries.iter().map(|c| c.var).zip(ranges.iter().copied()));
-            let next = body(self);
-            let mut stable = true;
-            for ((range, &next), c) in ranges.iter_mut().zip(&next).zip(carries) {
+        while !stays(&next, &ranges) {
+            for ((range, next), all) in ranges.iter_mut().zip(&next).zip(&all) {
                 if next.within(*range) {
                     continue;
                 }
-                stable = false;
-                let all = Range::of_dtype(self.vars.ty(c.var).dtype);
                 // What still grows in the second round is taken to grow for ever.
+                let (low, high) = (next.0 < range.0, next.1 > range.1);
                 *range = match round {
-                    0 => range.join(next),
-                    1 => Range(if next.0 < range.0 { all.0 } else { range.0 }, if next.1 > range.1 { all.1 } else { range.1 }),
-                    _ => all,
+                    0 => range.join(*next),
+                    1 => Range(if low { all.0 } else { range.0 }, if high { all.1 } else { range.1 }),
+                    _ => *all,
                 };
             }
-            if stable {
-                self.remove = remove;
-                return if remove { body(self) } else { next };
-            }
+            next = step(self, &ranges);
             round += 1;
         }
+        // That was too much where a step brings everything back.
+        let narrow: Vec<Range> = inits.iter().zip(&next).map(|(init, next)| init.join(*next)).collect();
+        if narrow != ranges {
+            let again = step(self, &narrow);
+            if stays(&again, &narrow) {
+                (ranges, next) = (narrow, again);
+            } else {
+                next = step(self, &ranges);
+            }
+        }
+        self.remove = remove;
+        if remove { step(self, &ranges) } else { next }
     }
 
     /// What `f` gives where the condition is known to hold, or not.
@@ -242,6 +253,17 @@ impl Ranges<'_> {
             Prim::Unary(Unary::Not) => self.tell(args[0], !holds, told),
             Prim::Binary(Binary::And) if holds => args.iter().for_each(|a| self.tell(*a, true, told)),
             Prim::Binary(Binary::Or) if !holds => args.iter().for_each(|a| self.tell(*a, false, told)),
+            Prim::Binary(Binary::And | Binary::Or) => {
+                // One of the two: what both say.
+                let (mut one, mut other) = (Vec::new(), Vec::new());
+                self.tell(args[0], holds, &mut one);
+                self.tell(args[1], holds, &mut other);
+                let with = |told: &[(Var, Range)], v: Var| {
+                    told.iter().filter(|t| t.0 == v).fold(self.of(v.into()), |r, t| r.meet(t.1))
+                };
+                let both = one.iter().filter(|(v, _)| other.iter().any(|o| o.0 == *v));
+                told.extend(both.map(|(v, _)| (*v, with(&one, *v).join(with(&other, *v)))));
+            }
             Prim::Binary(Binary::Xor) => {
                 for (a, b) in [(args[0], args[1]), (args[1], args[0])] {
                     let known = self.of(b);
@@ -260,14 +282,17 @@ impl Ranges<'_> {
                 let mut says = |x: Atom, op: Compare, y: Range| {
                     let Some(v) = x.var() else { return };
                     let none = Range(f64::NEG_INFINITY, f64::INFINITY);
-                    told.push((v, match op {
-                        Compare::Eq => y,
-                        Compare::Ne => none,
-                        Compare::Lt => Range(none.0, y.1 - 1.0),
-                        Compare::Le => Range(none.0, y.1),
-                        Compare::Gt => Range(y.0 + 1.0, none.1),
-                        Compare::Ge => Range(y.0, none.1),
-                    }));
+                    told.push((
+                        v,
+                        match op {
+                            Compare::Eq => y,
+                            Compare::Ne => none,
+                            Compare::Lt => Range(none.0, y.1 - 1.0),
+                            Compare::Le => Range(none.0, y.1),
+                            Compare::Gt => Range(y.0 + 1.0, none.1),
+                            Compare::Ge => Range(y.0, none.1),
+                        },
+                    ));
                 };
                 says(a, op, self.of(b));
                 says(b, swapped(op), self.of(a));

@@ -63,12 +63,7 @@ pub enum End<E> {
 }
 
 /// Runs every phase of every run. `stop` is looked at between chunks.
-pub fn drive<E: Engine>(
-    engine: &E,
-    pace: &Pace,
-    stop: &AtomicBool,
-    observer: &mut impl Observer<E>,
-) -> Driven<E> {
+pub fn drive<E: Engine>(engine: &E, pace: &Pace, stop: &AtomicBool, observer: &mut impl Observer<E>) -> Driven<E> {
     let begin = Instant::now();
     let mut states = Vec::new();
     for run in 0..engine.runs() {

@@ -111,7 +111,16 @@ impl<'a> Lowerer<'a> {
             phases: Vec::new(),
         };
         let (bound, lanes, spans) = (HashMap::new(), Shape::new(), Spans::new());
-        Lowerer { vars, program, bound, lanes, accumulators: Vec::new(), blocks: vec![Vec::new()], steps: Vec::new(), spans }
+        Lowerer {
+            vars,
+            program,
+            bound,
+            lanes,
+            accumulators: Vec::new(),
+            blocks: vec![Vec::new()],
+            steps: Vec::new(),
+            spans,
+        }
     }
 
     fn top(&mut self, stmts: &[Stmt]) -> Result<(), ScheduleError> {

@@ -10,6 +10,7 @@ use whorl_trace::{Script, Traced};
 use whorl_transform::distribute::distribute;
 use whorl_transform::ranges;
 use whorl_transform::simplify::simplify;
+use whorl_transform::trap::trap_nan;
 
 use crate::args;
 use crate::standard_library::Modules;
@@ -59,6 +60,11 @@ impl Default for Checks {
 pub fn checked(mut program: Program, checks: Checks) -> Program {
     if !checks.index {
         ranges::remove_all(&mut program);
+    }
+    if checks.nan {
+        // Behind simplification there is less to look at.
+        program = trap_nan(simplify(program));
+        debug_verify(&program, "trap_nan");
     }
     program
 }

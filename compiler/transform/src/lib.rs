@@ -5,3 +5,4 @@ pub mod dce;
 pub mod distribute;
 pub mod ranges;
 pub mod simplify;
+pub mod trap;

@@ -13,7 +13,7 @@ use whorl_core::ir::{ArrayData, DType};
 use whorl_cpu::{RunError, RunState};
 use whorl_host::checkpoint::{self, Header};
 use whorl_host::curve;
-use whorl_host::drive::{End, Observer, Pace, Progress, drive};
+use whorl_host::drive::{End, Observer, Pace, Progress, Saved, drive};
 use whorl_host::engine::{Engine, LogValue, StateArray};
 use whorl_host::folder::{Folder, record_json, values_json};
 use whorl_host::metrics::{Metrics, spread};
@@ -283,7 +283,7 @@ impl Observer<CpuEngine> for Watch<'_> {
         }
     }
 
-    fn failed(&mut self, p: Progress, logs: &[Vec<LogValue>], saved: Option<&[Vec<StateArray>]>) {
+    fn failed(&mut self, p: Progress, logs: &[Vec<LogValue>], saved: Option<&Saved>) {
         self.steps = self.steps.max(p.total);
         self.record(logs);
         if self.terminal && !self.options.quiet && !self.options.json && p.total > 0 {
@@ -291,10 +291,10 @@ impl Observer<CpuEngine> for Watch<'_> {
             eprintln!();
         }
         let Some(saved) = saved else { return };
-        match self.write_checkpoint(p.phase, p.done, saved) {
+        match self.write_checkpoint(saved.phase, saved.step, &saved.states) {
             Ok(path) => {
                 self.saved =
-                    Some(format!("{} holds the state before step {} of the `train scan`", path.display(), p.done));
+                    Some(format!("{} holds the state before step {} of the `train scan`", path.display(), saved.step));
             }
             Err(e) => eprintln!("warning: no checkpoint: {e}"),
         }

@@ -4,6 +4,7 @@
 //! Programs are mostly of floats and nest all forms. They are *tame*: values stay finite and moderate, loops end, nothing depends
 //! on rounding by a large factor. With [`Config::smooth`] what depends on a float does so smoothly, so that derivatives exist.
 
+mod checks;
 mod fill;
 mod forms;
 mod random;
@@ -28,11 +29,21 @@ pub struct Config {
     pub smooth: bool,
     /// `while` loops without a bound, too, and logs; else all loops can be differentiated in reverse.
     pub unbounded: bool,
+    /// Checks, some of which fail.
+    pub checks: bool,
 }
 
 impl Default for Config {
     fn default() -> Config {
-        Config { float: DType::F32, statements: 6, depth: 2, largest: 5, smooth: false, unbounded: false }
+        Config {
+            float: DType::F32,
+            statements: 6,
+            depth: 2,
+            largest: 5,
+            smooth: false,
+            unbounded: false,
+            checks: false,
+        }
     }
 }
 
@@ -98,6 +109,9 @@ impl Generator<'_> {
 
     fn statements(&mut self, n: usize) {
         for _ in 0..n {
+            if self.config.checks && self.random.below(5) == 0 {
+                self.check();
+            }
             if self.depth < self.config.depth && self.random.below(4) == 0 {
                 self.form();
             } else {

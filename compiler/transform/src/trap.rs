@@ -130,7 +130,9 @@ impl Trap {
                         Looked::Here | Looked::Later => Looked::At(user),
                     }
                 }
-                Op::Prim(prim, args) if args.iter().any(|a| a.var().is_some_and(|v| self.accumulators.contains(&v))) => {
+                Op::Prim(prim, args)
+                    if args.iter().any(|a| a.var().is_some_and(|v| self.accumulators.contains(&v))) =>
+                {
                     debug_assert!(!matches!(prim, Prim::Select));
                     Looked::Later
                 }
@@ -186,7 +188,8 @@ impl Trap {
                         }
                     }
                     Makes::Folds => {
-                        let mut from: Vec<Atom> = args.iter().copied().filter(|a| self.b.ty(*a).dtype.is_float()).collect();
+                        let mut from: Vec<Atom> =
+                            args.iter().copied().filter(|a| self.b.ty(*a).dtype.is_float()).collect();
                         if let (Prim::Reduce(_), Some(product)) = (prim, uses.product_for(stmts, k)) {
                             from = product;
                         }

@@ -30,9 +30,19 @@ pub trait Observer<E: Engine> {
     /// After steps up to `done` of `total`; `logs` holds what each run logged in the chunk.
     fn chunk(&mut self, progress: Progress, logs: &[Vec<LogValue>], states: &[E::State]);
 
-    /// After a chunk in which a run failed: what the runs logged in the steps before, and the state that the chunk began with
-    /// (`saved[run]`), of a `train scan`.
-    fn failed(&mut self, progress: Progress, logs: &[Vec<LogValue>], saved: Option<&[Vec<StateArray>]>);
+    /// After a chunk in which a run failed: what the runs logged in the steps before, and a state that is still good, of a
+    /// `train scan`.
+    fn failed(&mut self, progress: Progress, logs: &[Vec<LogValue>], saved: Option<&Saved>);
+}
+
+/// The state of all runs (`states[run]`) between two chunks.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Saved {
+    /// Of this `train scan`.
+    pub phase: usize,
+    /// The next step; all steps behind the last one.
+    pub step: usize,
+    pub states: Vec<Vec<StateArray>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -87,7 +97,9 @@ fn phases<E: Engine>(
     states: &mut [E::State],
     begin: Instant,
 ) -> End<E::Error> {
-    for (phase, kind) in engine.phases().into_iter().enumerate() {
+    let kinds = engine.phases();
+    let mut keeper = Keeper::default();
+    for (phase, &kind) in kinds.iter().enumerate() {
         let total = match kind {
             Phase::Straight => 0,
             Phase::Train(n) => n,
@@ -96,13 +108,17 @@ fn phases<E: Engine>(
         loop {
             let to = if total == 0 { 0 } else { (done + pace.fixed_chunk.unwrap_or(size)).min(total) };
             let start = Instant::now();
-            let saved: Option<Vec<Vec<StateArray>>> =
-                (total > 0).then(|| states.iter().map(|s| engine.state_arrays(phase, s)).collect());
+            let all = |of: usize| states.iter().map(|s| engine.state_arrays(of, s)).collect();
+            match (kind, phase.checked_sub(1).map(|before| (before, kinds[before]))) {
+                (Phase::Train(_), _) => keeper.keep(phase, done, all),
+                (Phase::Straight, Some((before, Phase::Train(n)))) => keeper.keep(before, n, all),
+                (Phase::Straight, Some((_, Phase::Straight)) | None) => {}
+            }
             if let Err(failure) = chunk(engine, pace.threads, phase, states, done, to) {
                 let before = |l: &LogValue| failure.step.is_none_or(|step| l.step < step);
                 let logs = states.iter_mut().map(|s| engine.take_logs(s).into_iter().filter(before).collect());
                 let progress = Progress { phase, done, total, elapsed: begin.elapsed() };
-                observer.failed(progress, &logs.collect::<Vec<_>>(), saved.as_deref());
+                observer.failed(progress, &logs.collect::<Vec<_>>(), keeper.saved.as_ref());
                 return End::Failed(failure);
             }
             size = next_size(to - done, start.elapsed(), pace.chunk);
@@ -118,6 +134,26 @@ fn phases<E: Engine>(
         }
     }
     End::Finished
+}
+
+/// Keeps the last state that is known to be good, for a checkpoint if the next chunk fails.
+#[derive(Default)]
+struct Keeper {
+    saved: Option<Saved>,
+    /// When that was, and how long it took.
+    last: Option<(Instant, Duration)>,
+}
+
+impl Keeper {
+    /// Saves the state before a step, unless that is done too often: copying a large state may take 3 % of the time.
+    fn keep(&mut self, phase: usize, step: usize, states: impl FnOnce(usize) -> Vec<Vec<StateArray>>) {
+        if self.last.is_some_and(|(when, took)| took > when.elapsed().mul_f64(0.03)) {
+            return;
+        }
+        let begin = Instant::now();
+        self.saved = Some(Saved { phase, step, states: states(phase) });
+        self.last = Some((Instant::now(), begin.elapsed()));
+    }
 }
 
 /// Steps of the next chunk, from how long the last took; it grows at most fourfold at once.
@@ -221,20 +257,25 @@ mod tests {
         }
     }
 
-    /// The logs of the last run; how far it came; the states before the chunk that failed.
+    /// The logs of the last run; how far it came; whether it failed.
     #[derive(Default)]
-    struct Seen(Vec<f64>, usize, Vec<u64>);
+    struct Seen(Vec<f64>, usize, bool);
 
     impl Observer<Counter> for Seen {
         fn chunk(&mut self, p: Progress, logs: &[Vec<LogValue>], _: &[(u64, Vec<LogValue>)]) {
             self.0.extend(logs[2].iter().map(|l| l.value));
             self.1 = self.1.max(p.done);
         }
-        fn failed(&mut self, p: Progress, logs: &[Vec<LogValue>], saved: Option<&[Vec<StateArray>]>) {
+        fn failed(&mut self, p: Progress, logs: &[Vec<LogValue>], saved: Option<&Saved>) {
             assert_eq!(self.1, p.done);
             self.0.extend(logs[2].iter().map(|l| l.value));
             let state = |run: &Vec<StateArray>| u64::from_ne_bytes(run[0].bytes.as_slice().try_into().expect("eight"));
-            self.2 = saved.into_iter().flatten().map(state).collect();
+            let saved = saved.expect("a state of the train scan");
+            assert!(saved.step <= p.done);
+            let step = saved.step as u64;
+            let counted = |run: u64| run * 10_000 + step * step.saturating_sub(1) / 2;
+            assert_eq!(saved.states.iter().map(state).collect::<Vec<_>>(), [counted(0), counted(1), counted(2)]);
+            self.2 = true;
         }
     }
 
@@ -260,9 +301,7 @@ mod tests {
                 let mut seen = Seen::default();
                 let driven = drive(&Counter { fail_at }, &pace, &AtomicBool::new(false), &mut seen);
                 assert_eq!(driven.end, End::Failed(RunFailure { run, step: Some(42), error: "no" }));
-                let begin = 42 - 42 % chunk as u64;
-                let sum = begin * begin.saturating_sub(1) / 2;
-                assert_eq!(seen.2, [sum, sum + 10_000, sum + 20_000]);
+                assert!(seen.2);
                 assert_eq!(seen.0.len(), 42);
             }
         }

@@ -208,11 +208,15 @@ mod tests {
 
     #[test]
     fn settings_and_options() {
-        let Ok(Command::Run(run)) = parsed("run a.whorl --seeds 16 --set ppo.lr=1e-3 --seed 3 --json") else {
+        let Ok(Command::Run(run)) = parsed("run a.whorl --seeds 16 --set ppo.lr=1e-3 --seed 3 --json --no-checks")
+        else {
             panic!("not a run");
         };
         let expected = [("seeds", "16"), ("ppo.lr", "1e-3")].map(|(a, b)| (a.to_string(), b.to_string()));
         assert_eq!((run.seed, run.json, run.script.settings), (3, true, expected.to_vec()));
+        assert_eq!(run.checks, Checks { index: false, nan: false });
+        let Ok(Command::Test(test)) = parsed("test std --trap-nan") else { panic!("not a test") };
+        assert_eq!(test.checks, Checks { index: true, nan: true });
     }
 
     #[test]

@@ -157,7 +157,9 @@ impl<'a> Machine<'a> {
     fn map(&mut self, m: &Map) -> Result<Vec<Value>, RunError> {
         self.maps.push(0);
         let outs = self.steps(0..m.n, m.n, (m.index, &m.accs), &m.body, &mut |machine, i| {
-            machine.maps.last_mut().map(|at| *at = i);
+            if let Some(at) = machine.maps.last_mut() {
+                *at = i;
+            }
         });
         self.maps.pop();
         outs
@@ -167,7 +169,9 @@ impl<'a> Machine<'a> {
         self.steps.push(Step { at: 0, n: s.n, train: s.train, span });
         let order: &mut dyn Iterator<Item = usize> = if s.reverse { &mut (0..s.n).rev() } else { &mut (0..s.n) };
         let outs = self.steps(order, s.n, (s.index, &s.carries), &s.body, &mut |machine, i| {
-            machine.steps.last_mut().map(|step| step.at = i);
+            if let Some(step) = machine.steps.last_mut() {
+                step.at = i;
+            }
         });
         self.steps.pop();
         outs

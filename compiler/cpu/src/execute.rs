@@ -72,7 +72,6 @@ impl Executable {
             Phase::Straight(_) => 0,
             Phase::Train { n, .. } => to.min(*n),
         };
-        state.context.training = matches!(kind, Phase::Train { .. });
         // SAFETY: `address` is that of a function of this type, in memory that lives as long as `self`; it stays within the arena,
         // which has the size that the program asks for, and the executable's constants.
         let status = unsafe {

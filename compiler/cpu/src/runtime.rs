@@ -21,8 +21,8 @@ pub struct LogEvent {
 #[derive(Debug, Default)]
 pub struct Context {
     pub step: i64,
-    pub training: bool,
     pub logs: Vec<LogEvent>,
+    /// Which run it is, of a program of several.
     pub run: Option<usize>,
     pub failure: Option<Box<Fault>>,
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use lexopt::prelude::*;
 
+use crate::pipeline::Checks;
 use crate::test::Trials;
 
 /// What the user asked for.
@@ -33,6 +34,7 @@ pub struct Run {
     pub out: Option<PathBuf>,
     pub json: bool,
     pub quiet: bool,
+    pub checks: Checks,
 }
 
 pub struct Test {
@@ -79,6 +81,10 @@ Options of run
   --out DIR           the run folder; runs/<script>-<time> unless given
   --json              one JSON object a line on standard output
   --quiet             no progress
+
+Options of run and test
+  --trap-nan          stop at the first NaN or infinity that an operation makes of finite numbers
+  --no-checks         do not look whether indices are in range
 
 Options of run, check and show
   --NAME VALUE        sets a param or size of the script itself, as in --seeds 16
@@ -131,6 +137,7 @@ fn rest(command: &str, mut parser: lexopt::Parser) -> Result<Command, Problem> {
     let (mut seed, mut threads, mut out, mut json, mut quiet) = (0, cores, None, false, false);
     let (mut stage, mut filter, mut only_check) = (None, None, false);
     let mut trials = Trials::default();
+    let mut checks = Checks::default();
     while let Some(arg) = parser.next()? {
         match (command, arg) {
             (_, Short('h') | Long("help")) => return Err(Problem::Asked),
@@ -142,6 +149,8 @@ fn rest(command: &str, mut parser: lexopt::Parser) -> Result<Command, Problem> {
             ("run", Long("quiet")) => quiet = true,
             ("test", Long("cases")) => trials.cases = parser.value()?.parse()?,
             ("test", Long("seed")) => trials.seed = parser.value()?.parse()?,
+            ("run" | "test", Long("trap-nan")) => checks.nan = true,
+            ("run" | "test", Long("no-checks")) => checks.index = false,
             ("fmt", Long("check")) => only_check = true,
             ("test", Long("filter")) => filter = Some(parser.value()?.string()?),
             ("show", Long("stage")) => stage = Some(parse_stage(&parser.value()?.string()?)?),
@@ -175,7 +184,7 @@ fn rest(command: &str, mut parser: lexopt::Parser) -> Result<Command, Problem> {
         if files.is_empty() {
             return Err(Problem::Wrong("whorl test: which file? `whorl test std` is the standard library".into()));
         }
-        return Ok(Command::Test(Test { files, filter, trials }));
+        return Ok(Command::Test(Test { files, filter, trials: Trials { checks, ..trials } }));
     }
     if command == "explain" {
         if files.len() > 1 {
@@ -190,7 +199,7 @@ fn rest(command: &str, mut parser: lexopt::Parser) -> Result<Command, Problem> {
     };
     let script = Script { file, settings };
     Ok(match command {
-        "run" => Command::Run(Run { script, seed, threads, out, json, quiet }),
+        "run" => Command::Run(Run { script, seed, threads, out, json, quiet, checks }),
         "check" => Command::Check(script),
         _ => Command::Show(Show { script, stage: stage.unwrap_or(Stage::Core) }),
     })
@@ -217,11 +226,15 @@ mod tests {
 
     #[test]
     fn settings_and_options() {
-        let Ok(Command::Run(run)) = parsed("run a.whorl --seeds 16 --set ppo.lr=1e-3 --seed 3 --json") else {
+        let Ok(Command::Run(run)) = parsed("run a.whorl --seeds 16 --set ppo.lr=1e-3 --seed 3 --json --no-checks")
+        else {
             panic!("not a run");
         };
         let expected = [("seeds", "16"), ("ppo.lr", "1e-3")].map(|(a, b)| (a.to_string(), b.to_string()));
         assert_eq!((run.seed, run.json, run.script.settings), (3, true, expected.to_vec()));
+        assert_eq!(run.checks, Checks { index: false, nan: false });
+        let Ok(Command::Test(test)) = parsed("test std --trap-nan") else { panic!("not a test") };
+        assert_eq!(test.checks, Checks { index: true, nan: true });
     }
 
     #[test]

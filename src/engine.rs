@@ -1,7 +1,7 @@
 //! The compiled program as the host's [`Engine`].
 
 use whorl_core::ir::{ArrayData, DType};
-use whorl_cpu::{Executable, RunState};
+use whorl_cpu::{Executable, RunError, RunState};
 use whorl_host::engine::{Element, Engine, LogValue, Phase, StateArray};
 use whorl_schedule::loop_ir::{self, LoopProgram};
 
@@ -14,6 +14,7 @@ pub struct CpuEngine {
 
 impl Engine for CpuEngine {
     type State = RunState;
+    type Error = RunError;
 
     fn runs(&self) -> usize {
         self.program.runs.unwrap_or(1)
@@ -31,12 +32,18 @@ impl Engine for CpuEngine {
         self.program.logs.iter().map(|n| n.to_string()).collect()
     }
 
-    fn start(&self, run: usize) -> Result<RunState, String> {
-        self.executable.new_run(run, &self.inputs).map_err(|e| e.to_string())
+    fn start(&self, run: usize) -> Result<RunState, RunError> {
+        self.executable.new_run(run, &self.inputs)
     }
 
-    fn execute(&self, phase: usize, state: &mut RunState, from: usize, to: usize) -> Result<(), String> {
-        self.executable.run_phase(phase, state, from, to).map_err(|e| e.to_string())
+    fn execute(
+        &self,
+        phase: usize,
+        state: &mut RunState,
+        from: usize,
+        to: usize,
+    ) -> Result<(), (Option<u64>, RunError)> {
+        self.executable.run_phase(phase, state, from, to).map_err(|e| (train_step(&e), e))
     }
 
     fn take_logs(&self, state: &mut RunState) -> Vec<LogValue> {
@@ -61,6 +68,14 @@ impl Engine for CpuEngine {
             }
         };
         buffers.iter().map(array).collect()
+    }
+}
+
+/// The step of the `train scan` that it happened in.
+fn train_step(e: &RunError) -> Option<u64> {
+    match e {
+        RunError::Fault(fault) => fault.steps.iter().find(|s| s.train).map(|s| s.at as u64),
+        RunError::Misuse(_) => None,
     }
 }
 

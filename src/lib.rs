@@ -5,6 +5,7 @@ pub mod check;
 pub mod data;
 pub mod engine;
 pub mod explain;
+pub mod fault;
 pub mod fmt;
 pub mod pipeline;
 pub mod property;

@@ -8,7 +8,9 @@ use whorl_schedule::loop_ir::LoopProgram;
 use whorl_source::{Diagnostic, SourceMap, Span};
 use whorl_trace::{Script, Traced};
 use whorl_transform::distribute::distribute;
+use whorl_transform::ranges;
 use whorl_transform::simplify::simplify;
+use whorl_transform::trap::trap_nan;
 
 use crate::args;
 use crate::standard_library::Modules;
@@ -37,6 +39,34 @@ pub fn load_text(name: &str, text: String, settings: &[(String, String)]) -> Res
 
 pub fn render(diagnostics: &[Diagnostic], map: &SourceMap) -> String {
     diagnostics.iter().map(|d| d.render(map)).collect::<Vec<_>>().join("\n")
+}
+
+/// What a program is checked for when it runs, beside its own `assert`s.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Checks {
+    /// Indices out of range.
+    pub index: bool,
+    /// The first NaN or infinity.
+    pub nan: bool,
+}
+
+impl Default for Checks {
+    fn default() -> Checks {
+        Checks { index: true, nan: false }
+    }
+}
+
+/// The traced program with these checks and no others.
+pub fn checked(mut program: Program, checks: Checks) -> Program {
+    if !checks.index {
+        ranges::remove_all(&mut program);
+    }
+    if checks.nan {
+        // Behind simplification there is less to look at.
+        program = trap_nan(simplify(program));
+        debug_verify(&program, "trap_nan");
+    }
+    program
 }
 
 /// Core as it is scheduled: simplified, with inner maps distributed.

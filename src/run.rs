@@ -8,17 +8,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::json;
+use whorl_core::fault::Run;
 use whorl_core::ir::{ArrayData, DType};
-use whorl_cpu::RunState;
+use whorl_cpu::{RunError, RunState};
 use whorl_host::checkpoint::{self, Header};
 use whorl_host::curve;
-use whorl_host::drive::{End, Observer, Pace, Progress, drive};
-use whorl_host::engine::{Engine, LogValue};
+use whorl_host::drive::{End, Observer, Pace, Progress, Saved, drive};
+use whorl_host::engine::{Engine, LogValue, StateArray};
 use whorl_host::folder::{Folder, record_json, values_json};
 use whorl_host::metrics::{Metrics, spread};
 
 use crate::args;
 use crate::engine::CpuEngine;
+use crate::fault;
 use crate::pipeline;
 
 /// Time between two checkpoints.
@@ -35,7 +37,8 @@ pub fn run(options: &args::Run) -> Result<ExitCode, String> {
     pipeline::warn(&traced, &source.map);
     let trace_time = begin.elapsed();
     let inputs = main_arguments(&traced.params, options.seed)?;
-    let compiled = pipeline::compile(traced.program, &source.map, options.threads)?;
+    let program = pipeline::checked(traced.program, options.checks);
+    let compiled = pipeline::compile(program, &source.map, options.threads)?;
     let engine = CpuEngine { program: compiled.program, executable: compiled.executable, inputs };
 
     let mut watch = Watch::new(&engine, options, &source)?;
@@ -76,7 +79,14 @@ pub fn run(options: &args::Run) -> Result<ExitCode, String> {
         }
         End::Stopped { .. } => ExitCode::from(130),
         End::Failed(failure) => {
-            eprintln!("error: run {}: {}", failure.run, failure.message);
+            let run = engine.program.runs.map(|of| Run { number: failure.run, of });
+            let told = fault::told(&failure.error, run, watch.saved.take(), &source.map);
+            let mut event = told.json;
+            if let Some(fields) = event.as_object_mut() {
+                fields.shift_insert(0, "event".into(), "error".into());
+            }
+            watch.say_json(event);
+            eprint!("{}", told.text);
             ExitCode::FAILURE
         }
     })
@@ -142,6 +152,8 @@ struct Watch<'a> {
     last_checkpoint: Instant,
     last_line: Option<Duration>,
     terminal: bool,
+    /// Where the state from before a failure is.
+    saved: Option<String>,
 }
 
 impl<'a> Watch<'a> {
@@ -169,6 +181,7 @@ impl<'a> Watch<'a> {
             last_checkpoint: Instant::now(),
             last_line: None,
             terminal: std::io::stderr().is_terminal(),
+            saved: None,
         })
     }
 
@@ -180,11 +193,31 @@ impl<'a> Watch<'a> {
     }
 
     fn checkpoint(&mut self, phase: usize, step: usize, states: &[RunState]) -> Result<(), String> {
-        let path: PathBuf = self.folder.path.join("checkpoint.safetensors");
-        let header = Header { phase, step, source_hash: self.source_hash.clone() };
         let arrays: Vec<_> = states.iter().map(|s| self.engine.state_arrays(phase, s)).collect();
         self.last_checkpoint = Instant::now();
-        checkpoint::write(&path, &header, &arrays).map_err(|e| format!("error: {}: {e}", path.display()))
+        self.write_checkpoint(phase, step, &arrays).map(|_| ())
+    }
+
+    fn write_checkpoint(&self, phase: usize, step: usize, arrays: &[Vec<StateArray>]) -> Result<PathBuf, String> {
+        let path: PathBuf = self.folder.path.join("checkpoint.safetensors");
+        let header = Header { phase, step, source_hash: self.source_hash.clone() };
+        checkpoint::write(&path, &header, arrays).map_err(|e| format!("error: {}: {e}", path.display()))?;
+        Ok(path)
+    }
+
+    /// Takes in what was logged.
+    fn record(&mut self, logs: &[Vec<LogValue>]) {
+        let records = self.metrics.add(logs).to_vec();
+        if let Err(e) = self.folder.append(&records) {
+            eprintln!("warning: metrics.jsonl: {e}");
+        }
+        for r in &records {
+            let mut event = record_json(r);
+            if let Some(fields) = event.as_object_mut() {
+                fields.shift_insert(0, "event".into(), "log".into());
+            }
+            self.say_json(event);
+        }
     }
 
     /// One line: how far, how fast, and the latest values.
@@ -245,8 +278,8 @@ impl<'a> Watch<'a> {
         code
     }
 
-    /// The last checkpoint, the picture, the summary, and the last words.
-    fn finish(&mut self, end: &End, states: &[RunState], elapsed: Duration) -> Result<(), String> {
+    /// The last checkpoint (of a failure it is written already), the picture, the summary, and the last words.
+    fn finish(&mut self, end: &End<RunError>, states: &[RunState], elapsed: Duration) -> Result<(), String> {
         let train =
             self.engine.program.phases.iter().position(|p| matches!(p, whorl_schedule::loop_ir::Phase::Train { .. }));
         match (end, train) {
@@ -283,23 +316,30 @@ impl<'a> Watch<'a> {
 impl Observer<CpuEngine> for Watch<'_> {
     fn chunk(&mut self, p: Progress, logs: &[Vec<LogValue>], states: &[RunState]) {
         self.steps = self.steps.max(p.total);
-        let records = self.metrics.add(logs).to_vec();
-        if let Err(e) = self.folder.append(&records) {
-            eprintln!("warning: metrics.jsonl: {e}");
-        }
-        for r in &records {
-            let mut event = record_json(r);
-            if let Some(fields) = event.as_object_mut() {
-                fields.shift_insert(0, "event".into(), "log".into());
-            }
-            self.say_json(event);
-        }
+        self.record(logs);
         self.show(&p);
         if p.done < p.total
             && self.last_checkpoint.elapsed() > CHECKPOINT_EVERY
             && let Err(e) = self.checkpoint(p.phase, p.done, states)
         {
             eprintln!("warning: no checkpoint: {e}");
+        }
+    }
+
+    fn failed(&mut self, p: Progress, logs: &[Vec<LogValue>], saved: Option<&Saved>) {
+        self.steps = self.steps.max(p.total);
+        self.record(logs);
+        if self.terminal && !self.options.quiet && !self.options.json && p.total > 0 {
+            // Out of the line of progress.
+            eprintln!();
+        }
+        let Some(saved) = saved else { return };
+        match self.write_checkpoint(saved.phase, saved.step, &saved.states) {
+            Ok(path) => {
+                self.saved =
+                    Some(format!("{} holds the state before step {} of the `train scan`", path.display(), saved.step));
+            }
+            Err(e) => eprintln!("warning: no checkpoint: {e}"),
         }
     }
 }

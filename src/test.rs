@@ -9,7 +9,7 @@ use whorl_source::{Diagnostic, SourceMap, Span};
 use whorl_trace::{Claim, Expected, TestKind};
 
 use crate::args;
-use crate::pipeline::{self, Source};
+use crate::pipeline::{self, Checks, Source};
 use crate::property::{self, Batch, Case};
 use crate::standard_library;
 
@@ -18,11 +18,12 @@ use crate::standard_library;
 pub struct Trials {
     pub cases: usize,
     pub seed: u64,
+    pub checks: Checks,
 }
 
 impl Default for Trials {
     fn default() -> Trials {
-        Trials { cases: 100, seed: 0 }
+        Trials { cases: 100, seed: 0, checks: Checks::default() }
     }
 }
 
@@ -96,15 +97,15 @@ pub fn check(source: &Source, k: usize, trials: Trials) -> Result<(), Vec<Diagno
     match &case.kind {
         TestKind::Test => {
             let traced = source.script.trace_test(k)?;
-            let executable = compiled(traced.program, &source.map, case.span)?;
+            let executable = compiled(traced.program, &source.map, case.span, trials.checks)?;
             let run = executable.run_to_end(&[], 1);
             run.map(|_| ()).map_err(|e| vec![failure(&e, &source.map, case.span)])
         }
-        TestKind::Fails(expected) => fails(source, k, expected, case.span),
+        TestKind::Fails(expected) => fails(source, k, expected, case.span, trials.checks),
         TestKind::Prop => holds(source, k, trials, &case.name, case.span),
         TestKind::Example => {
             let traced = source.script.trace_test(k)?;
-            let executable = compiled(traced.program, &source.map, case.span)?;
+            let executable = compiled(traced.program, &source.map, case.span, trials.checks)?;
             let results = executable.run_to_end(&[], 1).map_err(|e| vec![failure(&e, &source.map, case.span)])?;
             let wrong = false_claims(&traced.claims, &results);
             if wrong.is_empty() { Ok(()) } else { Err(wrong) }
@@ -112,25 +113,26 @@ pub fn check(source: &Source, k: usize, trials: Trials) -> Result<(), Vec<Diagno
     }
 }
 
-fn compiled(program: whorl_core::Program, map: &SourceMap, span: Span) -> Result<Executable, Vec<Diagnostic>> {
-    let compiled = pipeline::compile(program, map, 1);
+fn compiled(
+    program: whorl_core::Program,
+    map: &SourceMap,
+    span: Span,
+    checks: Checks,
+) -> Result<Executable, Vec<Diagnostic>> {
+    let compiled = pipeline::compile(pipeline::checked(program, checks), map, 1);
     compiled.map(|c| c.executable).map_err(|e| vec![Diagnostic::error("E0616", e).at(span, "")])
 }
 
-/// The code of a failed assertion.
-const ASSERTION: &str = "E0701";
-
-/// An assertion that failed, at its line.
+/// A check that failed, at its line.
 fn failure(e: &RunError, map: &SourceMap, test: Span) -> Diagnostic {
-    let span = e.spans.first().copied().unwrap_or(test);
-    // The line is shown.
-    let place = format!(" ({})", map.line_name(span));
-    let message = e.message.strip_suffix(place.as_str()).unwrap_or(&e.message);
-    Diagnostic::error(ASSERTION, message).at(span, "")
+    match e {
+        RunError::Fault(fault) => whorl_core::fault::diagnostic(fault, None, map),
+        RunError::Misuse(what) => Diagnostic::error("E0616", what).at(test, ""),
+    }
 }
 
 /// A test that must not pass.
-fn fails(source: &Source, k: usize, expected: &Expected, span: Span) -> Result<(), Vec<Diagnostic>> {
+fn fails(source: &Source, k: usize, expected: &Expected, span: Span, checks: Checks) -> Result<(), Vec<Diagnostic>> {
     let at = expected.span.unwrap_or(span);
     let wanted = |e: &Diagnostic| {
         expected.code.as_ref().is_none_or(|c| c == e.code)
@@ -139,7 +141,7 @@ fn fails(source: &Source, k: usize, expected: &Expected, span: Span) -> Result<(
     let said = match source.script.trace_test(k) {
         Err(errors) if errors.iter().any(wanted) => return Ok(()),
         Err(errors) => errors,
-        Ok(traced) => match compiled(traced.program, &source.map, span)?.run_to_end(&[], 1) {
+        Ok(traced) => match compiled(traced.program, &source.map, span, checks)?.run_to_end(&[], 1) {
             Ok(_) => {
                 let e = Diagnostic::error("E0612", "this test should fail, and passes").at(at, "");
                 return Err(vec![e]);
@@ -162,18 +164,18 @@ fn fails(source: &Source, k: usize, expected: &Expected, span: Span) -> Result<(
 /// A property: on many cases at once, and where one fails, on it alone, made simpler.
 fn holds(source: &Source, k: usize, trials: Trials, name: &str, span: Span) -> Result<(), Vec<Diagnostic>> {
     for batch in property::batches(source, k, trials)? {
-        let Some(Failing { mut cases, message }) = first_failing(source, &batch, span)? else { continue };
+        let Some(Failing { mut cases, error }) = first_failing(source, &batch, span, trials.checks)? else { continue };
         let mut batch = batch;
         for smaller in property::smaller(source, k, &batch, Trials { cases: batch.cases.len(), ..trials })? {
             let smaller = smaller?;
-            if let Some(failing) = first_failing(source, &smaller, span)?
-                && failing.message == message
+            if let Some(failing) = first_failing(source, &smaller, span, trials.checks)?
+                && same_check(&failing.error, &error)
             {
                 (batch, cases) = (smaller, failing.cases);
                 break;
             }
         }
-        let e = counterexample(source, k, &batch, &cases, &message, name, span)?;
+        let e = counterexample(source, k, &batch, &cases, &error, trials.checks, name, span)?;
         let again = format!("`--seed {} --cases {}` draws it again", trials.seed, trials.cases);
         return Err(vec![if e.help.is_none() { e.help(again) } else { e }]);
     }
@@ -183,14 +185,28 @@ fn holds(source: &Source, k: usize, trials: Trials, name: &str, span: Span) -> R
 /// Cases of which one or more fail.
 struct Failing {
     cases: Vec<Case>,
-    message: String,
+    error: RunError,
 }
 
-fn first_failing(source: &Source, batch: &Batch, span: Span) -> Result<Option<Failing>, Vec<Diagnostic>> {
-    let executable = compiled(batch.traced.program.clone(), &source.map, span)?;
+/// Whether the same line of the script failed, on whatever values.
+fn same_check(a: &RunError, b: &RunError) -> bool {
+    match (a, b) {
+        (RunError::Fault(a), RunError::Fault(b)) => a.spans == b.spans && a.check.text == b.check.text,
+        (RunError::Misuse(a), RunError::Misuse(b)) => a == b,
+        (RunError::Fault(_), RunError::Misuse(_)) | (RunError::Misuse(_), RunError::Fault(_)) => false,
+    }
+}
+
+fn first_failing(
+    source: &Source,
+    batch: &Batch,
+    span: Span,
+    checks: Checks,
+) -> Result<Option<Failing>, Vec<Diagnostic>> {
+    let executable = compiled(batch.traced.program.clone(), &source.map, span, checks)?;
     let failing = batch.inputs().find_map(|(input, cases)| {
-        let message = executable.run_to_end(&input, 1).err()?.message;
-        Some(Failing { cases: cases.to_vec(), message })
+        let error = executable.run_to_end(&input, 1).err()?;
+        Some(Failing { cases: cases.to_vec(), error })
     });
     Ok(failing)
 }
@@ -201,19 +217,20 @@ fn counterexample(
     k: usize,
     batch: &Batch,
     cases: &[Case],
-    together: &str,
+    together: &RunError,
+    checks: Checks,
     name: &str,
     span: Span,
 ) -> Result<Diagnostic, Vec<Diagnostic>> {
     let (traced, drawn) = source.script.trace_prop(k, &batch.sizes, None)?;
-    let executable = compiled(traced.program.clone(), &source.map, span)?;
+    let executable = compiled(traced.program.clone(), &source.map, span, checks)?;
     let fails = |case: &Case| executable.run_to_end(&property::arguments(&traced, case), 1).err();
     let Some((case, first)) = cases.iter().find_map(|c| Some((c, fails(c)?))) else {
         let message = format!("the property `{name}` fails for many cases at once, and for none alone");
-        let e = Diagnostic::error("E0614", message).at(span, "").note(together);
+        let e = Diagnostic::error("E0614", message).at(span, "").note(together.to_string());
         return Ok(e.help("sums may be added in another order: compare with a tolerance"));
     };
-    let best = property::simpler(&drawn, case, |c| fails(c).is_some_and(|e| e.message == first.message));
+    let best = property::simpler(&drawn, case, |c| fails(c).is_some_and(|e| same_check(&e, &first)));
     let said = failure(&first, &source.map, span);
     let mut e = Diagnostic::error("E0611", format!("the property `{name}` does not hold: {}", said.message));
     e.labels = said.labels;

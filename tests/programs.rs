@@ -114,7 +114,7 @@ fn run_case(source: &Source, k: usize, kind: &TestKind) -> Result<(), String> {
             whorl::test::check(source, k, Trials::default()).map_err(render)
         }
         TestKind::Prop => {
-            for batch in property::batches(source, k, Trials { cases: CASES, seed: 0 }).map_err(render)? {
+            for batch in property::batches(source, k, Trials { cases: CASES, ..Trials::default() }).map_err(render)? {
                 for (input, _) in batch.inputs() {
                     run_block(&batch.traced, &input)?;
                 }

@@ -273,6 +273,32 @@ fn a_failed_assert_ends_the_run() {
 }
 
 #[test]
+fn what_a_failed_run_leaves() {
+    let script = "fn main(key: Key) = for run in 0..3 {
+  train scan w = f32(run) for i in 0..50 {
+    log(\"w\", w)
+    assert w < 12.5
+    w + [0.5, 1.0][i % 3]
+  }
+}
+";
+    let folder = Folder::with("failed", script);
+    for (options, code, line, step) in [("", "E0702", 5, 2), ("--no-checks", "E0701", 4, 13)] {
+        let out = format!("out-{step}");
+        let said = folder.whorl(&format!("run script.whorl --json --out {out} {options}"));
+        assert_eq!(said.code, Some(1), "{}", said.err);
+        let error = events(&said.out).into_iter().find(|e| e["event"] == "error").expect("an error event");
+        assert_eq!((error["code"].as_str(), error["line"].as_u64()), (Some(code), Some(line)), "{error}");
+        assert_eq!(error["steps"][0], step, "{error}");
+        assert!(said.err.contains(&format!("error[{code}]")), "{}", said.err);
+        let records = events(&folder.text(&format!("{out}/metrics.jsonl")));
+        assert_eq!(records.len() as u64, step, "what was logged in the steps before");
+        let (header, _) = parts(&folder.read(&format!("{out}/checkpoint.safetensors")));
+        assert!(header.as_object().is_some_and(|h| h.keys().any(|k| k.starts_with("run2/"))), "{header}");
+    }
+}
+
+#[test]
 fn check_tells_of_knobs_and_memory() {
     let folder = Folder::with("check", TRAINING);
     let said = folder.whorl("check script.whorl --runs 5").good();

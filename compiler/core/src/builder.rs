@@ -56,6 +56,11 @@ impl Builder {
         std::mem::replace(&mut self.spans, SmallVec::from_iter([span]))
     }
 
+    /// The place that new statements come from.
+    pub fn spans(&self) -> &Spans {
+        &self.spans
+    }
+
     pub fn at_spans(&mut self, spans: Spans) -> Spans {
         std::mem::replace(&mut self.spans, spans)
     }
@@ -193,10 +198,10 @@ impl Builder {
 
 impl Effect {
     /// The atoms that it reads.
-    pub fn operands_mut(&mut self) -> [&mut Atom; 2] {
+    pub fn operands_mut(&mut self) -> SmallVec<[&mut Atom; 4]> {
         match self {
-            Effect::Log { value, mask, .. } => [value, mask],
-            Effect::Assert { condition, mask, .. } => [condition, mask],
+            Effect::Log { value, mask, .. } => SmallVec::from_iter([value, mask]),
+            Effect::Check { values, mask, .. } => values.iter_mut().chain([mask]).collect(),
         }
     }
 }

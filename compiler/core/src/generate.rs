@@ -4,6 +4,7 @@
 //! Programs are mostly of floats and nest all forms. They are *tame*: values stay finite and moderate, loops end, nothing depends
 //! on rounding by a large factor. With [`Config::smooth`] what depends on a float does so smoothly, so that derivatives exist.
 
+mod checks;
 mod fill;
 mod forms;
 mod random;
@@ -30,11 +31,22 @@ pub struct Config {
     pub unbounded: bool,
     /// Some floats are rounded to 16 bits on their way; not if all is to be smooth.
     pub halves: bool,
+    /// Checks, some of which fail.
+    pub checks: bool,
 }
 
 impl Default for Config {
     fn default() -> Config {
-        Config { float: DType::F32, statements: 6, depth: 2, largest: 5, smooth: false, unbounded: false, halves: true }
+        Config {
+            float: DType::F32,
+            statements: 6,
+            depth: 2,
+            largest: 5,
+            smooth: false,
+            unbounded: false,
+            halves: true,
+            checks: false,
+        }
     }
 }
 
@@ -100,6 +112,9 @@ impl Generator<'_> {
 
     fn statements(&mut self, n: usize) {
         for _ in 0..n {
+            if self.config.checks && self.random.below(5) == 0 {
+                self.check();
+            }
             if self.depth < self.config.depth && self.random.below(4) == 0 {
                 self.form();
             } else {

@@ -18,7 +18,9 @@ use std::sync::Arc;
 use lifetimes::Lifetimes;
 use smallvec::{SmallVec, smallvec};
 use value::Value;
+use whorl_source::Span;
 
+use crate::check::{Fault, Step};
 use crate::ir::*;
 
 /// What a run of a program leaves.
@@ -47,20 +49,8 @@ impl LogRecord {
     }
 }
 
-/// A failed `Assert`.
-#[derive(Clone, PartialEq, Debug)]
-pub struct RunError {
-    pub message: Arc<str>,
-    pub spans: Spans,
-}
-
-impl std::fmt::Display for RunError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "assertion failed: {}", self.message)
-    }
-}
-
-impl std::error::Error for RunError {}
+/// What stops a run: a check that failed.
+pub type RunError = Box<Fault>;
 
 /// Runs a program. Ill-typed programs ([`crate::verify`]) and wrong arguments panic.
 #[track_caller]
@@ -72,12 +62,11 @@ pub fn run(program: &Program, args: &[ArrayData]) -> Result<Outcome, RunError> {
 #[track_caller]
 pub fn run_function(vars: &Vars, function: &Function, args: &[ArrayData]) -> Result<Outcome, RunError> {
     assert_eq!(function.params.len(), args.len(), "number of arguments");
-    let mut values = vec![None; vars.len()];
+    let mut machine = Machine::new(vars, function);
     for (v, arg) in function.params.iter().zip(args) {
         assert_eq!(*vars.ty(*v), arg.ty, "type of the argument for %{}", v.0);
-        values[v.0 as usize] = Some(Value::from_data(arg));
+        machine.values[v.0 as usize] = Some(Value::from_data(arg));
     }
-    let mut machine = Machine { vars, values, lifetimes: Lifetimes::of(function), logs: Vec::new() };
     let results = machine.body(&function.body)?;
     Ok(Outcome { results: results.iter().map(Value::to_data).collect(), logs: machine.logs })
 }
@@ -88,9 +77,17 @@ struct Machine<'a> {
     values: Vec<Option<Value>>,
     lifetimes: Lifetimes,
     logs: Vec<LogRecord>,
+    /// The scans around, and the maps.
+    steps: Vec<Step>,
+    maps: Vec<usize>,
 }
 
-impl Machine<'_> {
+impl<'a> Machine<'a> {
+    fn new(vars: &'a Vars, function: &Function) -> Machine<'a> {
+        let (values, lifetimes) = (vec![None; vars.len()], Lifetimes::of(function));
+        Machine { vars, values, lifetimes, logs: Vec::new(), steps: Vec::new(), maps: Vec::new() }
+    }
+
     fn get(&self, a: Atom) -> Value {
         match a {
             Atom::Var(v) => match &self.values[v.0 as usize] {
@@ -136,7 +133,7 @@ impl Machine<'_> {
             Op::Form(form) => {
                 let outs = match &**form {
                     Form::Map(m) => self.map(m)?,
-                    Form::Scan(s) => self.scan(s)?,
+                    Form::Scan(s) => self.scan(s, stmt.spans.first().copied())?,
                     Form::While(w) => self.while_loop(w)?,
                     Form::Switch(s) => self.switch(s)?,
                 };
@@ -158,15 +155,26 @@ impl Machine<'_> {
     }
 
     fn map(&mut self, m: &Map) -> Result<Vec<Value>, RunError> {
-        self.steps(0..m.n, m.n, m.index, &m.accs, &m.body)
+        self.maps.push(0);
+        let outs = self.steps(0..m.n, m.n, (m.index, &m.accs), &m.body, &mut |machine, i| {
+            if let Some(at) = machine.maps.last_mut() {
+                *at = i;
+            }
+        });
+        self.maps.pop();
+        outs
     }
 
-    fn scan(&mut self, s: &Scan) -> Result<Vec<Value>, RunError> {
-        if s.reverse {
-            self.steps((0..s.n).rev(), s.n, s.index, &s.carries, &s.body)
-        } else {
-            self.steps(0..s.n, s.n, s.index, &s.carries, &s.body)
-        }
+    fn scan(&mut self, s: &Scan, span: Option<Span>) -> Result<Vec<Value>, RunError> {
+        self.steps.push(Step { at: 0, n: s.n, train: s.train, span });
+        let order: &mut dyn Iterator<Item = usize> = if s.reverse { &mut (0..s.n).rev() } else { &mut (0..s.n) };
+        let outs = self.steps(order, s.n, (s.index, &s.carries), &s.body, &mut |machine, i| {
+            if let Some(step) = machine.steps.last_mut() {
+                step.at = i;
+            }
+        });
+        self.steps.pop();
+        outs
     }
 
     /// Threads `carries` through the body for each index and stacks its other results by index.
@@ -174,14 +182,15 @@ impl Machine<'_> {
         &mut self,
         order: impl Iterator<Item = usize>,
         n: usize,
-        index: Var,
-        carries: &[Carry],
+        (index, carries): (Var, &[Carry]),
         body: &Body,
+        at: &mut dyn FnMut(&mut Self, usize),
     ) -> Result<Vec<Value>, RunError> {
         let mut carried = self.all(carries.iter().map(|c| c.init));
         let yielded = &body.results[carries.len()..];
         let mut stacks: Vec<Value> = yielded.iter().map(|a| Value::zeros(&self.vars.atom_type(a).stacked(n))).collect();
         for i in order {
+            at(self, i);
             self.set(index, Value::scalar(i as i32));
             for (carry, value) in carries.iter().zip(carried) {
                 self.set(carry.var, value);
@@ -229,18 +238,35 @@ impl Machine<'_> {
                 self.logs.push(LogRecord { name: name.clone(), value, mask });
                 Ok(())
             }
-            Effect::Assert { message, condition, mask } => {
-                let (condition, mask) = (self.get(*condition), self.get(*mask));
-                let either = elementwise::binary(
-                    crate::prim::Binary::Or,
-                    condition,
-                    &elementwise::unary(crate::prim::Unary::Not, &mask),
-                );
-                if either.values::<bool>().iter().all(|x| *x) {
-                    return Ok(());
+            Effect::Check { check, values, mask } => {
+                let mask = self.get(*mask).to_data();
+                let values: Vec<ArrayData> = values.iter().map(|v| self.get(*v).to_data()).collect();
+                let shape = &values[0].ty.shape;
+                let at = |data: &ArrayData, k: usize| data.element(if data.ty.is_scalar() { 0 } else { k });
+                for k in (0..values[0].ty.size()).filter(|k| at(&mask, *k).bits != 0) {
+                    let elements: Vec<Lit> = values.iter().map(|v| at(v, k)).collect();
+                    if !check.kind.holds(&elements) {
+                        return Err(Box::new(Fault {
+                            check: check.clone(),
+                            spans: spans.clone(),
+                            values: elements,
+                            place: position(k, shape),
+                            steps: self.steps.clone(),
+                            maps: self.maps.clone(),
+                        }));
+                    }
                 }
-                Err(RunError { message: message.clone(), spans: spans.clone() })
+                Ok(())
             }
         }
     }
+}
+
+/// The place of element `k`, row-major.
+fn position(mut k: usize, shape: &[usize]) -> Vec<usize> {
+    let mut place = vec![0; shape.len()];
+    for (at, n) in place.iter_mut().zip(shape).rev() {
+        (*at, k) = (k % n, k / n);
+    }
+    place
 }

@@ -17,7 +17,7 @@
 //! }
 //! ```
 //!
-//! Semantics, in one paragraph. Everything is pure but `Log` and `Assert`. Elementwise primitives take operands of equal shape,
+//! Semantics, in one paragraph. Everything is pure but `Log` and `Check`. Elementwise primitives take operands of equal shape,
 //! or scalars, which broadcast; nothing else broadcasts by itself. An index out of range is clamped into it.
 //! Integer arithmetic wraps. Sums have a fixed order: see [`crate::prim::Reduce`]. Keys are pairs of `u32`; Core knows no
 //! keys, records or tuples: those are the tracer's.
@@ -27,6 +27,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 use whorl_source::Span;
 
+use crate::check::Check;
 use crate::halves;
 use crate::prim::Prim;
 
@@ -388,8 +389,9 @@ pub struct Switch {
 pub enum Effect {
     /// Records `value` under `name`, where `mask` (a `bool` of the value's shape, or a scalar) holds.
     Log { name: Arc<str>, value: Atom, mask: Atom },
-    /// Stops the run unless every element of `condition` holds; only where `mask` holds.
-    Assert { message: Arc<str>, condition: Atom, mask: Atom },
+    /// Stops the run unless the check holds for every element of the first value, where `mask` does. The other values and the
+    /// mask have its shape, or are scalars.
+    Check { check: Arc<Check>, values: Atoms, mask: Atom },
 }
 
 /// Parameters and a body.

@@ -1,8 +1,10 @@
 //! Core: the intermediate language, its builder, printer, reader, verifier and interpreter.
 
 pub mod builder;
+pub mod check;
 pub mod data;
 mod elementary;
+pub mod fault;
 pub mod generate;
 pub mod halves;
 pub mod interp;

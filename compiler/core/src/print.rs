@@ -18,6 +18,7 @@
 
 use std::fmt::Write;
 
+use crate::check::CheckKind;
 use crate::ir::*;
 use crate::names::Attribute;
 use crate::prim::Prim;
@@ -165,8 +166,15 @@ impl Printer<'_> {
             Op::Effect(Effect::Log { name, value, mask }) => {
                 format!("log {} ({}, {})", quoted(name), atom_text(value), atom_text(mask))
             }
-            Op::Effect(Effect::Assert { message, condition, mask }) => {
-                format!("assert {} ({}, {})", quoted(message), atom_text(condition), atom_text(mask))
+            Op::Effect(Effect::Check { check, values, mask }) => {
+                let kind = match check.kind {
+                    CheckKind::Assert(None) => "assert".to_string(),
+                    CheckKind::Assert(Some(op)) => format!("assert {}", op.name()),
+                    CheckKind::Index { width: 1, len } => format!("bound {len}"),
+                    CheckKind::Index { width, len } => format!("bound {len} width {width}"),
+                    CheckKind::Finite => "finite".to_string(),
+                };
+                format!("{kind} {} ({}, {})", quoted(&check.text), atoms_text(values), atom_text(mask))
             }
         };
         self.text.push_str(&op);

@@ -10,9 +10,10 @@ use std::sync::Arc;
 use lexer::{Token, tokens};
 use smallvec::SmallVec;
 
+use crate::check::{Check, CheckKind};
 use crate::ir::*;
 use crate::names::Attribute;
-use crate::prim::{Monoid, Prim};
+use crate::prim::{Compare, Monoid, Prim};
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ReadError {
@@ -49,6 +50,8 @@ pub fn read(text: &str) -> Result<Program, ReadError> {
     Ok(Program { vars, main })
 }
 
+/// The words that begin a statement that binds nothing.
+const STATEMENTS: [&str; 8] = ["log", "assert", "bound", "finite", "map", "scan", "while", "switch"];
 /// Deeper than any program of ours; bodies are read by recursion.
 const DEEPEST: usize = 100;
 
@@ -155,7 +158,7 @@ impl Reader {
     fn starts_statement(&self) -> bool {
         match (self.peek(), self.tokens.get(self.at + 1).map(|t| &t.0)) {
             (Some(Token::Var(_)), Some(Token::Mark(':') | Token::Text(_))) => true,
-            (Some(Token::Word(w)), _) => ["log", "assert", "map", "scan", "while", "switch"].contains(&w.as_str()),
+            (Some(Token::Word(w)), _) => STATEMENTS.contains(&w.as_str()),
             _ => false,
         }
     }
@@ -186,10 +189,20 @@ impl Reader {
                 let (name, value, mask) = self.effect()?;
                 Ok(Op::Effect(Effect::Log { name, value, mask }))
             }
-            "assert" if effect => {
-                let (message, condition, mask) = self.effect()?;
-                Ok(Op::Effect(Effect::Assert { message, condition, mask }))
+            "assert" => {
+                let compare = match self.peek() {
+                    Some(Token::Word(word)) => Compare::from_name(word),
+                    _ => None,
+                };
+                self.at += compare.is_some() as usize;
+                self.check(CheckKind::Assert(compare))
             }
+            "bound" => {
+                let len = self.count()?;
+                let width = if self.accept_word("width") { self.count()? } else { 1 };
+                self.check(CheckKind::Index { width, len })
+            }
+            "finite" => self.check(CheckKind::Finite),
             "map" => {
                 let (index, n) = self.index_below()?;
                 let accs = self.carries()?;
@@ -232,6 +245,19 @@ impl Reader {
     }
 
     /// `"name" (value, mask)`
+    /// `"text" (%0, %1, true)`: the values, then the mask.
+    fn check(&mut self, kind: CheckKind) -> Read<Op> {
+        let Some(Token::Text(text)) = self.next() else { return self.fail("a text expected") };
+        self.expect_mark('(')?;
+        let mut values: Atoms = self.listed(')', Reader::atom)?.into();
+        match values.pop() {
+            Some(mask) if !values.is_empty() => {
+                Ok(Op::Effect(Effect::Check { check: Arc::new(Check::new(kind, text)), values, mask }))
+            }
+            Some(_) | None => self.fail("values and a mask expected"),
+        }
+    }
+
     fn effect(&mut self) -> Read<(Arc<str>, Atom, Atom)> {
         let Some(Token::Text(name)) = self.next() else { return self.fail("a text expected") };
         self.expect_mark('(')?;

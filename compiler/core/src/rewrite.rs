@@ -47,9 +47,9 @@ impl Substitution {
             Op::Effect(Effect::Log { name, value, mask }) => {
                 Op::Effect(Effect::Log { name: name.clone(), value: self.get(*value), mask: self.get(*mask) })
             }
-            Op::Effect(Effect::Assert { message, condition, mask }) => {
-                let (condition, mask) = (self.get(*condition), self.get(*mask));
-                Op::Effect(Effect::Assert { message: message.clone(), condition, mask })
+            Op::Effect(Effect::Check { check, values, mask }) => {
+                let (values, mask) = (values.iter().map(|a| self.get(*a)).collect(), self.get(*mask));
+                Op::Effect(Effect::Check { check: check.clone(), values, mask })
             }
         };
         let outs = stmt.outs.iter().map(|v| self.refresh(vars, *v)).collect();
@@ -125,7 +125,7 @@ pub fn each_use(stmt: &Stmt, f: &mut impl FnMut(Atom)) {
             }
         }
         Op::Effect(Effect::Log { value, mask, .. }) => [*value, *mask].into_iter().for_each(f),
-        Op::Effect(Effect::Assert { condition, mask, .. }) => [*condition, *mask].into_iter().for_each(f),
+        Op::Effect(Effect::Check { values, mask, .. }) => values.iter().chain([mask]).for_each(|a| f(*a)),
     }
 }
 

@@ -3,6 +3,7 @@
 mod accumulators;
 mod sizes;
 
+use crate::check::CheckKind;
 use crate::halves;
 use crate::ir::*;
 use crate::prim::{Binary, Prim};
@@ -172,10 +173,21 @@ impl Verifier<'_> {
         };
         match effect {
             Effect::Log { value, mask, .. } => fits(&self.read(*value)?, *mask)?,
-            Effect::Assert { condition, mask, .. } => {
-                let ty = self.read(*condition)?;
-                ensure!(ty.dtype == DType::Bool, "the condition {} is no bool", atom_text(condition));
-                fits(&ty, *mask)?;
+            Effect::Check { check, values, mask } => {
+                let types = values.iter().map(|v| self.read(*v)).collect::<Result<Vec<Type>, _>>()?;
+                let Some(ty) = types.first() else { return Err("a check of nothing".to_string().into()) };
+                let fine = match check.kind {
+                    CheckKind::Assert(None) => ty.dtype == DType::Bool,
+                    CheckKind::Assert(Some(_)) => ty.dtype == DType::Bool && types.len() == 3,
+                    CheckKind::Index { .. } => ty.dtype == DType::I32 && types.len() == 1,
+                    CheckKind::Finite => types.iter().all(|t| t.dtype.is_float()),
+                };
+                ensure!(fine, "the {:?} of {}", check.kind, atom_text(&values[0]));
+                for (v, other) in values.iter().zip(&types) {
+                    let fits = other.is_scalar() || other.shape == ty.shape;
+                    ensure!(fits, "{} is {} beside {}", atom_text(v), type_text(other), type_text(ty));
+                }
+                fits(ty, *mask)?;
             }
         }
         Ok(())

@@ -165,7 +165,7 @@ fn assertions_hold_where_the_mask_does() {
     let run = |x: [bool; 2], m: [bool; 2]| outcome(text, &[ArrayData::vector(&x), ArrayData::vector(&m)]);
     assert!(run([true, true], [true, true]).is_ok());
     assert!(run([true, false], [true, false]).is_ok());
-    assert_eq!(&*run([true, false], [false, true]).unwrap_err().message, "both");
+    assert_eq!(&*run([true, false], [false, true]).unwrap_err().check.text, "both");
 }
 
 /// About ten million scalar operations: seconds at the most.

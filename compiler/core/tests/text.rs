@@ -36,6 +36,10 @@ const EXAMPLE: &str = r#"{ %0 "x" : f32[4], %1 : i32 ->
     %1
   }
   assert "fine" (true, true)
+  assert lt "less" (true, 1i32, %17, true)
+  bound 4 "" (%17, true)
+  bound 4 width 2 "rows" (%17, true)
+  finite "x" (%15, true)
   %18 : f32[2,4] = broadcast[shape=2,4 axes=1](%0)
   %19 : f32[2,4] = cumulative[op=sum axis=0 reverse](%18)
   %20 : f32[2,2] = dot[lhs_contract=1 rhs_contract=1](%18, %19)

@@ -75,7 +75,7 @@ fn loops_and_arms() {
 fn effects_literals_constants() {
     rejects(r#"{ %0 : f32[2], %1 : bool[3] -> log "x" (%0, %1) }"#, "the mask %1 is bool[3], the value f32[2]");
     rejects(r#"{ %0 : f32 -> log "x" (%0, %0) }"#, "the mask %0 is no bool");
-    rejects(r#"{ %0 : f32 -> assert "x" (%0, true) }"#, "the condition %0 is no bool");
+    rejects(r#"{ %0 : f32 -> assert "x" (%0, true) }"#, "the Assert(None) of %0");
     let mut p = program("{ -> %0 : i32 = neg(1i32) %0 }");
     p.main.body.results[0] = Atom::Lit(Lit { dtype: whorl_core::DType::U8, bits: 256 });
     rejected(&p, "0x100");

@@ -7,8 +7,9 @@ use cranelift_codegen::ir::{
     Value,
 };
 use cranelift_frontend::FunctionBuilder;
-use whorl_core::ir::{DType, Shape, Spans};
-use whorl_schedule::loop_ir::{BufferId, MatMul, Node, Phase, Scalar, Sort, View};
+use whorl_core::check::Step;
+use whorl_core::ir::{DType, Shape};
+use whorl_schedule::loop_ir::{BufferId, CheckNode, MatMul, Node, Phase, Scalar, Sort, View};
 
 use crate::CpuError;
 use crate::emit::calls::{call, signature};
@@ -16,7 +17,7 @@ use crate::emit::value::memory;
 use crate::frame::Frame;
 use crate::jobs::{Callee, JobId, Jobs, list_key, node_key};
 use crate::lanes;
-use crate::runtime::{self, AssertSite, LogSite, MatMulSite, Site, SortSite};
+use crate::runtime::{self, CheckSite, LogSite, MatMulSite, Site, SortSite};
 
 pub struct Control<'x, 'b, 'p> {
     pub builder: &'x mut FunctionBuilder<'b>,
@@ -84,9 +85,7 @@ impl Control<'_, '_, '_> {
             Node::MatMul(m) => self.matmul(m),
             Node::Sort(s) => self.sort(s),
             Node::Log { log, dims, value, mask } => self.log(*log, dims, value, mask.as_ref()),
-            Node::Assert { message, dims, condition, mask, spans } => {
-                self.assert(message, dims, condition, mask.as_ref(), spans)
-            }
+            Node::Check(check) => self.check(check),
         }
     }
 
@@ -182,6 +181,9 @@ impl Control<'_, '_, '_> {
             let is = self.builder.ins().icmp_imm_s(IntCC::SignedLessThanOrEqual, which, k as i64);
             self.builder.ins().brif(is, here, &[], next, &[]);
             self.enter(here);
+            if arm.iter().any(|n| matches!(n, Node::Check(_))) {
+                self.builder.set_cold_block(here);
+            }
             self.nodes(arm)?;
             self.jump(done, &[]);
             self.enter(next);
@@ -246,37 +248,35 @@ impl Control<'_, '_, '_> {
         Ok(())
     }
 
-    fn assert(
-        &mut self,
-        message: &std::sync::Arc<str>,
-        dims: &Shape,
-        condition: &View,
-        mask: Option<&View>,
-        spans: &Spans,
-    ) -> Result<(), CpuError> {
-        let strides = |v: &View| v.strides.to_vec();
-        let (message, spans, dims) = (message.clone(), spans.clone(), dims.clone());
-        let single = dims.iter().product::<usize>() == 1;
-        let site = AssertSite { message, spans, dims, condition: strides(condition), mask: mask.map(strides) };
-        let site = self.site(site);
-        let condition = self.frame.pointer(self.builder, condition)?;
-        let mask = self.maybe_pointer(mask)?;
-        let done = self.block();
-        if single {
-            // The usual case without a call.
-            let check = self.block();
-            self.builder.set_cold_block(check);
-            let good = self.builder.ins().uload8(I32, memory(), condition, 0);
-            self.builder.ins().brif(good, done, &[], check, &[]);
-            self.enter(check);
+    /// Asks for each element; whoever comes here knows that it fails.
+    fn check(&mut self, c: &CheckNode) -> Result<(), CpuError> {
+        let mut values = Vec::new();
+        for v in &c.values {
+            values.push((self.frame.buffer(v.buffer)?.dtype, v.strides.to_vec()));
         }
-        let args = [self.frame.context, site, condition, mask];
-        let status = call(self.builder, runtime::assert as *const u8, &args, Some(I64));
+        let (check, spans, dims) = (c.check.clone(), c.spans.clone(), c.dims.clone());
+        let mask = c.mask.as_ref().map(|m| m.strides.to_vec());
+        let steps = c.steps.iter().map(|s| Step { at: 0, n: s.n, train: s.train, span: s.span }).collect();
+        let site = self.site(CheckSite { check, spans, dims, values, mask, steps });
+        let views: Vec<&View> = c.values.iter().chain(&c.mask).chain(c.steps.iter().map(|s| &s.index)).collect();
+        let pointers = self.pointers(&views)?;
+        let args = [self.frame.context, site, pointers];
+        let status = call(self.builder, runtime::check as *const u8, &args, Some(I64));
         let status = status.ok_or_else(|| CpuError::internal("a call without a result"))?;
         self.stop_unless_zero(status);
-        self.jump(done, &[]);
-        self.enter(done);
         Ok(())
+    }
+
+    /// The addresses of views, one after the other in memory.
+    fn pointers(&mut self, views: &[&View]) -> Result<Value, CpuError> {
+        let bytes = 8 * views.len() as u32;
+        let slot = self.builder.create_sized_stack_slot(StackSlotData::new(StackSlotKind::ExplicitSlot, bytes, 3));
+        for (k, view) in views.iter().enumerate() {
+            let pointer = self.frame.pointer(self.builder, view)?;
+            let place = self.builder.ins().stack_addr(I64, slot, 8 * k as i32);
+            self.builder.ins().store(memory(), pointer, place, 0);
+        }
+        Ok(self.builder.ins().stack_addr(I64, slot, 0))
     }
 
     fn matmul(&mut self, m: &MatMul) -> Result<(), CpuError> {
@@ -297,14 +297,7 @@ impl Control<'_, '_, '_> {
         }
         let site = self.site(SortSite::new(s, &dtypes)?);
         let views: Vec<&View> = s.from.iter().chain(&s.to).collect();
-        let bytes = 8 * views.len() as u32;
-        let slot = self.builder.create_sized_stack_slot(StackSlotData::new(StackSlotKind::ExplicitSlot, bytes, 3));
-        for (k, view) in views.into_iter().enumerate() {
-            let pointer = self.frame.pointer(self.builder, view)?;
-            let place = self.builder.ins().stack_addr(I64, slot, 8 * k as i32);
-            self.builder.ins().store(memory(), pointer, place, 0);
-        }
-        let pointers = self.builder.ins().stack_addr(I64, slot, 0);
+        let pointers = self.pointers(&views)?;
         call(self.builder, runtime::sort as *const u8, &[site, pointers], None);
         Ok(())
     }

@@ -46,7 +46,8 @@ impl Executable {
     /// The state of run `run` before its first phase. The inputs are the program's parameters, in order.
     pub fn new_run(&self, run: usize, inputs: &[ArrayData]) -> Result<RunState, RunError> {
         let arena = Bytes::new(self.program.arena_bytes);
-        let mut state = RunState { run, arena, context: Box::default() };
+        let context = Box::new(Context { run: self.program.runs.map(|_| run), ..Context::default() });
+        let mut state = RunState { run, arena, context };
         if inputs.len() != self.program.inputs.len() {
             return Err(RunError::misuse(format!("{} inputs, not {}", inputs.len(), self.program.inputs.len())));
         }
@@ -71,7 +72,6 @@ impl Executable {
             Phase::Straight(_) => 0,
             Phase::Train { n, .. } => to.min(*n),
         };
-        state.context.training = matches!(kind, Phase::Train { .. });
         // SAFETY: `address` is that of a function of this type, in memory that lives as long as `self`; it stays within the arena,
         // which has the size that the program asks for, and the executable's constants.
         let status = unsafe {

@@ -111,7 +111,7 @@ impl<'p> Jobs<'p> {
             Node::Switch { arms, .. } => arms.iter().map(|arm| CALL + self.list(arm, mode)).sum(),
             Node::Lanes(l) => self.lane_loop(node, lanes::plan(l, mode)),
             Node::Cumulative(c) => self.lane_loop(node, lanes::plan::cumulative(c, mode)),
-            Node::MatMul(_) | Node::Sort(_) | Node::Log { .. } | Node::Assert { .. } => 2 * CALL,
+            Node::MatMul(_) | Node::Sort(_) | Node::Log { .. } | Node::Check(_) => 2 * CALL,
         }
     }
 

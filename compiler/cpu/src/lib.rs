@@ -20,7 +20,8 @@ mod state;
 
 use std::fmt;
 
-use whorl_core::ir::{DType, Spans};
+use whorl_core::check::Fault;
+use whorl_core::ir::DType;
 use whorl_schedule::loop_ir::LoopProgram;
 
 pub use execute::Executable;
@@ -75,24 +76,25 @@ impl std::error::Error for CpuError {}
 
 /// Why a run stopped.
 #[derive(Clone, PartialEq, Debug)]
-pub struct RunError {
-    pub message: String,
-    /// The assertion's places in the program; empty for misuse by the host.
-    pub spans: Spans,
-    /// The train step it happened in, if any.
-    pub step: Option<u64>,
+pub enum RunError {
+    /// A check of the program failed.
+    Fault(Box<Fault>),
+    /// The host asked for what cannot be.
+    Misuse(String),
 }
 
 impl RunError {
     pub(crate) fn misuse(what: impl Into<String>) -> RunError {
-        RunError { message: what.into(), spans: Spans::new(), step: None }
+        RunError::Misuse(what.into())
     }
 }
 
 impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(&self.message)?;
-        self.step.map_or(Ok(()), |step| write!(f, " (in step {step})"))
+        match self {
+            RunError::Fault(fault) => write!(f, "{fault}"),
+            RunError::Misuse(what) => f.write_str(what),
+        }
     }
 }
 

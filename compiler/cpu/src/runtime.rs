@@ -1,5 +1,8 @@
 //! What generated code calls back: logs, assertions, kernels, and the few operations without an instruction.
 
+use std::sync::Arc;
+
+use whorl_core::check::{Check, Fault, Step};
 use whorl_core::ir::{DType, Lit, Shape, Spans};
 
 /// One execution of a log.
@@ -13,22 +16,15 @@ pub struct LogEvent {
     pub values: Vec<f64>,
 }
 
-/// A failed assertion.
-#[derive(Clone, Debug)]
-pub struct Failure {
-    pub message: std::sync::Arc<str>,
-    pub spans: Spans,
-    pub step: Option<u64>,
-}
-
 /// A run's part of the host's world. Generated code writes `step`, at offset 0, and hands the whole to the functions below.
 #[repr(C)]
 #[derive(Debug, Default)]
 pub struct Context {
     pub step: i64,
-    pub training: bool,
     pub logs: Vec<LogEvent>,
-    pub failure: Option<Failure>,
+    /// Which run it is, of a program of several.
+    pub run: Option<usize>,
+    pub failure: Option<Box<Fault>>,
 }
 
 /// What a call needs to know that is fixed: generated code holds its address, the executable owns it.
@@ -47,12 +43,14 @@ pub struct LogSite {
 }
 
 #[derive(Debug)]
-pub struct AssertSite {
-    pub message: std::sync::Arc<str>,
+pub struct CheckSite {
+    pub check: Arc<Check>,
     pub spans: Spans,
     pub dims: Shape,
-    pub condition: Strides,
+    pub values: Vec<(DType, Strides)>,
     pub mask: Option<Strides>,
+    /// Where each is, is known at the time.
+    pub steps: Vec<Step>,
 }
 
 /// All positions of `dims`, row-major, until `f` says no more.
@@ -78,7 +76,7 @@ fn offset(strides: &[isize], position: &[usize]) -> isize {
 
 /// # Safety
 /// `base` must be the address of an array of such elements that has one at `offset`.
-unsafe fn element(base: *const u8, dtype: DType, offset: isize) -> f64 {
+unsafe fn element(base: *const u8, dtype: DType, offset: isize) -> Lit {
     // SAFETY: the caller's promise; addresses of elements are multiples of their size.
     unsafe {
         let bits = match dtype {
@@ -87,7 +85,7 @@ unsafe fn element(base: *const u8, dtype: DType, offset: isize) -> f64 {
             DType::F16 | DType::BF16 => base.cast::<u16>().offset(offset).read_unaligned() as u64,
             DType::U8 | DType::Bool => base.offset(offset).read() as u64,
         };
-        Lit { dtype, bits }.to_f64()
+        Lit { dtype, bits }
     }
 }
 
@@ -100,9 +98,9 @@ pub unsafe extern "C" fn log(context: *mut Context, site: *const LogSite, value:
     each_position(&site.dims, |position| {
         // SAFETY: the views of a verified program stay within their buffers.
         unsafe {
-            let holds = site.mask.as_ref().is_none_or(|m| element(mask, DType::Bool, offset(m, position)) != 0.0);
+            let holds = site.mask.as_ref().is_none_or(|m| element(mask, DType::Bool, offset(m, position)).bits != 0);
             if holds {
-                values.push(element(value, site.dtype, offset(&site.value, position)));
+                values.push(element(value, site.dtype, offset(&site.value, position)).to_f64());
             }
         }
         true
@@ -110,32 +108,46 @@ pub unsafe extern "C" fn log(context: *mut Context, site: *const LogSite, value:
     context.logs.push(LogEvent { log: site.log, step: context.step as u64, values });
 }
 
-/// Returns 1, with the failure in the context, where the condition fails.
+/// Returns 1, with the failure in the context, if there is an element that the check does not hold of. The pointers are those of the
+/// values, of the mask if there is one, and of the indices of the loops around.
 ///
 /// # Safety
 /// As [`log`].
-pub unsafe extern "C" fn assert(
-    context: *mut Context,
-    site: *const AssertSite,
-    condition: *const u8,
-    mask: *const u8,
-) -> i64 {
-    // SAFETY: the caller's promise.
-    let (context, site) = unsafe { (&mut *context, &*site) };
-    let mut good = true;
+pub unsafe extern "C" fn check(context: *mut Context, site: *const CheckSite, pointers: *const *const u8) -> i64 {
+    // SAFETY: the caller's promise; generated code stores as many pointers.
+    let (context, site, pointers) = unsafe {
+        let site = &*site;
+        let count = site.values.len() + site.mask.iter().len() + site.steps.len();
+        (&mut *context, site, std::slice::from_raw_parts(pointers, count))
+    };
+    let (values, others) = pointers.split_at(site.values.len());
+    let (mask, indices) = others.split_at(site.mask.iter().len());
+    let mut failure = None;
     each_position(&site.dims, |position| {
         // SAFETY: the views of a verified program stay within their buffers.
-        unsafe {
-            let asked = site.mask.as_ref().is_none_or(|m| element(mask, DType::Bool, offset(m, position)) != 0.0);
-            good = !asked || element(condition, DType::Bool, offset(&site.condition, position)) != 0.0;
+        let (asked, elements) = unsafe {
+            let asked = |m: &Strides| element(mask[0], DType::Bool, offset(m, position)).bits != 0;
+            let each = site.values.iter().zip(values);
+            let elements: Vec<Lit> =
+                each.map(|((dtype, strides), base)| element(*base, *dtype, offset(strides, position))).collect();
+            (site.mask.as_ref().is_none_or(asked), elements)
+        };
+        if asked && !site.check.kind.holds(&elements) {
+            failure = Some((position.to_vec(), elements));
         }
-        good
+        failure.is_none()
     });
-    if !good {
-        let step = context.training.then_some(context.step as u64);
-        context.failure = Some(Failure { message: site.message.clone(), spans: site.spans.clone(), step });
-    }
-    i64::from(!good)
+    let Some((place, values)) = failure else { return 0 };
+    let step = |(step, index): (&Step, &*const u8)| {
+        // SAFETY: an index is an `i32` scalar.
+        let at = unsafe { element(*index, DType::I32, 0) }.bits as usize;
+        Step { at, ..*step }
+    };
+    let steps = site.steps.iter().zip(indices).map(step).collect();
+    let (check, spans) = (site.check.clone(), site.spans.clone());
+    let maps = context.run.into_iter().collect();
+    context.failure = Some(Box::new(Fault { check, spans, values, place, steps, maps }));
+    1
 }
 
 pub extern "C" fn remainder_f32(a: f32, b: f32) -> f32 {

@@ -73,8 +73,6 @@ impl RunState {
 
     /// What stopped the run, once it has.
     pub fn error(&self) -> Option<RunError> {
-        let failure = self.context.failure.as_ref()?;
-        let message = format!("assertion failed: {}", failure.message);
-        Some(RunError { message, spans: failure.spans.clone(), step: failure.step })
+        self.context.failure.clone().map(RunError::Fault)
     }
 }

@@ -2,7 +2,11 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use common::*;
+use smallvec::SmallVec;
+use whorl_core::check::{Check, CheckKind};
 use whorl_core::ir::{ArrayData, DType, Lit, Shape, Spans};
 use whorl_core::prim::{Binary, Compare};
 use whorl_cpu::{Options, VectorMode, compile};
@@ -244,13 +248,14 @@ fn assertions() {
             conditions[n - 1] = false;
             let condition = build.input(ArrayData::vector(&conditions));
             let mask = mask.map(|m| build.input(ArrayData::scalar(m)));
-            let node = Node::Assert {
-                message: "the sky is up".into(),
+            let node = Node::Check(CheckNode {
+                check: Arc::new(Check::new(CheckKind::Assert(None), "the sky is up")),
                 dims: Shape::from_slice(&[n]),
-                condition: view(condition, &[1]),
+                values: SmallVec::from_iter([view(condition, &[1])]),
                 mask: mask.map(|m| view(m, &[0])),
+                steps: Vec::new(),
                 spans: Spans::new(),
-            };
+            });
             let index = build.buffer(DType::I32, &[]);
             let add = scalar(x, Binary::Add, Lit::i32(1), x);
             let body = vec![add, node];

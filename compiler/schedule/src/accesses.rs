@@ -26,12 +26,7 @@ pub fn each_access(node: &Node, f: &mut impl FnMut(BufferId, Touch)) {
             scalar(which, f);
             arms.iter().flatten().for_each(|n| each_access(n, f));
         }
-        Node::Lanes(_)
-        | Node::MatMul(_)
-        | Node::Sort(_)
-        | Node::Cumulative(_)
-        | Node::Log { .. }
-        | Node::Assert { .. } => {
+        Node::Lanes(_) | Node::MatMul(_) | Node::Sort(_) | Node::Cumulative(_) | Node::Log { .. } | Node::Check(_) => {
             each_view(node, &mut |v, touch| {
                 v.dynamic.iter().for_each(|d| f(d.index, Touch::Read));
                 f(v.buffer, touch);
@@ -78,9 +73,13 @@ pub fn each_view(node: &Node, f: &mut impl FnMut(&View, Touch)) {
             f(&c.from, Touch::Read);
             f(&c.to, Touch::Write);
         }
-        Node::Log { value, mask, .. } | Node::Assert { condition: value, mask, .. } => {
+        Node::Log { value, mask, .. } => {
             f(value, Touch::Read);
             mask.iter().for_each(|m| f(m, Touch::Read));
+        }
+        Node::Check(c) => {
+            let indices = c.steps.iter().map(|s| &s.index);
+            c.values.iter().chain(&c.mask).chain(indices).for_each(|v| f(v, Touch::Read));
         }
     }
 }
@@ -103,9 +102,13 @@ pub fn each_view_mut(node: &mut Node, f: &mut impl FnMut(&mut View)) {
         }
         Node::Sort(s) => s.from.iter_mut().chain(&mut s.to).for_each(f),
         Node::Cumulative(c) => [&mut c.from, &mut c.to].into_iter().for_each(f),
-        Node::Log { value, mask, .. } | Node::Assert { condition: value, mask, .. } => {
+        Node::Log { value, mask, .. } => {
             f(value);
             mask.iter_mut().for_each(f);
+        }
+        Node::Check(c) => {
+            let indices = c.steps.iter_mut().map(|s| &mut s.index);
+            c.values.iter_mut().chain(&mut c.mask).chain(indices).for_each(f);
         }
     }
 }
@@ -127,12 +130,7 @@ pub fn each_scalar_mut(node: &mut Node, f: &mut impl FnMut(&mut BufferId)) {
             }
             arms.iter_mut().flatten().for_each(|n| each_scalar_mut(n, f));
         }
-        Node::Lanes(_)
-        | Node::MatMul(_)
-        | Node::Sort(_)
-        | Node::Cumulative(_)
-        | Node::Log { .. }
-        | Node::Assert { .. } => {}
+        Node::Lanes(_) | Node::MatMul(_) | Node::Sort(_) | Node::Cumulative(_) | Node::Log { .. } | Node::Check(_) => {}
     }
 }
 
@@ -149,12 +147,9 @@ pub fn bodies_mut(node: &mut Node) -> Vec<&mut Vec<Node>> {
         Node::Loop { body, .. } => vec![body],
         Node::While { condition, body, .. } => vec![condition, body],
         Node::Switch { arms, .. } => arms.iter_mut().collect(),
-        Node::Lanes(_)
-        | Node::MatMul(_)
-        | Node::Sort(_)
-        | Node::Cumulative(_)
-        | Node::Log { .. }
-        | Node::Assert { .. } => Vec::new(),
+        Node::Lanes(_) | Node::MatMul(_) | Node::Sort(_) | Node::Cumulative(_) | Node::Log { .. } | Node::Check(_) => {
+            Vec::new()
+        }
     }
 }
 
@@ -163,12 +158,9 @@ pub fn bodies(node: &Node) -> Vec<&Vec<Node>> {
         Node::Loop { body, .. } => vec![body],
         Node::While { condition, body, .. } => vec![condition, body],
         Node::Switch { arms, .. } => arms.iter().collect(),
-        Node::Lanes(_)
-        | Node::MatMul(_)
-        | Node::Sort(_)
-        | Node::Cumulative(_)
-        | Node::Log { .. }
-        | Node::Assert { .. } => Vec::new(),
+        Node::Lanes(_) | Node::MatMul(_) | Node::Sort(_) | Node::Cumulative(_) | Node::Log { .. } | Node::Check(_) => {
+            Vec::new()
+        }
     }
 }
 

@@ -164,7 +164,7 @@ impl Times {
             | Node::Sort(_)
             | Node::Cumulative(_)
             | Node::Log { .. }
-            | Node::Assert { .. } => {
+            | Node::Check(_) => {
                 each_access(node, &mut |b, t| self.touch(b, t));
                 self.now += 1;
             }

@@ -64,7 +64,7 @@ fn does_something(n: &Node, read: &HashSet<BufferId>) -> bool {
         Node::MatMul(m) => read.contains(&m.c.buffer),
         Node::Sort(s) => s.to.iter().any(|v| read.contains(&v.buffer)),
         Node::Cumulative(c) => read.contains(&c.to.buffer),
-        Node::Log { .. } | Node::Assert { .. } => true,
+        Node::Log { .. } | Node::Check(_) => true,
         Node::Loop { n, body, .. } => *n > 0 && !body.is_empty(),
         // Whether it ends is not ours to decide.
         Node::While { .. } => true,

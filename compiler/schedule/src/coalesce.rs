@@ -171,12 +171,7 @@ fn collect<'a>(
             foreign.insert(*index);
         }
         Node::While { .. } | Node::Switch { .. } => {}
-        Node::Lanes(_)
-        | Node::MatMul(_)
-        | Node::Sort(_)
-        | Node::Cumulative(_)
-        | Node::Log { .. }
-        | Node::Assert { .. } => {
+        Node::Lanes(_) | Node::MatMul(_) | Node::Sort(_) | Node::Cumulative(_) | Node::Log { .. } | Node::Check(_) => {
             let (mut reads, mut writes) = (Vec::new(), Vec::new());
             each_access(node, &mut |b, t| match t {
                 Touch::Read => reads.push(b),

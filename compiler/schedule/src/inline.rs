@@ -141,7 +141,7 @@ impl Walk<'_> {
                 | Node::Sort(_)
                 | Node::Cumulative(_)
                 | Node::Log { .. }
-                | Node::Assert { .. } => {
+                | Node::Check(_) => {
                     let at = &self.at;
                     each_access(node, &mut |b, t| match t {
                         Touch::Read => *self.reads.entry(b).or_default() += 1,

@@ -138,7 +138,7 @@ impl Flow<'_> {
             | Node::Sort(_)
             | Node::Cumulative(_)
             | Node::Log { .. }
-            | Node::Assert { .. } => {
+            | Node::Check(_) => {
                 self.after.insert(node, live.clone());
                 overwritten(self.p, node).into_iter().for_each(|b| live.remove(b));
                 each_access(node, &mut |b, touch| {
@@ -185,7 +185,7 @@ fn overwritten(p: &LoopProgram, node: &Node) -> Vec<BufferId> {
             let full: Vec<usize> = c.rows.iter().chain([&c.n]).copied().collect();
             check(&c.to, &full);
         }
-        Node::Log { .. } | Node::Assert { .. } | Node::Loop { .. } | Node::While { .. } | Node::Switch { .. } => {}
+        Node::Log { .. } | Node::Check(_) | Node::Loop { .. } | Node::While { .. } | Node::Switch { .. } => {}
     }
     all
 }
@@ -257,7 +257,7 @@ impl Walk {
                 | Node::Sort(_)
                 | Node::Cumulative(_)
                 | Node::Log { .. }
-                | Node::Assert { .. } => each_access(node, &mut |b, t| self.touch(b, t, path)),
+                | Node::Check(_) => each_access(node, &mut |b, t| self.touch(b, t, path)),
             }
             for (k, body) in bodies(node).into_iter().enumerate() {
                 path.push(Step::Body(k));

@@ -17,8 +17,10 @@
 use std::sync::Arc;
 
 use smallvec::SmallVec;
+use whorl_core::check::Check;
 use whorl_core::ir::{ArrayData, DType, Lit, Shape, Spans};
 use whorl_core::prim::{Binary, Compare, Monoid, Unary};
+use whorl_source::Span;
 
 /// The program of one run. Runs are independent; each has an arena of its own.
 #[derive(Clone, PartialEq, Debug)]
@@ -147,14 +149,30 @@ pub enum Node {
         value: View,
         mask: Option<View>,
     },
-    /// Stops the run with `message` unless every element of `condition` holds where `mask` does.
-    Assert {
-        message: Arc<str>,
-        dims: Shape,
-        condition: View,
-        mask: Option<View>,
-        spans: Spans,
-    },
+    /// Stops the run at the first element that the check does not hold of.
+    Check(CheckNode),
+}
+
+/// A check, element by element. Lowering puts it behind a branch on whether it fails anywhere, so that it is never fast.
+#[derive(Clone, PartialEq, Debug)]
+pub struct CheckNode {
+    pub check: Arc<Check>,
+    pub dims: Shape,
+    /// See `whorl_core::check::CheckKind`; they have strides for `dims`, as has the mask.
+    pub values: SmallVec<[View; 3]>,
+    pub mask: Option<View>,
+    /// The loops around, outermost first.
+    pub steps: Vec<CheckStep>,
+    pub spans: Spans,
+}
+
+/// A loop around a check: its index, an `i32` scalar, and what is told of it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct CheckStep {
+    pub index: View,
+    pub n: usize,
+    pub train: bool,
+    pub span: Option<Span>,
 }
 
 /// A data-parallel loop over `dims` (outermost first), and inside each of its lanes, in order, over `reduced`.

@@ -165,10 +165,11 @@ impl Printer<'_> {
                 let value = self.view(value);
                 self.write(format!("log {} {:?} {value}{mask}", p.logs[*log as usize], dims.as_slice()));
             }
-            Node::Assert { message, dims, condition, mask, spans } => {
-                let mask = mask.as_ref().map_or(String::new(), |m| format!(" where {}", self.view(m)));
-                let (value, spans) = (self.view(condition), self.lines(spans));
-                self.write(format!("assert {message:?} {:?} {value}{mask}{spans}", dims.as_slice()));
+            Node::Check(c) => {
+                let mask = c.mask.as_ref().map_or(String::new(), |m| format!(" where {}", self.view(m)));
+                let values: Vec<String> = c.values.iter().map(|v| self.view(v)).collect();
+                let (values, spans) = (values.join(", "), self.lines(&c.spans));
+                self.write(format!("check {:?} {:?} {values}{mask}{spans}", c.check.kind, c.dims.as_slice()));
             }
         }
     }

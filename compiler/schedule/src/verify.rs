@@ -77,9 +77,10 @@ fn node(p: &LoopProgram, n: &Node) -> Result<(), String> {
             view(p, value, dims, &[], p.buffer(value.buffer).dtype)?;
             mask.iter().try_for_each(|m| view(p, m, dims, &[], DType::Bool))
         }
-        Node::Assert { dims, condition, mask, .. } => {
-            view(p, condition, dims, &[], DType::Bool)?;
-            mask.iter().try_for_each(|m| view(p, m, dims, &[], DType::Bool))
+        Node::Check(c) => {
+            c.values.iter().try_for_each(|v| view(p, v, &c.dims, &[], p.buffer(v.buffer).dtype))?;
+            c.steps.iter().try_for_each(|s| view(p, &s.index, &[], &[], DType::I32))?;
+            c.mask.iter().try_for_each(|m| view(p, m, &c.dims, &[], DType::Bool))
         }
     }
 }

@@ -96,6 +96,7 @@ impl Script {
                 given.push(Arg::new(value, t.function_span(&f)));
             }
             let span = t.function_span(&f);
+            t.own_calls = 1;
             let result = t.call(&f, given, span)?;
             if let (true, Value::Function(_) | Value::Module(_)) = (name == "main", &result) {
                 let e = Diagnostic::error("E0631", "`main` gives no numbers");

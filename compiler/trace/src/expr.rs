@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use whorl_core::{Atom, Effect, Lit, Prim};
+use whorl_core::{Atom, Prim};
 use whorl_source::{Diagnostic, Span};
 use whorl_syntax::ast::{self, BinaryOp, Block, Expr, ExprKind, ItemKind, Name, StatementKind, UnaryOp};
 
@@ -272,25 +272,6 @@ impl<'a> Tracer<'a> {
                 fail(e.help("`scan s = s0 for x in xs { yield y; next }` collects one y a step; the last line of a `for` is its element already"))
             }
         }
-    }
-
-    fn assert(&mut self, condition: &'a Expr, message: Option<&str>, span: Span, env: &Env<'a>) -> R<()> {
-        let v = self.expr(condition, env)?;
-        let a = self.atom(&v, None, condition.span)?;
-        if self.b.ty(a).dtype != whorl_core::DType::Bool {
-            let e = Diagnostic::error("E0201", "`assert` takes a bool");
-            let e = e.at(condition.span, format!("this is {}", v.describe(&self.b)));
-            return fail(e.help(format!("compare it with something: `{} != 0`", self.plain_text(condition.span, "x"))));
-        }
-        let text = match message {
-            Some(m) => format!("{m} ({})", self.script.map.line_name(span)),
-            None => format!("{} ({})", self.text(condition.span).trim_matches('`'), self.script.map.line_name(span)),
-        };
-        self.effects += 1;
-        let outer = self.b.at(span);
-        self.b.effect(Effect::Assert { message: text.into(), condition: a, mask: Lit::bool(true).into() });
-        self.b.at_spans(outer);
-        Ok(())
     }
 
     fn name(&mut self, name: &'a str, span: Span, env: &Env<'a>) -> R<Value<'a>> {

@@ -140,6 +140,9 @@ impl<'a> Tracer<'a> {
                             _ => d.help(format!("`i32({})`", self.text(e_span(arg)).trim_matches('`'))),
                         });
                     }
+                    if n > 0 {
+                        self.check_index(a, n, e.span);
+                    }
                     Ok(if ty.is_scalar() { Place::At(a, None) } else { Place::Gather(a) })
                 }
             },
@@ -152,7 +155,10 @@ impl<'a> Tracer<'a> {
                         return fail(e.at(start.span, format!("this is {}", s.describe(&self.b))));
                     }
                     return match self.distance(start, end, env)? {
-                        Some(len) if (0..=n as i64).contains(&len) => Ok(Place::Window { start: a, len: len as usize }),
+                        Some(len) if (0..=n as i64).contains(&len) => {
+                            self.check_window(a, len as usize, n, *span);
+                            Ok(Place::Window { start: a, len: len as usize })
+                        }
                         Some(len) => {
                             let e = Diagnostic::error("E0103", format!("a slice of {len} elements"));
                             fail(e.at(*span, format!("the axis has {n}")))

@@ -36,6 +36,7 @@ mod pattern;
 pub mod random;
 mod report;
 mod resolve;
+mod runtime_checks;
 mod save;
 mod script;
 mod tracer;

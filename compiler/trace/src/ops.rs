@@ -374,6 +374,26 @@ fn compared(op: Compare, a: f64, b: f64) -> bool {
     }
 }
 
+/// The comparison that an operator is.
+pub fn comparison(op: BinaryOp) -> Option<Compare> {
+    match op {
+        BinaryOp::Eq => Some(Compare::Eq),
+        BinaryOp::Ne => Some(Compare::Ne),
+        BinaryOp::Lt => Some(Compare::Lt),
+        BinaryOp::Le => Some(Compare::Le),
+        BinaryOp::Gt => Some(Compare::Gt),
+        BinaryOp::Ge => Some(Compare::Ge),
+        BinaryOp::Add
+        | BinaryOp::Sub
+        | BinaryOp::Mul
+        | BinaryOp::Div
+        | BinaryOp::Rem
+        | BinaryOp::MatMul
+        | BinaryOp::And
+        | BinaryOp::Or => None,
+    }
+}
+
 pub fn symbol(op: BinaryOp) -> &'static str {
     match op {
         BinaryOp::Add => "+",

@@ -27,6 +27,8 @@ pub struct Tracer<'a> {
     pub stack: Vec<Call<'a>>,
     /// How many calls were followed.
     pub calls: usize,
+    /// How many of these are the compiler's own.
+    pub own_calls: usize,
     /// Counts closures.
     pub serial: usize,
     pub keys: Uses,
@@ -68,6 +70,7 @@ impl<'a> Tracer<'a> {
             loops: 0,
             stack: Vec::new(),
             calls: 0,
+            own_calls: 0,
             serial: 0,
             keys: Uses::default(),
             yields: Vec::new(),

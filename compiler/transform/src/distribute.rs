@@ -36,7 +36,7 @@ use smallvec::SmallVec;
 use whorl_core::builder::Builder;
 use whorl_core::ir::*;
 use whorl_core::prim::{Dot, Prim};
-use whorl_core::rewrite::has_effect;
+use whorl_source::Span;
 
 use levels::Levels;
 
@@ -76,12 +76,22 @@ fn runs_of(body: &Body) -> Option<(usize, &Map, Vec<usize>)> {
     if !m.accs.is_empty() || m.n == 0 || !(cost::holds_train(&m.body) || (m.n <= 4096 && cost::holds_loop(&m.body))) {
         return None;
     }
-    if body.stmts[..last].iter().any(has_effect) {
+    // What is before them happens in every run: a check again, with the same outcome, but a record would be there many times.
+    if body.stmts[..last].iter().any(records) {
         return None;
     }
     let place = |a: &Atom| stmt.outs.iter().position(|v| Atom::Var(*v) == *a);
     let order: Option<Vec<usize>> = body.results.iter().map(place).collect();
     Some((last, m, order?))
+}
+
+/// Whether the statement logs.
+fn records(stmt: &Stmt) -> bool {
+    match &stmt.op {
+        Op::Prim(..) | Op::Constant(_) | Op::Effect(Effect::Check { .. }) => false,
+        Op::Effect(Effect::Log { .. }) => true,
+        Op::Form(f) => f.bodies().iter().any(|b| b.stmts.iter().any(records)),
+    }
 }
 
 /// What a variable of the source has become.
@@ -112,6 +122,8 @@ pub(crate) struct Distributor<'a> {
     values: HashMap<Var, Value>,
     /// The size of each level, outermost first.
     pub sizes: Vec<usize>,
+    /// Where the `Map` of each is written.
+    pub spans: Vec<Span>,
     /// Where the lanes that execute the present statement are those that took a branch: which.
     mask: Option<Value>,
     /// Products as emitted, for [`Distributor::sum_levels`].
@@ -121,7 +133,7 @@ pub(crate) struct Distributor<'a> {
 impl<'a> Distributor<'a> {
     fn new(source: &'a Program) -> Distributor<'a> {
         let (values, dots) = (HashMap::new(), HashMap::new());
-        Distributor { source, b: Builder::default(), values, sizes: Vec::new(), mask: None, dots }
+        Distributor { source, b: Builder::default(), values, sizes: Vec::new(), spans: Vec::new(), mask: None, dots }
     }
 
     fn bind(&mut self, v: Var, value: Value) {

@@ -15,10 +15,12 @@ use whorl_core::prim::{Binary, Monoid, Prim, Reduce};
 use whorl_core::rewrite::Substitution;
 
 use crate::dce::dce;
+use crate::ranges::remove_proven;
 
 /// The same program, smaller.
 pub fn simplify(program: Program) -> Program {
     let mut program = dce(program);
+    remove_proven(&mut program);
     let mut s = Simplifier {
         vars: &mut program.vars,
         rename: Substitution::default(),
@@ -132,12 +134,7 @@ impl Simplifier<'_> {
                     self.maps.last_mut().expect("a scope").insert(key, stmt.outs.clone());
                 }
             }
-            Op::Effect(Effect::Log { value, mask, .. }) => {
-                (*value, *mask) = (self.rename.get(*value), self.rename.get(*mask));
-            }
-            Op::Effect(Effect::Assert { condition, mask, .. }) => {
-                (*condition, *mask) = (self.rename.get(*condition), self.rename.get(*mask));
-            }
+            Op::Effect(effect) => effect.operands_mut().into_iter().for_each(|a| *a = self.rename.get(*a)),
         }
         Some(stmt)
     }

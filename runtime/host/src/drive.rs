@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::engine::{Engine, LogValue, Phase, RunFailure};
+use crate::engine::{Engine, LogValue, Phase, RunFailure, StateArray};
 
 /// How to pace a run.
 #[derive(Clone, Debug)]
@@ -29,6 +29,20 @@ impl Default for Pace {
 pub trait Observer<E: Engine> {
     /// After steps up to `done` of `total`; `logs` holds what each run logged in the chunk.
     fn chunk(&mut self, progress: Progress, logs: &[Vec<LogValue>], states: &[E::State]);
+
+    /// After a chunk in which a run failed: what the runs logged in the steps before, and a state that is still good, of a
+    /// `train scan`.
+    fn failed(&mut self, progress: Progress, logs: &[Vec<LogValue>], saved: Option<&Saved>);
+}
+
+/// The state of all runs (`states[run]`) between two chunks.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Saved {
+    /// Of this `train scan`.
+    pub phase: usize,
+    /// The next step; all steps behind the last one.
+    pub step: usize,
+    pub states: Vec<Vec<StateArray>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -41,37 +55,32 @@ pub struct Progress {
 }
 
 /// How a drive ended, with the state of every run.
-pub struct Driven<S> {
-    pub states: Vec<S>,
-    pub end: End,
+pub struct Driven<E: Engine> {
+    pub states: Vec<E::State>,
+    pub end: End<E::Error>,
     pub elapsed: Duration,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum End {
+#[derive(Clone, PartialEq, Debug)]
+pub enum End<E> {
     Finished,
     /// `stop` was set: at this step of this phase.
     Stopped {
         phase: usize,
         step: usize,
     },
-    Failed(RunFailure),
+    Failed(RunFailure<E>),
 }
 
 /// Runs every phase of every run. `stop` is looked at between chunks.
-pub fn drive<E: Engine>(
-    engine: &E,
-    pace: &Pace,
-    stop: &AtomicBool,
-    observer: &mut impl Observer<E>,
-) -> Driven<E::State> {
+pub fn drive<E: Engine>(engine: &E, pace: &Pace, stop: &AtomicBool, observer: &mut impl Observer<E>) -> Driven<E> {
     let begin = Instant::now();
     let mut states = Vec::new();
     for run in 0..engine.runs() {
         match engine.start(run) {
             Ok(state) => states.push(state),
-            Err(message) => {
-                let end = End::Failed(RunFailure { run, step: 0, message });
+            Err(error) => {
+                let end = End::Failed(RunFailure { run, step: None, error });
                 return Driven { states, end, elapsed: begin.elapsed() };
             }
         }
@@ -87,8 +96,10 @@ fn phases<E: Engine>(
     observer: &mut impl Observer<E>,
     states: &mut [E::State],
     begin: Instant,
-) -> End {
-    for (phase, kind) in engine.phases().into_iter().enumerate() {
+) -> End<E::Error> {
+    let kinds = engine.phases();
+    let mut keeper = Keeper::default();
+    for (phase, &kind) in kinds.iter().enumerate() {
         let total = match kind {
             Phase::Straight => 0,
             Phase::Train(n) => n,
@@ -97,7 +108,17 @@ fn phases<E: Engine>(
         loop {
             let to = if total == 0 { 0 } else { (done + pace.fixed_chunk.unwrap_or(size)).min(total) };
             let start = Instant::now();
+            let all = |of: usize| states.iter().map(|s| engine.state_arrays(of, s)).collect();
+            match (kind, phase.checked_sub(1).map(|before| (before, kinds[before]))) {
+                (Phase::Train(_), _) => keeper.keep(phase, done, all),
+                (Phase::Straight, Some((before, Phase::Train(n)))) => keeper.keep(before, n, all),
+                (Phase::Straight, Some((_, Phase::Straight)) | None) => {}
+            }
             if let Err(failure) = chunk(engine, pace.threads, phase, states, done, to) {
+                let before = |l: &LogValue| failure.step.is_none_or(|step| l.step < step);
+                let logs = states.iter_mut().map(|s| engine.take_logs(s).into_iter().filter(before).collect());
+                let progress = Progress { phase, done, total, elapsed: begin.elapsed() };
+                observer.failed(progress, &logs.collect::<Vec<_>>(), keeper.saved.as_ref());
                 return End::Failed(failure);
             }
             size = next_size(to - done, start.elapsed(), pace.chunk);
@@ -115,6 +136,26 @@ fn phases<E: Engine>(
     End::Finished
 }
 
+/// Keeps the last state that is known to be good, for a checkpoint if the next chunk fails.
+#[derive(Default)]
+struct Keeper {
+    saved: Option<Saved>,
+    /// When that was, and how long it took.
+    last: Option<(Instant, Duration)>,
+}
+
+impl Keeper {
+    /// Saves the state before a step, unless that is done too often: copying a large state may take 3 % of the time.
+    fn keep(&mut self, phase: usize, step: usize, states: impl FnOnce(usize) -> Vec<Vec<StateArray>>) {
+        if self.last.is_some_and(|(when, took)| took > when.elapsed().mul_f64(0.03)) {
+            return;
+        }
+        let begin = Instant::now();
+        self.saved = Some(Saved { phase, step, states: states(phase) });
+        self.last = Some((Instant::now(), begin.elapsed()));
+    }
+}
+
 /// Steps of the next chunk, from how long the last took; it grows at most fourfold at once.
 fn next_size(steps: usize, took: Duration, target: Duration) -> usize {
     let by_time = steps as f64 * target.as_secs_f64() / took.as_secs_f64().max(1e-9);
@@ -122,9 +163,10 @@ fn next_size(steps: usize, took: Duration, target: Duration) -> usize {
 }
 
 /// A run's state, and how its chunk went.
-type Slot<'s, S> = (&'s mut S, Result<(), RunFailure>);
+type Slot<'s, S, E> = (&'s mut S, Result<(), RunFailure<E>>);
 
-/// One chunk of every run; free threads take the next run.
+/// One chunk of every run; free threads take the next run. Of several failures it gives that of the earliest step and, there, of the
+/// first run: so it does not depend on threads, nor on where chunks end.
 fn chunk<E: Engine>(
     engine: &E,
     threads: usize,
@@ -132,17 +174,17 @@ fn chunk<E: Engine>(
     states: &mut [E::State],
     from: usize,
     to: usize,
-) -> Result<(), RunFailure> {
+) -> Result<(), RunFailure<E::Error>> {
     let execute = |run: usize, state: &mut E::State| {
-        let failed = |message| RunFailure { run, step: from as u64, message };
+        let failed = |(step, error)| RunFailure { run, step, error };
         engine.execute(phase, state, from, to).map_err(failed)
     };
     if threads <= 1 || states.len() <= 1 {
-        return states.iter_mut().enumerate().try_for_each(|(run, s)| execute(run, s));
+        return first_failure(states.iter_mut().enumerate().map(|(run, s)| execute(run, s)).collect());
     }
     let next = AtomicUsize::new(0);
     let count = states.len();
-    let slots: Vec<Mutex<Slot<E::State>>> = states.iter_mut().map(|s| Mutex::new((s, Ok(())))).collect();
+    let slots: Vec<Mutex<Slot<E::State, E::Error>>> = states.iter_mut().map(|s| Mutex::new((s, Ok(())))).collect();
     std::thread::scope(|scope| {
         for _ in 0..threads.min(count) {
             scope.spawn(|| {
@@ -156,21 +198,26 @@ fn chunk<E: Engine>(
             });
         }
     });
-    slots.into_iter().try_for_each(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner).1)
+    first_failure(slots.into_iter().map(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner).1).collect())
+}
+
+fn first_failure<E>(results: Vec<Result<(), RunFailure<E>>>) -> Result<(), RunFailure<E>> {
+    let first = results.into_iter().filter_map(Result::err).min_by_key(|f| (f.step, f.run));
+    first.map_or(Ok(()), Err)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::StateArray;
 
-    /// Counts its steps; fails at one of them if told to.
+    /// Counts its steps; a run fails at the step that is told for it.
     struct Counter {
-        fail_at: Option<u64>,
+        fail_at: [Option<u64>; 3],
     }
 
     impl Engine for Counter {
         type State = (u64, Vec<LogValue>);
+        type Error = &'static str;
         fn runs(&self) -> usize {
             3
         }
@@ -180,14 +227,21 @@ mod tests {
         fn log_names(&self) -> Vec<String> {
             vec!["n".into()]
         }
-        fn start(&self, run: usize) -> Result<Self::State, String> {
-            Ok((run as u64 * 1000, Vec::new()))
+        fn start(&self, run: usize) -> Result<Self::State, Self::Error> {
+            Ok((run as u64 * 10_000, Vec::new()))
         }
-        fn execute(&self, phase: usize, s: &mut Self::State, from: usize, to: usize) -> Result<(), String> {
+        fn execute(
+            &self,
+            phase: usize,
+            s: &mut Self::State,
+            from: usize,
+            to: usize,
+        ) -> Result<(), (Option<u64>, Self::Error)> {
+            let run = (s.0 / 10_000) as usize;
             for step in from as u64..to as u64 {
                 assert_eq!(phase, 1);
-                if self.fail_at == Some(step) {
-                    return Err("no".into());
+                if self.fail_at[run] == Some(step) {
+                    return Err((Some(step), "no"));
                 }
                 s.0 += step;
                 s.1.push(LogValue { log: 0, step, value: s.0 as f64 });
@@ -197,18 +251,31 @@ mod tests {
         fn take_logs(&self, s: &mut Self::State) -> Vec<LogValue> {
             std::mem::take(&mut s.1)
         }
-        fn state_arrays(&self, _: usize, _: &Self::State) -> Vec<StateArray> {
-            Vec::new()
+        fn state_arrays(&self, _: usize, s: &Self::State) -> Vec<StateArray> {
+            let (name, bytes) = ("n".to_string(), s.0.to_ne_bytes().to_vec());
+            vec![StateArray { name, element: crate::engine::Element::U8, shape: vec![8], bytes }]
         }
     }
 
+    /// The logs of the last run; how far it came; whether it failed.
     #[derive(Default)]
-    struct Seen(Vec<f64>, usize);
+    struct Seen(Vec<f64>, usize, bool);
 
     impl Observer<Counter> for Seen {
         fn chunk(&mut self, p: Progress, logs: &[Vec<LogValue>], _: &[(u64, Vec<LogValue>)]) {
             self.0.extend(logs[2].iter().map(|l| l.value));
             self.1 = self.1.max(p.done);
+        }
+        fn failed(&mut self, p: Progress, logs: &[Vec<LogValue>], saved: Option<&Saved>) {
+            assert_eq!(self.1, p.done);
+            self.0.extend(logs[2].iter().map(|l| l.value));
+            let state = |run: &Vec<StateArray>| u64::from_ne_bytes(run[0].bytes.as_slice().try_into().expect("eight"));
+            let saved = saved.expect("a state of the train scan");
+            assert!(saved.step <= p.done);
+            let step = saved.step as u64;
+            let counted = |run: u64| run * 10_000 + step * step.saturating_sub(1) / 2;
+            assert_eq!(saved.states.iter().map(state).collect::<Vec<_>>(), [counted(0), counted(1), counted(2)]);
+            self.2 = true;
         }
     }
 
@@ -218,19 +285,28 @@ mod tests {
         for (threads, fixed_chunk) in [(1, Some(1)), (1, Some(7)), (2, Some(100)), (4, Some(33)), (2, None)] {
             let pace = Pace { threads, fixed_chunk, ..Pace::default() };
             let mut seen = Seen::default();
-            let driven = drive(&Counter { fail_at: None }, &pace, &AtomicBool::new(false), &mut seen);
+            let driven = drive(&Counter { fail_at: [None; 3] }, &pace, &AtomicBool::new(false), &mut seen);
             assert_eq!(driven.end, End::Finished);
-            assert_eq!(driven.states.iter().map(|s| s.0).collect::<Vec<_>>(), [4950, 5950, 6950]);
+            assert_eq!(driven.states.iter().map(|s| s.0).collect::<Vec<_>>(), [4950, 14950, 24950]);
             assert_eq!(*expected.get_or_insert(seen.0.clone()), seen.0);
         }
     }
 
     #[test]
     fn a_failure_and_a_stop_are_told() {
+        // The earliest step, whatever the threads and chunks; of equal steps the first run.
+        for (threads, chunk) in [(1, 1), (1, 10), (2, 10), (2, 100), (3, 33)] {
+            for (fail_at, run) in [([Some(60), Some(42), None], 1), ([None, Some(42), Some(42)], 1)] {
+                let pace = Pace { threads, fixed_chunk: Some(chunk), ..Pace::default() };
+                let mut seen = Seen::default();
+                let driven = drive(&Counter { fail_at }, &pace, &AtomicBool::new(false), &mut seen);
+                assert_eq!(driven.end, End::Failed(RunFailure { run, step: Some(42), error: "no" }));
+                assert!(seen.2);
+                assert_eq!(seen.0.len(), 42);
+            }
+        }
         let pace = Pace { threads: 2, fixed_chunk: Some(10), ..Pace::default() };
-        let driven = drive(&Counter { fail_at: Some(42) }, &pace, &AtomicBool::new(false), &mut Seen::default());
-        assert_eq!(driven.end, End::Failed(RunFailure { run: 0, step: 40, message: "no".into() }));
-        let driven = drive(&Counter { fail_at: None }, &pace, &AtomicBool::new(true), &mut Seen::default());
+        let driven = drive(&Counter { fail_at: [None; 3] }, &pace, &AtomicBool::new(true), &mut Seen::default());
         assert_eq!(driven.end, End::Stopped { phase: 1, step: 10 });
     }
 }

@@ -28,26 +28,35 @@ pub struct StateArray {
     pub bytes: Vec<u8>,
 }
 
-/// Why a run stopped before its end: the message of a failed `assert`, with its place.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct RunFailure {
+/// Why a run stopped before its end.
+#[derive(Clone, PartialEq, Debug)]
+pub struct RunFailure<E> {
     pub run: usize,
-    pub step: u64,
-    pub message: String,
+    /// Of the `train scan`; nothing in a straight phase.
+    pub step: Option<u64>,
+    pub error: E,
 }
 
 /// A compiled program of independent runs.
 pub trait Engine: Sync {
     /// All that one run is between two calls.
     type State: Send;
+    /// What stops a run.
+    type Error: Send;
 
     /// How many runs; 1 for a program without an outermost `for` over runs.
     fn runs(&self) -> usize;
     fn phases(&self) -> Vec<Phase>;
     fn log_names(&self) -> Vec<String>;
-    fn start(&self, run: usize) -> Result<Self::State, String>;
-    /// Executes a phase; of a `Train` phase the steps `from..to`.
-    fn execute(&self, phase: usize, state: &mut Self::State, from: usize, to: usize) -> Result<(), String>;
+    fn start(&self, run: usize) -> Result<Self::State, Self::Error>;
+    /// Executes a phase; of a `Train` phase the steps `from..to`. An error comes with the step.
+    fn execute(
+        &self,
+        phase: usize,
+        state: &mut Self::State,
+        from: usize,
+        to: usize,
+    ) -> Result<(), (Option<u64>, Self::Error)>;
     /// What was logged since the last call, in order.
     fn take_logs(&self, state: &mut Self::State) -> Vec<LogValue>;
     /// All that the rest of the run depends on, inside a `Train` phase.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 use whorl_core::ir::{ArrayData, DType, Lit, Shape, Spans};
-use whorl_cpu::{Options, VectorMode, compile};
+use whorl_cpu::{Options, RunError, VectorMode, compile};
 use whorl_schedule::loop_ir::*;
 use whorl_schedule::{EvalError, evaluate};
 
@@ -191,9 +191,7 @@ pub fn check(program: &LoopProgram, args: &[ArrayData]) {
                     }
                 }
             }
-            (Err(EvalError::Assert { message, .. }), Err(error)) => {
-                assert_eq!(error.message, format!("assertion failed: {message}"));
-            }
+            (Err(EvalError::Fault(fault)), Err(error)) => assert_eq!(error, RunError::Fault(fault.clone())),
             (Err(EvalError::Defect(what)), _) => panic!("the test is wrong: {what}"),
             (e, g) => panic!("{vector:?}: expected {e:?}, got {g:?}"),
         }

@@ -11,6 +11,7 @@ pub use nodes::indices;
 
 use std::sync::Arc;
 
+use whorl_core::check::{Fault, Step};
 use whorl_core::ir::*;
 
 use crate::loop_ir::*;
@@ -35,8 +36,8 @@ pub struct LogEntry {
 
 #[derive(Clone, PartialEq, Debug)]
 pub enum EvalError {
-    /// An `Assert` of the program.
-    Assert { message: Arc<str>, spans: Spans },
+    /// A check of the program failed.
+    Fault(Box<Fault>),
     /// The schedule is wrong.
     Defect(String),
 }
@@ -44,7 +45,7 @@ pub enum EvalError {
 impl std::fmt::Display for EvalError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            EvalError::Assert { message, .. } => write!(f, "assertion failed: {message}"),
+            EvalError::Fault(fault) => write!(f, "{fault}"),
             EvalError::Defect(what) => write!(f, "defect of the schedule: {what}"),
         }
     }
@@ -159,15 +160,32 @@ impl Machine<'_> {
                 self.logs.push(LogEntry { run: self.run, name, values });
                 Ok(())
             }
-            Node::Assert { message, dims, condition, mask, spans } => {
-                for index in nodes::indices(dims) {
-                    if self.holds(mask, &index)? && self.memory.load(condition, &index, 0)? == 0 {
-                        return Err(EvalError::Assert { message: message.clone(), spans: spans.clone() });
+            Node::Check(c) => {
+                for index in nodes::indices(&c.dims) {
+                    if self.holds(&c.mask, &index)? {
+                        self.check(c, index)?;
                     }
                 }
                 Ok(())
             }
         }
+    }
+
+    fn check(&self, c: &CheckNode, place: Vec<usize>) -> Result<(), EvalError> {
+        let element =
+            |v: &View| Ok(Lit { dtype: self.p.buffer(v.buffer).dtype, bits: self.memory.load(v, &place, 0)? });
+        let values = c.values.iter().map(element).collect::<Result<Vec<Lit>, EvalError>>()?;
+        if c.check.kind.holds(&values) {
+            return Ok(());
+        }
+        let step = |s: &CheckStep| {
+            let at = self.memory.load(&s.index, &[], 0)? as usize;
+            Ok(Step { at, n: s.n, train: s.train, span: s.span })
+        };
+        let steps = c.steps.iter().map(step).collect::<Result<Vec<Step>, EvalError>>()?;
+        let (check, spans) = (c.check.clone(), c.spans.clone());
+        let maps = if self.p.runs.is_some() { vec![self.run] } else { Vec::new() };
+        Err(EvalError::Fault(Box::new(Fault { check, spans, values, place, steps, maps })))
     }
 
     fn holds(&self, mask: &Option<View>, index: &[usize]) -> Result<bool, EvalError> {

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use whorl_core::ir::*;
+use whorl_source::Span;
 
 use super::Lowerer;
 use crate::ScheduleError;
@@ -77,7 +78,7 @@ impl Lowerer<'_> {
         Ok(arrays)
     }
 
-    fn block(
+    pub(super) fn block(
         &mut self,
         stmts: &[Stmt],
         then: impl FnOnce(&mut Self) -> Result<(), ScheduleError>,
@@ -118,6 +119,8 @@ impl Lowerer<'_> {
         let carries = self.carries(&s.carries)?;
         let index = self.buffer(DType::I32, &[], self.name(s.index));
         self.bind(s.index, Array::whole(index, DType::I32, &[]));
+        let span = self.spans.first().copied().filter(|s| *s != Span::NONE);
+        self.steps.push(CheckStep { index: View::whole(index, &[]), n: s.n, train: s.train, span });
         let rows: Vec<Array> = outs[carries.len()..].iter().map(|out| self.fresh(*out).1).collect();
         let (next, yields) = s.body.results.split_at(carries.len());
         // Of a loop without steps there is nothing to say.
@@ -134,6 +137,7 @@ impl Lowerer<'_> {
             }
             l.set_carries(&carries, next)
         })?;
+        self.steps.pop();
         for (out, array) in outs.iter().zip(carries.into_iter().chain(rows)) {
             self.bind(*out, array);
         }
@@ -180,25 +184,20 @@ impl Lowerer<'_> {
     }
 
     pub(super) fn effect(&mut self, effect: &Effect) -> Result<(), ScheduleError> {
-        let (value, mask) = match effect {
-            Effect::Log { value, mask, .. } => (value, mask),
-            Effect::Assert { condition, mask, .. } => (condition, mask),
-        };
-        let (value, mask) = (self.get(*value)?, self.get(*mask)?);
-        let always = mask.content == Content::Lit(Lit::bool(true));
-        let (lanes, dims) = (self.lanes.len(), value.shape.clone());
-        let mask = if mask.rank() < dims.len() { mask.repeated(lanes, &dims[lanes..]) } else { mask };
-        let mask = (!always).then(|| self.view(&mask));
-        let value = self.view(&value);
-        let node = match effect {
-            Effect::Log { name, .. } => Node::Log { log: self.log(name), dims, value, mask },
-            Effect::Assert { message, .. } => {
-                let (message, spans) = (message.clone(), self.spans.clone());
-                Node::Assert { message, dims, condition: value, mask, spans }
+        match effect {
+            Effect::Log { name, value, mask } => {
+                let (value, mask) = (self.get(*value)?, self.get(*mask)?);
+                let always = mask.content == Content::Lit(Lit::bool(true));
+                let (lanes, dims) = (self.lanes.len(), value.shape.clone());
+                let mask = if mask.rank() < dims.len() { mask.repeated(lanes, &dims[lanes..]) } else { mask };
+                let mask = (!always).then(|| self.view(&mask));
+                let value = self.view(&value);
+                let node = Node::Log { log: self.log(name), dims, value, mask };
+                self.emit(node);
+                Ok(())
             }
-        };
-        self.emit(node);
-        Ok(())
+            Effect::Check { check, values, mask } => self.check(check, values, *mask),
+        }
     }
 
     fn log(&mut self, name: &std::sync::Arc<str>) -> u32 {

@@ -7,6 +7,7 @@
 //! (pads, joins, updated copies). The passes that follow rely on none of this; they look at what is read and written.
 
 mod access;
+mod check;
 mod forms;
 mod prims;
 mod product;
@@ -91,6 +92,8 @@ pub(super) struct Lowerer<'a> {
     lanes: Shape,
     accumulators: Vec<access::Accumulator>,
     blocks: Vec<Vec<Node>>,
+    /// The loops around.
+    steps: Vec<CheckStep>,
     /// Where the statement at hand comes from.
     spans: Spans,
 }
@@ -108,7 +111,16 @@ impl<'a> Lowerer<'a> {
             phases: Vec::new(),
         };
         let (bound, lanes, spans) = (HashMap::new(), Shape::new(), Spans::new());
-        Lowerer { vars, program, bound, lanes, accumulators: Vec::new(), blocks: vec![Vec::new()], spans }
+        Lowerer {
+            vars,
+            program,
+            bound,
+            lanes,
+            accumulators: Vec::new(),
+            blocks: vec![Vec::new()],
+            steps: Vec::new(),
+            spans,
+        }
     }
 
     fn top(&mut self, stmts: &[Stmt]) -> Result<(), ScheduleError> {

@@ -65,7 +65,7 @@ fn check_program(p: &Program, args: &[ArrayData]) -> LoopProgram {
                 let seen: Vec<_> = g.logs.iter().map(|l| (l.name.clone(), l.values.clone())).collect();
                 assert_eq!(logged, seen, "{which}: logs");
             }
-            (Err(e), Err(EvalError::Assert { message, spans })) => assert_eq!((&e.message, &e.spans), (message, spans)),
+            (Err(e), Err(EvalError::Fault(fault))) => assert_eq!(e, fault, "{which}"),
             (e, g) => panic!("{which}: {g:?}, expected {e:?}\n{}", text()),
         }
     }

@@ -1,10 +1,16 @@
 //! Programs by hand: one for each thing that lowering and the passes know.
 
 use whorl_core::builder::Builder;
+use whorl_core::check::{Check, CheckKind};
 use whorl_core::ir::*;
 use whorl_core::prim::*;
 
 use super::*;
+
+fn assertion(b: &mut Builder, text: &str, condition: Atom) {
+    let check = std::sync::Arc::new(Check::new(CheckKind::Assert(None), text));
+    b.effect(Effect::Check { check, values: Atoms::from_iter([condition]), mask: Lit::bool(true).into() });
+}
 
 fn f32s(shape: &[usize]) -> Type {
     Type::new(DType::F32, shape)
@@ -378,12 +384,12 @@ fn logs_and_asserts() {
             vec![b.add(c[0], c[0])]
         });
         let ok = b.prim1(Prim::Compare(Compare::Eq), &[y, y]);
-        b.effect(Effect::Assert { message: "equal".into(), condition: ok, mask: Lit::bool(true).into() });
+        assertion(b, "equal", ok);
         outs.to_vec()
     });
     check(&ty, |b, x| {
         let bad = b.prim1(Prim::Compare(Compare::Ne), &[x[0], x[0]]);
-        b.effect(Effect::Assert { message: "differs".into(), condition: bad, mask: Lit::bool(true).into() });
+        assertion(b, "differs", bad);
         vec![]
     });
 }

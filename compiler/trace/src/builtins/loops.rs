@@ -198,6 +198,7 @@ fn scatter<'a>(t: &mut Tracer<'a>, g: &Given<'a>) -> R<Scatter<'a>> {
         return fail(e.at(x.span, format!("this is {}", xs.describe(&t.b))));
     }
     t.use_keys_in(&xs, x.span, g.name)?;
+    t.check_index(places, xs.outer(&t.b).0[0], at.span);
     let n = ty.size();
     let flat = t.prim(Prim::Reshape(SmallVec::from_iter([n])), &[places], at.span)?;
     // What one place holds, for every place.

@@ -1,8 +1,12 @@
 //! Forms and effects over levels.
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
+use whorl_core::check::{Check, Lane};
 use whorl_core::ir::*;
 use whorl_core::prim::{Binary, Compare, Monoid, Prim, Unary};
+use whorl_source::Span;
 
 use super::cost::{CHEAP, cost};
 use super::levels::Levels;
@@ -33,6 +37,7 @@ fn map(d: &mut Distributor, m: &Map) -> SmallVec<[Value; 2]> {
         d.bind(acc.var, Value { sums: init.sums.with(level), ..init });
     }
     d.sizes.push(m.n);
+    d.spans.push(d.b.spans().first().copied().unwrap_or(Span::NONE));
     let iota = d.b.prim1(Prim::Iota(m.n), &[]);
     d.bind(m.index, Value { index_of: Some(level), ..Value::over(iota, own.clone()) });
     let results = d.body(&m.body);
@@ -46,6 +51,7 @@ fn map(d: &mut Distributor, m: &Map) -> SmallVec<[Value; 2]> {
         });
     }
     d.sizes.pop();
+    d.spans.pop();
     outs
 }
 
@@ -282,40 +288,53 @@ fn guarded(d: &mut Distributor, takes: &Value, arm: &Body, before: &[Value], ran
     outs.into_iter().zip(levels).map(|(atom, l)| Value::over(atom, l)).collect()
 }
 
-/// Effects happen in every lane that executes them: their values and masks have all levels.
+/// Records are made in every lane that executes them: their values and masks have all levels. A check is made where the lanes
+/// that execute it differ.
 pub(crate) fn effect(d: &mut Distributor, effect: &Effect) {
-    let masked = |d: &mut Distributor, value: &Value, rank: usize, mask: Atom| {
-        let own = d.value(mask);
-        let own_rank = d.source_type(mask).rank();
-        let mask = match (&d.mask.clone(), own.atom) {
-            (None, Atom::Lit(_)) => return own.atom,
-            (None, Atom::Var(_)) => own,
-            (Some(m), Atom::Lit(l)) if l.bits != 0 => m.clone(),
-            (Some(m), _) => prims::prim(d, &Prim::Binary(Binary::And), &[own, m.clone()], &[own_rank, 0]).remove(0),
-        };
-        // Selecting gives the mask the value's shape.
-        let mask_rank = d.b.ty(mask.atom).rank() - mask.levels.len();
-        let no = Value::uniform(Lit::bool(false).into());
-        let yes = d.b.broadcast(Lit::bool(true).into(), &d.b.ty(value.atom).shape.clone());
-        let yes = Value::over(yes, value.levels.clone());
-        prims::prim(d, &Prim::Select, &[mask, yes, no], &[mask_rank, rank, 0]).remove(0).atom
-    };
-    let all = Levels::all(d.sizes.len());
-    let everywhere = |d: &mut Distributor, a: Atom| {
-        let v = d.value(a);
-        Value::over(d.spread(&v, &all), all.clone())
-    };
     let effect = match effect {
         Effect::Log { name, value, mask } => {
-            let v = everywhere(d, *value);
-            let mask = masked(d, &v, d.source_type(*value).rank(), *mask);
-            Effect::Log { name: name.clone(), value: v.atom, mask }
+            let levels = Levels::all(d.sizes.len());
+            let (v, shape) = (d.value(*value), d.source_type(*value).shape);
+            let (value, mask) = (d.spread(&v, &levels), masked(d, *mask, &levels, &shape));
+            Effect::Log { name: name.clone(), value, mask }
         }
-        Effect::Assert { message, condition, mask } => {
-            let v = everywhere(d, *condition);
-            let mask = masked(d, &v, d.source_type(*condition).rank(), *mask);
-            Effect::Assert { message: message.clone(), condition: v.atom, mask }
+        Effect::Check { check, values, mask } => {
+            let shape = d.source_type(values[0]).shape;
+            let lanes = d.mask.as_ref().map_or(Levels::default(), |m| m.levels.clone());
+            let own = d.value(*mask).levels.union(&lanes);
+            let levels = values.iter().fold(own, |l, a| l.union(&d.value(*a).levels));
+            let spread = |a: &Atom| over(d, &d.value(*a), d.source_type(*a).rank(), &levels, &shape);
+            let spread = values.iter().map(spread).collect();
+            let mask = masked(d, *mask, &levels, &shape);
+            let mut check = Check::clone(check);
+            let lanes = levels.iter().map(|l| Lane { n: d.sizes[l as usize], span: d.spans[l as usize] });
+            check.lanes = lanes.chain(check.lanes).collect();
+            Effect::Check { check: Arc::new(check), values: spread, mask }
         }
     };
     d.b.effect(effect);
+}
+
+/// An operand over these levels: its own shape there, or a scalar repeated to it.
+fn over(d: &mut Distributor, v: &Value, rank: usize, levels: &Levels, own: &[usize]) -> Atom {
+    if rank == own.len() {
+        return d.spread(v, levels);
+    }
+    let mut shape = d.dims(levels);
+    shape.extend_from_slice(own);
+    let axes = v.levels.iter().map(|l| levels.place(l)).collect();
+    d.b.prim1(Prim::Broadcast { shape, axes }, &[v.atom])
+}
+
+/// The effect's own mask, where the lanes that execute it are.
+fn masked(d: &mut Distributor, mask: Atom, levels: &Levels, own: &[usize]) -> Atom {
+    let (v, rank) = (d.value(mask), d.source_type(mask).rank());
+    let mask = match (d.mask.clone(), v.atom) {
+        (None, Atom::Lit(_)) => return v.atom,
+        (None, Atom::Var(_)) => v,
+        (Some(m), Atom::Lit(l)) if l.bits != 0 => m,
+        (Some(m), _) => prims::prim(d, &Prim::Binary(Binary::And), &[v, m], &[rank, 0]).remove(0),
+    };
+    let rank = d.b.ty(mask.atom).rank() - mask.levels.len();
+    over(d, &mask, rank, levels, own)
 }

@@ -2,7 +2,10 @@
 
 use std::process::ExitCode;
 
+use whorl_core::Checkpoint;
 use whorl_schedule::loop_ir::Phase;
+use whorl_source::Span;
+use whorl_transform::ad::kept::{Kept, kept};
 
 use crate::args;
 use crate::pipeline;
@@ -26,7 +29,8 @@ pub fn check(options: &args::Script) -> Result<ExitCode, String> {
     for save in &traced.saves {
         println!("{}", crate::save::described(save));
     }
-    let program = pipeline::schedule(&pipeline::flatten(traced.program), &source.map)?;
+    let flat = pipeline::flatten(traced.program);
+    let program = pipeline::schedule(&flat, &source.map)?;
     match program.runs {
         Some(n) => println!("{n} runs, {} each", bytes(program.arena_bytes)),
         None => println!("one run, {}", bytes(program.arena_bytes)),
@@ -37,5 +41,29 @@ pub fn check(options: &args::Script) -> Result<ExitCode, String> {
         }
     }
     print!("{}", whorl_schedule::memory_table(&program, 8, &|spans| pipeline::lines(&source.map, spans)));
+    print!("{}", kept_table(&kept(&flat), &|spans| pipeline::lines(&source.map, spans)));
     Ok(ExitCode::SUCCESS)
+}
+
+/// What derivatives keep of the states of loops, and what they would under other policies. Nothing, if they keep none.
+fn kept_table(loops: &[Kept], line: &dyn Fn(&[Span]) -> String) -> String {
+    if loops.is_empty() {
+        return String::new();
+    }
+    let mut rows = vec![["steps", "a state", "kept", "carries", "sqrt", "loop"].map(String::from).to_vec()];
+    for k in loops {
+        let place =
+            if k.every > 1 { format!("{}, checkpoint every {}", line(&k.spans), k.every) } else { line(&k.spans) };
+        let (all, sqrt) = (k.with(Checkpoint::Carries), k.with(Checkpoint::Sqrt));
+        let sizes = [k.state_bytes, k.now(), all, sqrt].map(bytes);
+        rows.push([k.steps.to_string()].into_iter().chain(sizes).chain([place]).collect());
+    }
+    let mut text =
+        String::from("states of loops that derivatives keep, and would keep with `checkpoint carries` or `sqrt`:\n");
+    for row in rows {
+        let (place, sizes) = row.split_last().expect("six columns");
+        sizes.iter().for_each(|s| text += &format!("{s:>12}"));
+        text += &format!("  {place}\n");
+    }
+    text
 }

@@ -213,7 +213,7 @@ enum Role {
 
 impl Number {
     fn fits(&self, x: f64) -> bool {
-        self.bounds.is_none_or(|b| b.contains(x)) && Lit::of(self.dtype, x).to_f64() == x
+        x.is_finite() && self.bounds.is_none_or(|b| b.contains(x)) && Lit::of(self.dtype, x).to_f64() == x
     }
 
     /// `x` as a number of this type within the bounds, if it is near one.
@@ -248,13 +248,18 @@ impl Number {
 
     /// Zero, extremes, and what is next to a corner.
     fn special(&self, k: usize) -> f64 {
-        let floats = [0.0, -1e30, 1e30, 1.0, -1.0, 1e-30, -1e-30, 0.5, 2.0];
+        let floats = [0.0f64, -1e30, 1e30, 1.0, -1.0, 1e-30, -1e-30, 0.5, 2.0];
         // Lowest and highest of the type are where these saturate.
         let whole = [0.0, -1e30, 1e30, 1.0, -1.0, -1e30, 1e30, 2.0, 3.0];
         let x = if self.dtype.is_float() { floats[k % floats.len()] } else { whole[k % whole.len()] };
         match self.dtype {
             DType::Bool => f64::from(x > 0.0),
-            dtype => Lit::of(dtype, x).to_f64(),
+            // Small floats hold less.
+            dtype => [x, x.signum() * 6e4]
+                .into_iter()
+                .map(|x| Lit::of(dtype, x).to_f64())
+                .find(|x| x.is_finite())
+                .unwrap_or(0.0),
         }
     }
 

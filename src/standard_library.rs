@@ -20,12 +20,19 @@ impl Loader for Modules {
         }
         let folder = from.map(Path::new).and_then(Path::parent).map_or(PathBuf::new(), Path::to_path_buf);
         let file = folder.join(format!("{}.whorl", path.join("/")));
-        let text = std::fs::read_to_string(&file).map_err(|e| format!("{}: {e}", file.display()))?;
+        let text = std::fs::read_to_string(&file).map_err(|e| match e.kind() {
+            std::io::ErrorKind::NotFound => format!("there is no file {}", file.display()),
+            _ => format!("{}: {e}", file.display()),
+        })?;
         Ok((file.display().to_string(), text))
     }
 
     fn data(&mut self, request: &DataRequest, from: Option<&str>) -> Result<Data, DataProblem> {
         crate::data::load(request, from)
+    }
+
+    fn known(&self) -> Vec<String> {
+        modules().into_iter().map(|(file, _)| file.trim_end_matches(".whorl").replace('/', ".")).collect()
     }
 }
 

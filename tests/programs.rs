@@ -39,10 +39,21 @@ fn programs() {
 #[test]
 fn examples() {
     // As small as they go: the interpreter runs them too.
-    let small: [(&str, &[(&str, &str)]); 3] = [
+    let small: [(&str, &[(&str, &str)]); 14] = [
         ("cartpole_ppo", &[("seeds", "2"), ("ppo.total_steps", "128"), ("ppo.n_steps", "16"), ("ppo.hidden", "8")]),
         ("cartpole_random", &[("envs", "10"), ("steps", "40")]),
+        ("digits_mlp", &[("side", "8"), ("width", "8"), ("batch", "4"), ("steps", "3"), ("tests", "200")]),
+        ("es_cartpole", &[("pairs", "3"), ("generations", "2"), ("hidden", "4"), ("tests", "2")]),
+        ("gaussian_process", &[("points", "6"), ("steps", "5"), ("grid", "5")]),
+        ("grid_world", &[("sweeps", "3"), ("rounds", "2"), ("steps", "30")]),
+        ("kalman", &[("steps", "5")]),
         ("linear_regression", &[("steps", "10")]),
+        ("lstm", &[("length", "6"), ("units", "4"), ("batch", "3"), ("steps", "3"), ("tests", "5")]),
+        ("maml_sinusoid", &[("waves", "2"), ("steps", "2"), ("width", "4"), ("tests", "3")]),
+        ("mandelbrot", &[("frames", "2"), ("height", "8"), ("width", "10"), ("steps", "30")]),
+        ("n_body", &[("steps", "40")]),
+        ("regret_matching", &[("rounds", "50")]),
+        ("transformer_reverse", &[("width", "8"), ("length", "3"), ("batch", "2"), ("steps", "2"), ("tests", "3")]),
     ];
     let mut failures = Vec::new();
     for path in support::scripts("examples") {

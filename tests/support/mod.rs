@@ -2,6 +2,7 @@
 
 #![allow(dead_code)] // Each test file is a program of its own and uses some of this.
 
+pub mod jaxpr;
 pub mod machines;
 pub mod recorded;
 

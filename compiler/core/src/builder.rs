@@ -187,7 +187,7 @@ impl Builder {
         self.begin();
         let results = f(self, index.into(), &vars);
         let body = self.end(results);
-        self.form(Form::Scan(Scan { n, reverse, train: false, index, carries, body }))
+        self.form(Form::Scan(Scan { n, reverse, train: false, checkpoint: Checkpoint::Carries, index, carries, body }))
     }
 }
 

@@ -333,10 +333,36 @@ pub struct Scan {
     pub reverse: bool,
     /// The loop that the host paces (`train scan`).
     pub train: bool,
+    pub checkpoint: Checkpoint,
     /// The step's number: an `i32` scalar.
     pub index: Var,
     pub carries: Vec<Carry>,
     pub body: Body,
+}
+
+/// Which states of a loop a reverse derivative keeps; between them it runs the loop again. Values do not depend on it.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug)]
+pub enum Checkpoint {
+    /// Those of all steps.
+    #[default]
+    Carries,
+    /// Those of every so many steps, and of all steps between two of them.
+    Every(usize),
+    /// About as many as the square root of the number of steps.
+    Sqrt,
+    /// A derivative has been made: of a loop of `steps` steps the carries that this one yields are kept, of every so many.
+    Kept { steps: usize, every: usize },
+}
+
+impl Checkpoint {
+    /// How many steps of a loop of `n` lie between two states that are kept.
+    pub fn every(self, n: usize) -> usize {
+        match self {
+            Checkpoint::Carries | Checkpoint::Kept { .. } => 1,
+            Checkpoint::Every(k) => k.clamp(1, n.max(1)),
+            Checkpoint::Sqrt => (1..).find(|k| k * k >= n).unwrap_or(1),
+        }
+    }
 }
 
 /// `while condition { body }`; both read the carries. The condition's one result is a `bool` scalar.
@@ -347,6 +373,7 @@ pub struct While {
     pub body: Body,
     /// Stops after so many steps; what gives it a reverse derivative.
     pub max: Option<usize>,
+    pub checkpoint: Checkpoint,
 }
 
 /// One of the arms, by a `bool` (arms: false, true) or an `i32` (clamped); arms have no parameters.

@@ -153,11 +153,12 @@ impl Printer<'_> {
                 Form::Scan(s) => {
                     let (reverse, train) =
                         (if s.reverse { "reverse " } else { "" }, if s.train { "train " } else { "" });
-                    format!("scan {reverse}{train}{} < {}{}", self.index(s.index), s.n, self.carries(&s.carries))
+                    let (index, carries) = (self.index(s.index), self.carries(&s.carries));
+                    format!("scan {reverse}{train}{index} < {}{}{carries}", s.n, checkpoint_text(s.checkpoint))
                 }
                 Form::While(w) => {
                     let max = w.max.map_or(String::new(), |m| format!(" max {m}"));
-                    format!("while{max}{}", self.carries(&w.carries))
+                    format!("while{max}{}{}", checkpoint_text(w.checkpoint), self.carries(&w.carries))
                 }
                 Form::Switch(s) => format!("switch {}", atom_text(&s.which)),
             },
@@ -169,6 +170,16 @@ impl Printer<'_> {
             }
         };
         self.text.push_str(&op);
+    }
+}
+
+/// ` checkpoint every 10`; nothing where all carries are kept.
+fn checkpoint_text(c: Checkpoint) -> String {
+    match c {
+        Checkpoint::Carries => String::new(),
+        Checkpoint::Every(k) => format!(" checkpoint every {k}"),
+        Checkpoint::Sqrt => " checkpoint sqrt".into(),
+        Checkpoint::Kept { steps, every } => format!(" kept {steps} every {every}"),
     }
 }
 

@@ -198,15 +198,17 @@ impl Reader {
             "scan" => {
                 let (reverse, train) = (self.accept_word("reverse"), self.accept_word("train"));
                 let (index, n) = self.index_below()?;
+                let checkpoint = self.checkpoint()?;
                 let carries = self.carries()?;
                 let body = self.body()?;
-                Ok(Op::Form(Box::new(Form::Scan(Scan { n, reverse, train, index, carries, body }))))
+                Ok(Op::Form(Box::new(Form::Scan(Scan { n, reverse, train, checkpoint, index, carries, body }))))
             }
             "while" => {
                 let max = if self.accept_word("max") { Some(self.count()?) } else { None };
+                let checkpoint = self.checkpoint()?;
                 let carries = self.carries()?;
                 let (condition, body) = (self.body()?, self.body()?);
-                Ok(Op::Form(Box::new(Form::While(While { carries, condition, body, max }))))
+                Ok(Op::Form(Box::new(Form::While(While { carries, condition, body, max, checkpoint }))))
             }
             "switch" => {
                 let which = self.atom()?;
@@ -246,6 +248,23 @@ impl Reader {
         let index = self.declare(v, name, Type::scalar(DType::I32))?;
         self.expect_mark('<')?;
         Ok((index, self.count()?))
+    }
+
+    /// `checkpoint every 10`
+    fn checkpoint(&mut self) -> Read<Checkpoint> {
+        if self.accept_word("kept") {
+            let steps = self.count()?;
+            let every = if self.accept_word("every") { self.count()? } else { 1 };
+            return Ok(Checkpoint::Kept { steps, every });
+        }
+        if !self.accept_word("checkpoint") {
+            return Ok(Checkpoint::Carries);
+        }
+        match self.accept_word("every") {
+            true => Ok(Checkpoint::Every(self.count()?)),
+            false if self.accept_word("sqrt") => Ok(Checkpoint::Sqrt),
+            false => self.fail("`every` or `sqrt` expected"),
+        }
     }
 
     /// `with %1 : f32 = %2, …`
@@ -367,7 +386,9 @@ impl Reader {
                 _ => self.fail(format!("%{v} is not bound before")),
             },
             Some(Token::Number(n)) => {
-                let typed = DType::ALL.into_iter().find_map(|d| Some((d, n.strip_suffix(d.name())?)));
+                // The longest name that fits: `bf16` ends in `f16`.
+                let typed = DType::ALL.into_iter().filter_map(|d| Some((d, n.strip_suffix(d.name())?)));
+                let typed = typed.max_by_key(|(d, _)| d.name().len());
                 match typed.and_then(|(d, digits)| element(d, digits)) {
                     Some(lit) => Ok(Atom::Lit(lit)),
                     None => self.fail(format!("`{n}` is no literal: `1.0f32`, `1i32`")),

@@ -77,12 +77,12 @@ impl Substitution {
                 let carries = self.carries(vars, &s.carries);
                 let index = self.refresh(vars, s.index);
                 let body = self.body(vars, &s.body);
-                Form::Scan(Scan { n: s.n, reverse: s.reverse, train: s.train, index, carries, body })
+                Form::Scan(Scan { index, carries, body, ..*s })
             }
             Form::While(w) => {
                 let carries = self.carries(vars, &w.carries);
                 let (condition, body) = (self.body(vars, &w.condition), self.body(vars, &w.body));
-                Form::While(While { carries, condition, body, max: w.max })
+                Form::While(While { carries, condition, body, ..*w })
             }
             Form::Switch(s) => {
                 let which = self.get(s.which);

@@ -22,7 +22,7 @@ const EXAMPLE: &str = r#"{ %0 "x" : f32[4], %1 : i32 ->
   scan reverse train %12 < 3 {
     log "a \"quoted\"\\\nname" (%12, true)
   }
-  %13 : f32 = while max 7 with %14 : f32 = f32(inf), %15 : f32 = -1e-7f32 {
+  %13 : f32 = while max 7 checkpoint every 3 with %14 : f32 = f32(inf), %15 : f32 = -1e-7f32 {
     %16 : bool = lt(%14, %15)
     %16
   } {
@@ -138,4 +138,33 @@ fn nothing_makes_the_reader_panic() {
         deep.push_str(&format!("%{} : i32[1] = map %{} < 1 {{", 2 * k, 2 * k + 1));
     }
     assert!(read(&deep).is_err());
+}
+
+#[test]
+fn halves_read_as_written() {
+    for half in [DType::F16, DType::BF16] {
+        let shown: Vec<Lit> = (0..=u16::MAX).step_by(7).map(|x| Lit { dtype: half, bits: x as u64 }).collect();
+        for lit in shown {
+            let text = format!("{{ -> %0 : {} = stop_gradient({}) %0 }}", half.name(), lit_text(&lit));
+            let p = read(&text).unwrap_or_else(|e| panic!("{e}\n{text}"));
+            let whorl_core::Op::Prim(_, args) = &p.main.body.stmts[0].op else { panic!("{text}") };
+            assert_eq!(args[0], lit.into(), "{text}");
+        }
+    }
+}
+
+/// What the builder writes for arithmetic of halves is what the type rule promises, and Core.
+#[test]
+fn arithmetic_of_halves_is_written_out() {
+    use whorl_core::{Builder, Function, Program, Type};
+    let mut b = Builder::default();
+    let x = b.fresh(Type::new(DType::BF16, &[3]));
+    b.begin();
+    let twice = b.mul(x.into(), Lit::of(DType::BF16, 2.0).into());
+    let body = b.end(vec![twice]);
+    let p = Program { vars: b.vars, main: Function { params: vec![x], body } };
+    whorl_core::verify::verify(&p).expect("Core");
+    let lines = ["convert[to=f32](%0)", "mul(%1, 2.0f32)", "convert[to=bf16](%2)"];
+    let text = print(&p);
+    assert!(lines.iter().all(|l| text.contains(l)), "{text}");
 }

@@ -28,6 +28,16 @@ fn types() {
 }
 
 #[test]
+fn halves_are_not_computed_with() {
+    rejects("{ %0 : f16 -> %1 : f16 = add(%0, %0) %1 }", "add of halves, which is a primitive of f32");
+    rejects("{ %0 : bf16[3] -> %1 : bf16 = reduce[op=sum axes=0](%0) %1 }", "reduce of halves");
+    rejects("{ %0 : f16 -> %1 : bool = lt(%0, 1.0f16) %1 }", "lt of halves");
+    rejects("{ %0 : f16 -> %1 : bf16 = convert[to=bf16](%0) %1 }", "convert of halves");
+    rejects("{ %0 : i32 -> %1 : f16 = convert[to=f16](%0) %1 }", "convert of halves");
+    verify(&program("{ %0 : f32 -> %1 : f16 = convert[to=f16](%0) %2 : f32 = convert[to=f32](%1) %2 }")).unwrap();
+}
+
+#[test]
 fn scope() {
     let mut p = program("{ %0 : f32 -> %1 : f32 = neg(%0) %2 : f32 = exp(%1) %2 }");
     p.main.body.stmts.swap(0, 1);

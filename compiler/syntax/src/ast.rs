@@ -115,10 +115,11 @@ pub struct TypeDef {
     pub ty: Type,
 }
 
-/// `enum Shape { Empty, Square(f32), Circle { centre: f32[2], radius: f32 } }`
+/// `enum Shape { Empty, Square(f32), Circle { centre: f32[2], radius: f32 } }`, `enum Option[T] { None, Some(T) }`
 #[derive(Clone, PartialEq, Debug)]
 pub struct EnumDef {
     pub name: Name,
+    pub params: Vec<Name>,
     pub variants: Vec<Variant>,
 }
 
@@ -306,6 +307,7 @@ pub enum ExprKind {
         init: Box<Expr>,
         condition: Box<Expr>,
         max: Option<Box<Expr>>,
+        checkpoint: Option<Box<Checkpoint>>,
         body: Block,
     },
     /// `s with { x: 1.0, y }`
@@ -328,17 +330,38 @@ pub struct Scan {
     pub iter: Expr,
     /// `until c`, asked before each step: from where it holds on, the carry stays as it is, and what is yielded is zero.
     pub until: Option<Expr>,
+    pub checkpoint: Option<Checkpoint>,
     pub body: Block,
 }
 
-/// `A or B => e`
+/// `checkpoint every k`, `checkpoint sqrt`, `checkpoint carries`: which states of a loop a reverse derivative keeps.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Checkpoint {
+    pub policy: Policy,
+    pub span: Span,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub enum Policy {
+    /// Those of all steps, as without a word.
+    Carries,
+    /// Those of every so many steps.
+    Every(Expr),
+    /// As many as the square root of the number of steps.
+    Sqrt,
+    Error,
+}
+
+/// `A or B if c => e`
 #[derive(Clone, PartialEq, Debug)]
 pub struct Arm {
     pub cases: Vec<Case>,
+    /// `if c`: the arm is taken only where this holds.
+    pub guard: Option<Expr>,
     pub body: Expr,
 }
 
-/// What a value may be, for an arm to be taken.
+/// What a value, or a part of it, may be for an arm to be taken.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Case {
     pub kind: CaseKind,
@@ -347,13 +370,22 @@ pub struct Case {
 
 #[derive(Clone, PartialEq, Debug)]
 pub enum CaseKind {
-    /// `Empty`, `Shape.Empty`, `Square(side)`, `Circle { radius }`: a variant of the value's enum, and patterns for its fields.
-    /// A single name that begins with a small letter is bound to the whole value.
+    /// `Empty`, `Shape.Empty`, `Square(side)`, `Circle { radius }`: a variant of the value's enum, and cases for its fields.
     Variant {
         path: Vec<Name>,
-        payload: Option<Pattern>,
+        payload: Option<Box<Case>>,
     },
+    /// A name that begins with a small letter is bound to the whole value.
+    Name(String),
+    /// `(a, b)`
+    Tuple(Vec<Case>),
+    /// `[a, b]`
+    Array(Vec<Case>),
+    /// `{ x, y: case }`: the named fields, others ignored.
+    Record(Vec<(Name, Option<Case>)>),
     Int(i64),
+    /// `0..10`: the whole numbers from the first up to but without the second.
+    Range(i64, i64),
     Bool(bool),
     String(String),
     /// `_`

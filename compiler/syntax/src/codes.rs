@@ -25,6 +25,8 @@
 //! | E0022 | a keyword where a name belongs |
 //! | E0023 | a record in a head, where `{` opens the body |
 //! | E0024 | a line that begins with `- `, which does not go on with the line before |
+//! | E0025 | `7 // 2`: `//` begins a comment |
+//! | E0026 | `"""text"""` |
 //! | E0040 | `x ** 2` |
 //! | E0041 | `lambda x: …` |
 //! | E0042 | `x += 1` |
@@ -46,6 +48,11 @@
 //! | E0058 | something else than a code or a message after `fails` |
 //! | E0059 | a `prop` that draws nothing |
 //! | E0060 | a parameter of a `prop` without a type |
+//! | E0061 | `let a, b = …` |
+//! | E0062 | `fn f(x): f32` |
+//! | E0063 | a `class`, a `struct`, a decorator and other items of other languages |
+//! | E0064 | `try`, `global`, `print x` and other statements of other languages |
+//! | E0065 | `x as f32`, `x in xs`, `{ "a": 1 }` and other expressions of other languages |
 
 /// A code as diagnostics carry it.
 pub type Code = &'static str;
@@ -73,6 +80,8 @@ pub const EXPECTED_PATTERN: Code = "E0021";
 pub const KEYWORD_AS_NAME: Code = "E0022";
 pub const RECORD_IN_HEAD: Code = "E0023";
 pub const MINUS_LINE: Code = "E0024";
+pub const DIVISION_COMMENT: Code = "E0025";
+pub const DOC_STRING: Code = "E0026";
 pub const STAR_STAR: Code = "E0040";
 pub const PYTHON_LAMBDA: Code = "E0041";
 pub const ASSIGN_OPERATOR: Code = "E0042";
@@ -94,3 +103,8 @@ pub const WHILE_WITHOUT_STATE: Code = "E0057";
 pub const BAD_FAILS: Code = "E0058";
 pub const NOTHING_DRAWN: Code = "E0059";
 pub const DRAWN_WITHOUT_TYPE: Code = "E0060";
+pub const TUPLE_PATTERN: Code = "E0061";
+pub const RESULT_COLON: Code = "E0062";
+pub const FOREIGN_ITEM: Code = "E0063";
+pub const FOREIGN_STATEMENT: Code = "E0064";
+pub const FOREIGN_EXPRESSION: Code = "E0065";

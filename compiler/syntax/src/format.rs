@@ -142,7 +142,7 @@ fn space_between(left: Placed, right: Placed) -> bool {
         (Minus | Bang, _) if left.node == NodeKind::Unary => false,
         (Fn, LParen) => false,
         (_, LParen) => !matches!(right.node, NodeKind::Call | NodeKind::Parameters),
-        (_, LBracket) => !matches!(right.node, NodeKind::Index | NodeKind::Type | NodeKind::TypeDef),
+        (_, LBracket) => !matches!(right.node, NodeKind::Index | NodeKind::Type | NodeKind::TypeDef | NodeKind::Enum),
         _ => true,
     }
 }

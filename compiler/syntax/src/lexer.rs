@@ -13,7 +13,8 @@ pub struct Token {
     pub end: u32,
 }
 
-/// `max`, `reverse`, `train`, `in`, `as`, `test`, `fails`, `prop`, `size`, `param` and `type` are `Ident`s: the parser knows them by their place.
+/// `max`, `checkpoint`, `reverse`, `train`, `in`, `as`, `test`, `fails`, `prop`, `data`, `size`, `param` and `type` are `Ident`s: the parser
+/// knows them by their place.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum TokenKind {
     Space,
@@ -220,12 +221,16 @@ impl Lexer<'_> {
         if self.rest().starts_with("//") {
             let doc = self.rest().starts_with("///") && !self.rest().starts_with("////");
             self.eat_while(|c| c != '\n');
+            self.complain_division(start);
             return if doc { TokenKind::DocComment } else { TokenKind::Comment };
         }
         if self.eat("/*") {
             let end = self.rest().find("*/").map_or(self.rest().len(), |i| i + 2);
             self.at += end;
-            self.report(codes::BLOCK_COMMENT, start, "a comment begins with `//` and ends with its line", "", "");
+            let inner = self.text[start..self.at].trim_start_matches('/').trim_end_matches('/');
+            let lines = inner.lines().map(|l| l.trim_matches(['*', ' ', '\t'])).filter(|l| !l.is_empty());
+            let help = lines.take(3).map(|l| format!("// {l}")).collect::<Vec<_>>().join("\n");
+            self.report(codes::BLOCK_COMMENT, start, "a comment begins with `//` and ends with its line", "", &help);
             return TokenKind::Comment;
         }
         for (symbol, kind) in SYMBOLS {
@@ -233,9 +238,16 @@ impl Lexer<'_> {
                 return *kind;
             }
         }
+        if let Some(params) = bars(self.rest()).map(str::to_string) {
+            self.at += params.len() + 2;
+            let help = format!("fn({}) = …", params.trim());
+            self.report(codes::PYTHON_LAMBDA, start, "a function without a name begins with `fn`", "", &help);
+            return TokenKind::Error;
+        }
         let c = self.peek().unwrap_or(' ');
         self.at += c.len_utf8();
         let help = match c {
+            '?' => "a choice is `if c { a } else { b }`",
             '^' => "write `pow(x, y)` for a power",
             '&' => "write `and`",
             '|' => "write `or`",
@@ -248,7 +260,43 @@ impl Lexer<'_> {
         TokenKind::Error
     }
 
+    /// `7 // 2`: a comment behind an expression that is only a number was meant to divide.
+    fn complain_division(&mut self, start: usize) {
+        let text = self.text[start..self.at].trim_start_matches('/').trim();
+        let number = text.trim_end_matches([')', ']', '}', ',']);
+        let divides = !number.is_empty() && number.chars().all(|c| c.is_ascii_digit());
+        let line = &self.text[self.text[..start].rfind('\n').map_or(0, |i| i + 1)..start];
+        let operand = line.trim_end().ends_with(|c: char| is_word(c) || c == ')' || c == ']');
+        if divides && operand {
+            let help = format!("floor_div(a, {number}), or div(a, {number}), which drops what is behind the point");
+            self.report(codes::DIVISION_COMMENT, start, "`//` begins a comment: it does not divide", "", &help);
+        }
+    }
+
+    /// `"""text"""`, over several lines.
+    fn doc_string(&mut self, quotes: &str) -> TokenKind {
+        let start = self.at;
+        let text: &str = self.text;
+        let body = &text[start + 3..];
+        let end = body.find(quotes);
+        self.at += end.map_or(body.len() + 3, |i| i + 6);
+        let lines = body[..end.unwrap_or(body.len())].lines().map(str::trim).filter(|l| !l.is_empty());
+        let help = lines.take(3).map(|l| format!("/// {l}")).collect::<Vec<_>>().join("\n");
+        self.report(
+            codes::DOC_STRING,
+            start,
+            "what a function does is said above it, in lines that begin with `///`",
+            "",
+            &help,
+        );
+        TokenKind::Comment
+    }
+
     fn string(&mut self, quote: char) -> TokenKind {
+        let quotes = quote.to_string().repeat(3);
+        if self.rest().starts_with(&quotes) {
+            return self.doc_string(&quotes);
+        }
         let start = self.at;
         self.at += 1;
         let mut closed = false;
@@ -327,14 +375,14 @@ impl Lexer<'_> {
         float |= self.exponent();
         if self.peek().is_some_and(is_word) {
             self.eat_while(is_word);
-            let message = format!("`{}` is not a number", &self.text[start..self.at]);
-            self.report(
-                codes::MALFORMED_NUMBER,
-                start,
-                &message,
-                "",
-                "a name begins with a letter; a number has no suffix",
-            );
+            let text = &self.text[start..self.at];
+            let message = format!("`{text}` is not a number");
+            let name = text.trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, '.' | '_'));
+            let help = match name {
+                "f" | "f32" | "F" => format!("{}: numbers have no suffix", text.trim_end_matches(name)),
+                _ => format!("{} * {name} is a product; a name begins with a letter", text.trim_end_matches(name)),
+            };
+            self.report(codes::MALFORMED_NUMBER, start, &message, "", &help);
             return if float { TokenKind::Float } else { TokenKind::Int };
         }
         if float { TokenKind::Float } else { self.check_int(start, true) }
@@ -370,6 +418,13 @@ impl Lexer<'_> {
         }
         TokenKind::Int
     }
+}
+
+/// The parameters between the bars of `|x, y| e`.
+fn bars(text: &str) -> Option<&str> {
+    let (params, rest) = text.strip_prefix('|')?.split_once('|')?;
+    let names = !params.trim().is_empty() && params.chars().all(|c| is_word(c) || matches!(c, ' ' | ',' | ':'));
+    (names && rest.starts_with(' ') && params.chars().all(|c| c != '\n')).then_some(params)
 }
 
 fn is_word(c: char) -> bool {

@@ -9,6 +9,7 @@ mod blocks;
 mod checks;
 mod choices;
 mod expressions;
+mod foreign;
 mod forms;
 mod habits;
 mod items;
@@ -65,6 +66,10 @@ struct Parser<'a> {
     /// Among what a `prop` draws, where `size` begins no item.
     drawing: bool,
     depth: usize,
+    /// In the default of a `param` or `size`, behind which `in (0, 1)` may stand.
+    bounds_may_follow: bool,
+    /// How many bodies of `for` and `while` are open in the current function.
+    loops: usize,
     /// Of the highest expression read since the enclosing one began.
     height: usize,
     last_error: Option<usize>,
@@ -91,6 +96,8 @@ impl<'a> Parser<'a> {
             newlines: true,
             head: false,
             drawing: false,
+            bounds_may_follow: false,
+            loops: 0,
             depth: 0,
             height: 0,
             last_error: None,
@@ -413,7 +420,40 @@ impl<'a> Parser<'a> {
     fn unclosed(&mut self, open: Token, symbol: &str) {
         let message = format!("`{}` is not closed", self.text_of(open));
         let missing = self.here();
-        let diagnostic = Diagnostic::error(codes::UNCLOSED_BRACKET, message).at(self.token_span(open), "opened here");
+        let line = |span: Span| self.line_start(span.start);
+        // A string that runs to the end of its line took the bracket with it.
+        let string =
+            |d: &Diagnostic| d.code == codes::UNCLOSED_STRING && d.labels.iter().any(|l| line(l.span) == line(missing));
+        if self.diagnostics.iter().any(string) {
+            return;
+        }
+        let diagnostic = Diagnostic::error(codes::UNCLOSED_BRACKET, message);
+        if let Some((inner, taken)) = self.brace_meant(open) {
+            let outer = self.current_line(open.start);
+            let diagnostic = diagnostic.at(inner, "opened here");
+            let told = format!("by its place this `}}` closes the `{{` of line {outer}, so one is missing before it");
+            return self.report(diagnostic.at(taken, told));
+        }
+        let diagnostic = diagnostic.at(self.token_span(open), "opened here");
         self.report(diagnostic.at(missing, format!("expected `{symbol}`")));
+    }
+
+    /// The brace inside of `open` that was left open, as the indentation tells it: its partner stands further left than the
+    /// line that it is on.
+    fn brace_meant(&self, open: Token) -> Option<(Span, Span)> {
+        let inside =
+            self.significant.iter().filter(|s| s.token.kind == TokenKind::LBrace && s.token.start > open.start);
+        let mut meant = inside.filter(|s| {
+            let partner = self.significant[s.partner];
+            !s.unclosed
+                && partner.newline_before
+                && self.column_of_line(partner.token.start) < self.column_of_line(s.token.start)
+        });
+        let inner = meant.next()?;
+        Some((self.token_span(inner.token), self.token_span(self.significant[inner.partner].token)))
+    }
+
+    fn current_line(&self, offset: u32) -> usize {
+        self.text[..offset as usize].matches('\n').count() + 1
     }
 }

@@ -24,12 +24,12 @@ error[E0040]: a power is the function `pow`
   ┌─ t.whorl:1:11
 1 │ let a = x ** 2 + (x + 1) ** 3
   │           ^^
-  help: x * x, or pow(x, 2)
+  help: x * x, or square(x)
 error[E0040]: a power is the function `pow`
   ┌─ t.whorl:1:26
 1 │ let a = x ** 2 + (x + 1) ** 3
   │                          ^^
-  help: pow((x + 1), 3)
+  help: pow(x + 1, 3)
 "##,
     );
 }
@@ -179,7 +179,7 @@ error[E0049]: a slice is written with `..`
   ┌─ t.whorl:1:11
 1 │ let y = x[:, 0] + x[a:b, 1:] + x[::2] || y
   │           ^
-  help: ..
+  help: `..` for the whole axis, as in `x[.., 0]`
 error[E0049]: a slice is written with `..`
   ┌─ t.whorl:1:22
 1 │ let y = x[:, 0] + x[a:b, 1:] + x[::2] || y
@@ -226,6 +226,7 @@ error[E0008]: a comment begins with `//` and ends with its line
   ┌─ t.whorl:2:16
 2 │ let s = 'text' /* c */
   │                ^^^^^^^
+  help: // c
 error[E0002]: this string is not closed on its line
   ┌─ t.whorl:3:9
 3 │ let t = "abc
@@ -263,7 +264,7 @@ error[E0004]: `12abc` is not a number
   ┌─ t.whorl:1:19
 1 │ let v = 1. + .5 + 12abc + 0x + 99999999999999999999999
   │                   ^^^^^
-  help: a name begins with a letter; a number has no suffix
+  help: 12 * abc is a product; a name begins with a letter
 error[E0004]: `0x` is not a number
   ┌─ t.whorl:1:27
 1 │ let v = 1. + .5 + 12abc + 0x + 99999999999999999999999
@@ -373,7 +374,7 @@ error[E0010]: an arm is written with `=>`, not `->`
   ┌─ t.whorl:3:23
 3 │ fn f(x) = match x { 1 -> 2, _ => 3 }
   │                       ^^
-  help: Empty => 0.0
+  help: 1 => 2
 "##,
     );
 }
@@ -474,7 +475,7 @@ error[E0018]: a function in a block is a value with a name
   ┌─ t.whorl:4:6
 4 │   fn g(x) = x
   │      ^
-  help: let g = fn(…) …
+  help: let g = fn(x) = x
 "##,
     );
 }
@@ -778,4 +779,34 @@ fn every_code_is_in_the_table() {
     let table: Vec<String> =
         source.lines().filter_map(|l| l.strip_prefix("//! | E")).map(|l| format!("E{}", &l[..4])).collect();
     assert_eq!(constants, table);
+}
+
+#[test]
+fn checkpoints() {
+    check(
+        r##"let a = scan s = 0 for x in xs checkpoint 10 { s }
+let b = scan s = 0 for x in xs checkpoint { s }
+let c = scan s = 0 for x in xs checkpoint every { s }
+let d = scan s = 0 for x in xs checkpoint steps { s }
+let e = 1"##,
+        r##"
+error[E0010]: expected `every k`, `sqrt` or `carries` after `checkpoint`, found `10`
+  ┌─ t.whorl:1:43
+1 │ let a = scan s = 0 for x in xs checkpoint 10 { s }
+  │                                           ^^
+  help: checkpoint every 10
+error[E0010]: expected `every k`, `sqrt` or `carries` after `checkpoint`, found `{`
+  ┌─ t.whorl:2:43
+2 │ let b = scan s = 0 for x in xs checkpoint { s }
+  │                                           ^
+error[E0011]: expected an expression before the body
+  ┌─ t.whorl:3:49
+3 │ let c = scan s = 0 for x in xs checkpoint every { s }
+  │                                                 ^
+error[E0010]: expected `every k`, `sqrt` or `carries` after `checkpoint`, found `steps`
+  ┌─ t.whorl:4:43
+4 │ let d = scan s = 0 for x in xs checkpoint steps { s }
+  │                                           ^^^^^
+"##,
+    );
 }

@@ -55,15 +55,26 @@ fn show(e: &Expr) -> String {
             let words = [(s.train, "train "), (s.reverse, "reverse ")];
             let words: String = words.iter().filter(|(on, _)| *on).map(|(_, w)| *w).collect();
             let init = s.init.as_ref().map_or("-".to_string(), show);
-            format!("({words}scan {init} {} {})", show(&s.iter), show_block(&s.body))
+            let keep = s.checkpoint.as_ref().map_or(String::new(), show_checkpoint);
+            format!("({words}scan {init} {} {keep}{})", show(&s.iter), show_block(&s.body))
         }
-        ExprKind::While { init, condition, max, body, .. } => {
+        ExprKind::While { init, condition, max, checkpoint, body, .. } => {
             let max = max.as_ref().map_or("-".to_string(), |e| show(e));
-            format!("(while {} {} {max} {})", show(init), show(condition), show_block(body))
+            let keep = checkpoint.as_ref().map_or(String::new(), |c| show_checkpoint(c));
+            format!("(while {} {} {max} {keep}{})", show(init), show(condition), show_block(body))
         }
         ExprKind::WithFields(e, fields) => format!("(with {} {{{}}})", show(e), show_fields(fields)),
         ExprKind::WithIndex(e, args, v) => format!("(with {} [{}] {})", show(e), show_indices(args), show(v)),
         ExprKind::Error => "error".to_string(),
+    }
+}
+
+fn show_checkpoint(c: &Checkpoint) -> String {
+    match &c.policy {
+        Policy::Carries => "keep all ".to_string(),
+        Policy::Every(e) => format!("keep every {} ", show(e)),
+        Policy::Sqrt => "keep sqrt ".to_string(),
+        Policy::Error => "keep ? ".to_string(),
     }
 }
 
@@ -146,6 +157,10 @@ fn braces_are_told_apart() {
     check("scan reverse = 0 for x in xs { reverse }", "(scan 0 xs {reverse})");
     check("scan reverse a for x in xs { a }", "(reverse scan - xs {a})");
     check("train scan a = 1 for x in xs { a }", "(train scan 1 xs {a})");
+    check("scan a = 0 for x in xs checkpoint every 2 * k { a }", "(scan 0 xs keep every (Mul 2 k) {a})");
+    check("scan a = 0 for x in xs until a checkpoint sqrt { a }", "(scan 0 xs keep sqrt {a})");
+    check("scan checkpoint = 0 for x in xs checkpoint carries { checkpoint }", "(scan 0 xs keep all {checkpoint})");
+    check("while s = 0; s < 3 max 9 checkpoint sqrt { s + 1 }", "(while 0 (Lt s 3) 9 keep sqrt {(Add s 1)})");
     check("while s = 0; s < 3 max 2 * n { s + 1 }", "(while 0 (Lt s 3) (Mul 2 n) {(Add s 1)})");
     check("fn(x, y: f32) -> f32 { x + y }", "(fn/2 {(Add x y)})");
     check("map(fn(x) = x + 1, xs)", "(call map (fn/1 (Add x 1)) xs)");

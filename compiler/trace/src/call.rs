@@ -32,7 +32,9 @@ impl<'a> Tracer<'a> {
             Function::Builtin(b) => return crate::builtins::call(self, b, args, span),
             Function::Derivative(d) => return self.call_derivative(d, args, span),
             Function::Custom(c) => return self.call_custom(c, args, span),
-            Function::Variant { of, variant } => return self.call_variant(*of, *variant, args, span),
+            Function::Variant { of, variant, types } => {
+                return self.call_variant(*of, *variant, types.clone(), args, span);
+            }
             Function::VariantOf(of) => return self.variant_of(*of, args, span),
             Function::Item { module, def } => Callee {
                 name: &def.name.text,
@@ -53,10 +55,13 @@ impl<'a> Tracer<'a> {
         };
         if self.stack.len() >= DEEPEST {
             let name = if callee.name.is_empty() { "a function" } else { callee.name };
-            let e = Diagnostic::error("E0604", format!("`{name}` calls itself without end")).at(span, "");
-            return fail(
-                e.help("every call is followed when the program is traced; loops are `for`, `scan` and `while`"),
-            );
+            let e = Diagnostic::error("E0604", format!("`{name}` calls itself without end")).at(span, "again here");
+            let e = e.note("every call is followed when the program is traced, also in an arm that would not be taken");
+            return fail(e.help(
+                "a loop carries what changes from call to call:\n\
+                 `scan s = s0 for i in 0..n { … }` for a number of rounds known before the program runs,\n\
+                 `while s = s0; condition { … }` for any other",
+            ));
         }
         self.calls += 1;
         if self.calls > MOST_CALLS {
@@ -123,7 +128,11 @@ impl<'a> Tracer<'a> {
                     None => {
                         let mut e = Diagnostic::error("E0602", format!("{} has no parameter `{name}`", called(f)));
                         e.help = did_you_mean(name, f.params.iter().filter_map(param_name));
-                        return fail(e.at(arg.span, ""));
+                        if e.help.is_none() {
+                            let names = listed(f.params.iter().filter_map(param_name));
+                            e.notes.push(format!("its parameters are {names}"));
+                        }
+                        return fail(e.at(self.name_span(name, arg.span), ""));
                     }
                 },
                 None => {
@@ -134,10 +143,11 @@ impl<'a> Tracer<'a> {
             match given.get_mut(place) {
                 None => {
                     let takes = format!("{} takes {}", called(f), arguments(f.params.len()));
+                    let given = given.iter().flatten().count() + 1;
                     let names = listed(f.params.iter().filter_map(param_name));
                     return fail(
                         Diagnostic::error("E0601", takes)
-                            .at(arg.span, "one too many")
+                            .at(arg.span, format!("this is argument {given}"))
                             .note(format!("its parameters are {names}")),
                     );
                 }
@@ -153,10 +163,19 @@ impl<'a> Tracer<'a> {
         Ok(given)
     }
 
+    /// Where the name of a named argument stands, before its value.
+    pub fn name_span(&self, name: &str, value: Span) -> Span {
+        let before = self.script.map.file(value.file).and_then(|f| f.text.get(..value.start as usize));
+        match before.and_then(|t| t.rfind(name)) {
+            Some(start) => Span::new(value.file, start, start + name.len()),
+            None => value,
+        }
+    }
+
     fn missing<T>(&self, f: &Callee<'a>, param: &FnParam, span: Span) -> R<T> {
         let name = param_name(param).unwrap_or("…");
         let e = Diagnostic::error("E0601", format!("{} needs `{name}`", called(f))).at(span, "not given here");
-        fail(e.at(param.pattern.span, "the parameter"))
+        fail(e.at(param.pattern.span, "declared here"))
     }
 }
 

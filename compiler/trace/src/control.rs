@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use whorl_core::{Atom, Body, Carry, DType, Form, Lit, Map, Prim, Scan, Switch, Type, While};
+use whorl_core::{Atom, Body, Carry, Checkpoint, DType, Form, Lit, Map, Prim, Scan, Switch, Type, While};
 use whorl_source::{Diagnostic, Span};
-use whorl_syntax::ast::{self, Block, Expr, ExprKind, Pattern, PatternKind};
+use whorl_syntax::ast::{self, Block, Expr, ExprKind, Pattern, PatternKind, Policy};
 
 use crate::keys::Pick;
 use crate::origin::Over;
@@ -22,6 +22,36 @@ enum Source<'a> {
 }
 
 impl<'a> Tracer<'a> {
+    /// The value of an `if` without `else`, which has none.
+    fn no_else(&self, v: &Value<'a>, then: &Block) -> R<()> {
+        if matches!(v, Value::Unit) {
+            return Ok(());
+        }
+        let end = Span { start: then.span.end.saturating_sub(1), ..then.span };
+        let what = v.describe(&self.b);
+        let here = then.result.as_ref().map_or(then.span, |r| crate::call::result_span(r));
+        let other = match v {
+            Value::Leaf(a) if self.b.ty(*a).is_scalar() => match self.b.ty(*a).dtype {
+                DType::Bool => "false".to_string(),
+                d if d.is_float() => "0.0".to_string(),
+                _ => "0".to_string(),
+            },
+            Value::Leaf(_) => self.text(here).trim_matches('`').to_string(),
+            Value::Int(_) => "0".to_string(),
+            Value::Float(_) => "0.0".to_string(),
+            Value::Bool(_) => "false".to_string(),
+            _ => "…".to_string(),
+        };
+        let other = if matches!(v, Value::Leaf(a) if !self.b.ty(*a).is_scalar()) {
+            format!("zeros_like({other})")
+        } else {
+            other
+        };
+        let e = Diagnostic::error("E0630", "an `if` without `else` has no value");
+        let e = e.at(end, format!("`else` is missing here: it must give {} as well", kind_of(v, &what)));
+        fail(e.at(here, format!("this is {what}")).help(format!("`else {{ {other} }}`, or what it should be instead")))
+    }
+
     /// `if`: one arm, where the condition is known while tracing; else both, as the arms of a `Switch`.
     pub fn branch(
         &mut self,
@@ -30,19 +60,30 @@ impl<'a> Tracer<'a> {
         otherwise: Option<&'a Expr>,
         env: &Env<'a>,
         span: Span,
+        wanted: bool,
     ) -> R<Value<'a>> {
+        let arm_value = |t: &mut Tracer<'a>| {
+            let v = t.block(then, env)?;
+            match otherwise {
+                Some(_) => Ok(v),
+                None if wanted => t.no_else(&v, then).map(|()| Value::Unit),
+                None => Ok(Value::Unit),
+            }
+        };
+        let other_value = |t: &mut Tracer<'a>| match otherwise {
+            Some(e) if wanted => t.expr(e, env),
+            Some(e) => t.unused_expr(e, env),
+            None => Ok(Value::Unit),
+        };
         let which = match self.expr(condition, env)? {
-            Value::Bool(true) if otherwise.is_some() => return self.block(then, env),
-            Value::Bool(true) => return self.block(then, env).map(|_| Value::Unit),
-            Value::Bool(false) => return otherwise.map_or(Ok(Value::Unit), |e| self.expr(e, env)),
+            Value::Bool(true) => return arm_value(self),
+            Value::Bool(false) => return other_value(self),
             other => self.condition(&other, condition.span)?,
         };
         let mark = self.key_mark();
-        let yes = self.attempt(|t| {
-            t.arm(span, |t| t.block(then, env).map(|v| if otherwise.is_some() { v } else { Value::Unit }))
-        })?;
+        let yes = self.attempt(|t| t.arm(span, arm_value))?;
         let yes_keys = self.take_key_uses(mark);
-        let (no, no_body) = self.arm(span, |t| otherwise.map_or(Ok(Value::Unit), |e| t.expr(e, env)))?;
+        let (no, no_body) = self.arm(span, other_value)?;
         let Some((yes, yes_body)) = yes else { return follows() };
         self.give_key_uses(yes_keys);
         let (yes, no) = match join(&self.b, &yes, &no) {
@@ -107,7 +148,10 @@ impl<'a> Tracer<'a> {
         fail(if ty.dtype == DType::Bool {
             e.help("`select(c, a, b)` chooses element by element; `any(c)` and `all(c)` make one bool of many")
         } else {
-            e.help("compare it with something: `x != 0`")
+            let text = self.text(span);
+            let zero = if ty.dtype.is_float() { "0.0" } else { "0" };
+            let text = if text.starts_with('`') { text.trim_matches('`').to_string() } else { "x".to_string() };
+            e.help(format!("compare it with something: `{text} > {zero}`, `{text} != {zero}`"))
         })
     }
 
@@ -226,7 +270,14 @@ impl<'a> Tracer<'a> {
     }
 
     /// `fold(f, init, xs)`: a scan whose step is `f(carry, x)`.
-    pub fn fold_over(&mut self, f: &Rc<Function<'a>>, init: &Arg<'a>, xs: &Arg<'a>, span: Span) -> R<Value<'a>> {
+    pub fn fold_over(
+        &mut self,
+        f: &Rc<Function<'a>>,
+        init: &Arg<'a>,
+        xs: &Arg<'a>,
+        checkpoint: Checkpoint,
+        span: Span,
+    ) -> R<Value<'a>> {
         let (n, source) = self.source_of(&xs.value, xs.span)?;
         let (init_value, carries, carry) = self.carry(&init.value, init.span)?;
         let index = self.b.fresh(Type::scalar(DType::I32));
@@ -238,7 +289,7 @@ impl<'a> Tracer<'a> {
         let next = self.next_carry(&carry, &next, span, init.span, "fold")?;
         self.loops -= 1;
         let body = self.b.end(next.leaves());
-        let form = Scan { n, reverse: false, train: false, index, carries, body };
+        let form = Scan { n, reverse: false, train: false, checkpoint, index, carries, body };
         let outs = self.b.form(Form::Scan(form));
         let last = init_value.with_leaves(&mut outs.into_iter());
         Ok(self.renew_keys(&last))
@@ -272,6 +323,7 @@ impl<'a> Tracer<'a> {
 
     pub fn scan(&mut self, scan: &'a ast::Scan, env: &Env<'a>, span: Span) -> R<Value<'a>> {
         let (n, source) = self.source(&scan.iter, env)?;
+        let checkpoint = self.checkpoint(scan.checkpoint.as_ref(), scan.train, env)?;
         let init_span = scan.init.as_ref().map_or(scan.pattern.span, |e| e.span);
         let init = match &scan.init {
             Some(e) => self.expr(e, env)?,
@@ -304,7 +356,8 @@ impl<'a> Tracer<'a> {
         self.loops -= 1;
         let body = self.b.end(results);
         let outer = self.b.at(span);
-        let form = Scan { n, reverse: scan.reverse, train: scan.train, index, carries, body };
+        let (reverse, train) = (scan.reverse, scan.train);
+        let form = Scan { n, reverse, train, checkpoint, index, carries, body };
         let mut outs = self.b.form(Form::Scan(form)).into_iter();
         self.b.at_spans(outer);
         let last = next.with_leaves(&mut outs);
@@ -330,6 +383,33 @@ impl<'a> Tracer<'a> {
             Some(scan) if scan.broken => follows(),
             Some(scan) => Ok(scan.value),
             None => Ok(None),
+        }
+    }
+
+    /// What a derivative is to keep of a loop.
+    fn checkpoint(&mut self, c: Option<&'a ast::Checkpoint>, train: bool, env: &Env<'a>) -> R<Checkpoint> {
+        let Some(c) = c else { return Ok(Checkpoint::Carries) };
+        if train {
+            let e = Diagnostic::error("E0509", "the loop that the host paces keeps no states for a derivative");
+            return fail(e.at(c.span, "").help("leave this out, or put it in the head of a loop inside"));
+        }
+        match &c.policy {
+            Policy::Carries | Policy::Error => Ok(Checkpoint::Carries),
+            Policy::Sqrt => Ok(Checkpoint::Sqrt),
+            Policy::Every(e) => {
+                let v = self.expr(e, env)?;
+                self.checkpoint_every(&v, e.span)
+            }
+        }
+    }
+
+    pub fn checkpoint_every(&mut self, v: &Value<'a>, span: Span) -> R<Checkpoint> {
+        match self.size(v, span)? {
+            0 => {
+                let e = Diagnostic::error("E0508", "`checkpoint every` takes a number of steps, at least 1");
+                fail(e.at(span, "this is 0").help("`checkpoint sqrt` chooses the number itself"))
+            }
+            k => Ok(Checkpoint::Every(k)),
         }
     }
 
@@ -395,6 +475,7 @@ impl<'a> Tracer<'a> {
         init: &'a Expr,
         condition: &'a Expr,
         max: Option<&'a Expr>,
+        checkpoint: Option<&'a ast::Checkpoint>,
         body: &'a Block,
         env: &Env<'a>,
         span: Span,
@@ -406,6 +487,7 @@ impl<'a> Tracer<'a> {
             }
             None => None,
         };
+        let checkpoint = self.checkpoint(checkpoint, false, env)?;
         let start = self.expr(init, env)?;
         let (init_value, carries, carry) = self.carry(&start, init.span)?;
         self.loops += 1;
@@ -424,7 +506,7 @@ impl<'a> Tracer<'a> {
         self.yields.pop();
         let body = self.b.end(next.leaves());
         let outer = self.b.at(span);
-        let outs = self.b.form(Form::While(While { carries, condition, body, max }));
+        let outs = self.b.form(Form::While(While { carries, condition, body, max, checkpoint }));
         self.b.at_spans(outer);
         let last = init_value.with_leaves(&mut outs.into_iter());
         Ok(self.renew_keys(&last))
@@ -436,7 +518,7 @@ impl<'a> Tracer<'a> {
         self.use_keys_in(&init, span, "the start of a loop")?;
         let carries = init.leaves().into_iter().map(|a| {
             let var = self.b.fresh(self.b.ty(a));
-            self.note_carry(var, a);
+            self.note_carry(var, a, span);
             Carry { var, init: a }
         });
         let carries: Vec<Carry> = carries.collect();
@@ -464,6 +546,12 @@ impl<'a> Tracer<'a> {
         fail(match next {
             Value::Unit => e.help("the last line of the body is the next state"),
             _ if m.left == "i32" && m.right == "f32" => e.help("begin with a number with a point: `0.0`"),
+            _ if m.left.starts_with("the whole number") && m.right == "f32" => {
+                e.help("begin with a number with a point: `0.0`")
+            }
+            _ if m.arrays.is_some() => e.help(
+                "what a loop carries keeps its type and sizes; `yield x` collects one value a step into an array",
+            ),
             _ => e,
         })
     }
@@ -494,6 +582,14 @@ impl<'a> Tracer<'a> {
 /// Where a body's value is written.
 fn body_span(body: &Block) -> Span {
     body.result.as_ref().map_or(body.span, |r| crate::call::result_span(r))
+}
+
+/// Of a number known while tracing, its type.
+fn kind_of<'w>(v: &Value, what: &'w str) -> &'w str {
+    match v {
+        Value::Int(_) | Value::Float(_) | Value::Bool(_) => crate::tracer::own_dtype(v).name(),
+        _ => what,
+    }
 }
 
 /// What says how often a loop runs.

@@ -3,9 +3,9 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use whorl_core::prim::{Compare, Custom, CustomRule};
+use whorl_core::prim::{Custom, CustomRule};
 use whorl_core::rewrite::free_vars_of;
-use whorl_core::{Atom, DType, Form, Function as CoreFunction, Lit, Map, Prim, Type, Var};
+use whorl_core::{Atom, DType, Function as CoreFunction, Lit, Prim, Type, Var};
 use whorl_source::{Diagnostic, Span};
 use whorl_transform::ad::{self, AdError};
 
@@ -15,10 +15,10 @@ use crate::tracer::{Tracer, fail};
 use crate::value::{Arg, Argument, CustomVjp, Derivative, DerivativeKind, Function, Part, R, Record, Value, Wrt};
 
 /// A function traced over the floats of one of its arguments.
-struct Linked<'a> {
-    function: CoreFunction,
+pub(crate) struct Linked<'a> {
+    pub function: CoreFunction,
     /// What it gives: one scalar first, if it is to be differentiated in reverse.
-    result: Value<'a>,
+    pub result: Value<'a>,
 }
 
 impl<'a> Tracer<'a> {
@@ -63,10 +63,10 @@ impl<'a> Tracer<'a> {
             };
             args[place].value = replaced(&args[place].value, &part.fields, &new);
         }
-        let at = args[place].span;
         let linked = self.link(&d.of, params, args, span)?;
         if d.kind == DerivativeKind::Jacobian {
-            return self.jacobian(&linked, &x, at, span);
+            let of_gradient = matches!(*d.of, Function::Derivative(_));
+            return self.jacobian(&linked, &x, d.aux, of_gradient, span);
         }
         let (loss, aux) = match (&linked.result, d.aux) {
             (Value::Tuple(parts), true) if parts.len() == 2 => (parts[0].clone(), parts[1].clone()),
@@ -115,7 +115,7 @@ impl<'a> Tracer<'a> {
         };
         let (points, directions) = (self.floats(&value), self.floats(&tangent));
         let (params, inner) = self.with_params(&value);
-        let linked = self.link(f, params, vec![Arg::new(inner, x.span)], span)?;
+        let linked = self.link(f, params, self.spread(f, inner, x.span), span)?;
         let directions: Vec<Option<Atom>> = directions.into_iter().map(Some).collect();
         let (results, tangents) =
             ad::jvp(&mut self.b, &linked.function, &points, &directions).map_err(|e| self.ad_error(e, span))?;
@@ -132,55 +132,13 @@ impl<'a> Tracer<'a> {
         Ok(Value::tuple(vec![self.renew_keys(&primal), self.renew_keys(&tangent)]))
     }
 
-    /// `jacobian(f)(x)`: forward, a direction for each element of x, or backward, one for each of the result, whichever are fewer.
-    fn jacobian(&mut self, linked: &Linked<'a>, x: &Value<'a>, at: Span, span: Span) -> R<Value<'a>> {
-        let (Value::Leaf(point), Value::Leaf(y)) = (x, &linked.result) else {
-            let e = Diagnostic::error("E0505", "a jacobian is of an array by an array");
-            let e = e.at(at, format!("by {}", x.describe(&self.b)));
-            let e = e.at(span, format!("of {}", linked.result.describe(&self.b)));
-            return fail(e.help("choose a field with `wrt: \"net.weight\"`, or join the parts with `concat`"));
-        };
-        let (from, to) = (self.b.ty(*point), self.b.ty(*y));
-        if !to.dtype.is_float() {
-            let e = Diagnostic::error("E0505", "a jacobian is of floats");
-            return fail(e.at(span, format!("the function gives {}", linked.result.describe(&self.b))));
-        }
-        let backward = to.size() < from.size() || ad::custom::holds(&linked.function.body);
-        let (around, n) = if backward { (&to, to.size()) } else { (&from, from.size()) };
-        let index = self.b.fresh(Type::scalar(DType::I32));
-        self.b.begin();
-        let iota = self.b.prim1(Prim::Iota(n), &[]);
-        let hit = self.b.prim1(Prim::Compare(Compare::Eq), &[iota, index.into()]);
-        let one = self.b.prim1(Prim::Convert(around.dtype), &[hit]);
-        let direction = self.b.prim1(Prim::Reshape(around.shape.clone()), &[one]);
-        let given = if backward {
-            let seed = move |_: &mut whorl_core::Builder, _: &[Atom]| vec![Some(direction)];
-            ad::vjp(&mut self.b, &linked.function, &[*point], &[true], seed).map(|d| Some(d.gradients[0]))
-        } else {
-            ad::jvp(&mut self.b, &linked.function, &[*point], &[Some(direction)]).map(|(_, t)| t[0])
-        };
-        let given = match given {
-            Ok(Some(t)) => t,
-            Ok(None) => self.b.zeros(&to),
-            Err(e) => {
-                self.b.end(Vec::new());
-                return Err(self.ad_error(e, span));
-            }
-        };
-        let body = self.b.end(vec![given]);
-        let rows = self.b.form(Form::Map(Map { n, index, accs: Vec::new(), body }))[0];
-        let shape = to.shape.iter().chain(&from.shape).copied().collect();
-        let rows = if backward { rows } else { self.move_axis(rows, 0, to.rank(), span)? };
-        Ok(Value::Leaf(self.prim(Prim::Reshape(shape), &[rows], span)?))
-    }
-
     /// `vjp(f, x, c)`: the value of `f(x)`, and the cotangent of `x` for the cotangent `c` of the value.
     pub fn backward(&mut self, f: &Rc<Function<'a>>, x: &Arg<'a>, c: &Arg<'a>, span: Span) -> R<Value<'a>> {
         let value = self.settle(&x.value, x.span)?;
         let cotangent = self.settle(&c.value, c.span)?;
         let points = self.floats(&value);
         let (params, inner) = self.with_params(&value);
-        let linked = self.link(f, params, vec![Arg::new(inner, x.span)], span)?;
+        let linked = self.link(f, params, self.spread(f, inner, x.span), span)?;
         let cotangent = match crate::tree::join(&self.b, &linked.result, &cotangent) {
             Ok((_, cotangent)) => cotangent,
             Err(m) => {
@@ -198,6 +156,29 @@ impl<'a> Tracer<'a> {
         let gradient = self.in_structure(&value, vjp.gradients);
         let primal = linked.result.with_leaves(&mut vjp.results.into_iter());
         Ok(Value::tuple(vec![self.renew_keys(&primal), gradient]))
+    }
+
+    /// The arguments of a function of several, given as a tuple; a function of one takes what is given.
+    fn spread(&self, f: &Function<'a>, given: Value<'a>, span: Span) -> Vec<Arg<'a>> {
+        match given {
+            Value::Tuple(items) if self.arguments_needed(f) > 1 => {
+                items.iter().map(|v| Arg::new(v.clone(), span)).collect()
+            }
+            one => vec![Arg::new(one, span)],
+        }
+    }
+
+    /// How many parameters have no default.
+    fn arguments_needed(&self, f: &Function<'a>) -> usize {
+        let of = |params: &'a [whorl_syntax::ast::FnParam]| params.iter().filter(|p| p.default.is_none()).count();
+        match f {
+            Function::Item { def, .. } => of(&def.params),
+            Function::Closure { lambda, .. } => of(lambda.params),
+            Function::Derivative(d) => self.arguments_needed(&d.of),
+            Function::Custom(c) => self.arguments_needed(&c.forward),
+            Function::Variant { .. } | Function::VariantOf(_) => 1,
+            Function::Builtin(b) => b.params.iter().filter(|p| !p.ends_with(['?', '*'])).count(),
+        }
     }
 
     /// A call of `custom_vjp(forward, backward)`: forward runs, and what it gives is marked with the way back.
@@ -276,7 +257,11 @@ impl<'a> Tracer<'a> {
             Argument::Place(k) if *k < args.len() => return Ok(*k),
             Argument::Place(k) => {
                 let e = Diagnostic::error("E0601", format!("the derivative is by argument number {k}"));
-                return fail(e.at(span, format!("there are {}", args.len())));
+                let e = e.at(span, format!("it has {}", crate::call::arguments(args.len())));
+                return fail(match args.len() {
+                    0 => e.help("a derivative is of a function of something: `grad(fn(x) = x * x)(3.0)`"),
+                    _ => e.help("arguments are counted from 0"),
+                });
             }
             Argument::Name(name) => name,
         };
@@ -333,11 +318,11 @@ impl<'a> Tracer<'a> {
         }
     }
 
-    fn is_float(&self, a: Atom) -> bool {
+    pub(crate) fn is_float(&self, a: Atom) -> bool {
         self.b.ty(a).dtype.is_float()
     }
 
-    fn floats(&self, v: &Value<'a>) -> Vec<Atom> {
+    pub(crate) fn floats(&self, v: &Value<'a>) -> Vec<Atom> {
         v.leaves().into_iter().filter(|a| self.is_float(*a)).collect()
     }
 
@@ -403,7 +388,7 @@ impl<'a> Tracer<'a> {
         self.renew_keys(&v)
     }
 
-    fn ad_error(&self, e: AdError, span: Span) -> Box<Diagnostic> {
+    pub(crate) fn ad_error(&self, e: AdError, span: Span) -> Box<Diagnostic> {
         let mut d = Diagnostic::error(e.code, e.message);
         d.help = e.help;
         for s in &e.spans {

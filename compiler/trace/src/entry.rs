@@ -97,6 +97,11 @@ impl Script {
             }
             let span = t.function_span(&f);
             let result = t.call(&f, given, span)?;
+            if let (true, Value::Function(_) | Value::Module(_)) = (name == "main", &result) {
+                let e = Diagnostic::error("E0631", "`main` gives no numbers");
+                let e = e.at(t.main_result(&f), format!("this is {}", result.describe(&t.b)));
+                return fail(e.help("call it: what `main` gives are numbers, records and arrays"));
+            }
             Ok((params, t.settle(&result, span)?))
         })
     }
@@ -193,6 +198,13 @@ impl<'a> Tracer<'a> {
             | PatternKind::Error => k.to_string(),
         });
         names.collect()
+    }
+
+    fn main_result(&self, f: &crate::value::Function<'a>) -> Span {
+        match f {
+            crate::value::Function::Item { def, .. } => crate::call::result_span(&def.body),
+            _ => Span::NONE,
+        }
     }
 
     fn function_span(&self, f: &crate::value::Function<'a>) -> Span {

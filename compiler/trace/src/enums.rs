@@ -3,18 +3,15 @@
 use std::rc::Rc;
 
 use whorl_core::prim::{Binary, Compare, Monoid};
-use whorl_core::{DType, Lit, Prim, Type as CoreType};
+use whorl_core::{DType, Lit, Prim};
 use whorl_source::{Diagnostic, Span};
-use whorl_syntax::ast::{Expr, ItemKind, Name, Type, TypeArg, TypeKind, Variant};
+use whorl_syntax::ast::{Expr, Name, Variant};
 
 use crate::call::arguments;
 use crate::names::{did_you_mean, listed};
 use crate::tracer::{Tracer, fail};
 use crate::types::{Site, expr_path};
-use crate::value::{Arg, EnumRef, Env, Function, Of, R, Value};
-
-/// Types inside of one another in a payload; more is a type that contains itself.
-const DEEPEST: usize = 32;
+use crate::value::{Arg, EnumRef, Env, Function, Of, R, TypeArgs, Value};
 
 impl<'a> Tracer<'a> {
     /// The enum that an expression names, unless it names a value.
@@ -35,7 +32,7 @@ impl<'a> Tracer<'a> {
     }
 
     /// `Cell.Wall`, or `Cell.count` and `Cell.of`.
-    pub fn member_of_enum(&mut self, of: EnumRef<'a>, name: &'a Name) -> R<Value<'a>> {
+    pub fn member_of_enum(&mut self, of: EnumRef<'a>, types: TypeArgs<'a>, name: &'a Name) -> R<Value<'a>> {
         match name.text.as_str() {
             "count" => return Ok(Value::Int(of.def.variants.len() as i64)),
             "of" => return Ok(Value::Function(Rc::new(Function::VariantOf(of)))),
@@ -44,13 +41,13 @@ impl<'a> Tracer<'a> {
         let k = self.variant_place(of, name)?;
         let variant = &of.def.variants[k];
         if variant.fields.is_empty() {
-            return self.variant_value(of, k, Vec::new(), name.span);
+            return self.variant_value(of, k, types, Vec::new(), name.span);
         }
         if variant.named {
             let e = Diagnostic::error("E0205", format!("`{}` has fields", variant.name.text)).at(name.span, "");
             return fail(e.help(written(of, variant)));
         }
-        Ok(Value::Function(Rc::new(Function::Variant { of, variant: k })))
+        Ok(Value::Function(Rc::new(Function::Variant { of, variant: k, types })))
     }
 
     pub fn variant_place(&self, of: EnumRef<'a>, name: &Name) -> R<usize> {
@@ -94,17 +91,24 @@ impl<'a> Tracer<'a> {
                 }
             }
         }
-        self.variant_value(of, k, values, span)
+        self.variant_value(of, k, TypeArgs::new(), values, span)
     }
 
     /// `Shape.Square(2.0)`
-    pub fn call_variant(&mut self, of: EnumRef<'a>, k: usize, args: Vec<Arg<'a>>, span: Span) -> R<Value<'a>> {
+    pub fn call_variant(
+        &mut self,
+        of: EnumRef<'a>,
+        k: usize,
+        types: TypeArgs<'a>,
+        args: Vec<Arg<'a>>,
+        span: Span,
+    ) -> R<Value<'a>> {
         let variant = &of.def.variants[k];
         if args.len() != variant.fields.len() || args.iter().any(|a| a.name.is_some()) {
             let takes = format!("`{}` takes {}", variant.name.text, arguments(variant.fields.len()));
             return fail(Diagnostic::error("E0601", takes).at(span, "").help(written(of, variant)));
         }
-        self.variant_value(of, k, args, span)
+        self.variant_value(of, k, types, args, span)
     }
 
     /// `Cell.of(i)`: the variant number `i`, which is clamped.
@@ -141,9 +145,16 @@ impl<'a> Tracer<'a> {
         Ok(Value::within(&sizes, Value::record(Some(Of::Enum(of)), vec![("tag", tag)])))
     }
 
-    fn variant_value(&mut self, of: EnumRef<'a>, k: usize, given: Vec<Arg<'a>>, span: Span) -> R<Value<'a>> {
+    fn variant_value(
+        &mut self,
+        of: EnumRef<'a>,
+        k: usize,
+        types: TypeArgs<'a>,
+        given: Vec<Arg<'a>>,
+        span: Span,
+    ) -> R<Value<'a>> {
         let module = std::mem::replace(&mut self.module, of.module);
-        let made = self.variant_fields(of, k, given, span);
+        let made = self.variant_fields(of, k, types, given, span);
         self.module = module;
         Ok(Value::record(Some(Of::Enum(of)), made?))
     }
@@ -152,120 +163,32 @@ impl<'a> Tracer<'a> {
         &mut self,
         of: EnumRef<'a>,
         k: usize,
+        mut types: TypeArgs<'a>,
         given: Vec<Arg<'a>>,
         span: Span,
     ) -> R<Vec<(&'a str, Value<'a>)>> {
         let mut fields = vec![("tag", Value::Int(k as i64))];
-        let mut given = given.into_iter();
+        let mut values = Vec::new();
+        for (field, arg) in of.def.variants[k].fields.iter().zip(&given) {
+            let site = Site::new(format!("the field `{}`", field.name.text), arg.span);
+            let v = match of.def.params.is_empty() {
+                true => self.promise(&arg.value, &field.ty, &mut Env::default(), &site)?,
+                false => self.field_of_generic(of, &field.ty, arg, &mut types, &site)?,
+            };
+            values.push(self.settle(&v, span)?);
+        }
+        self.all_types_known(of, k, &types, span)?;
+        let mut values = values.into_iter();
         for (i, variant) in of.def.variants.iter().enumerate() {
             for field in &variant.fields {
-                let value = match if i == k { given.next() } else { None } {
-                    Some(arg) => {
-                        let site = Site::new(format!("the field `{}`", field.name.text), arg.span);
-                        let v = self.promise(&arg.value, &field.ty, &mut Env::default(), &site)?;
-                        self.settle(&v, span)?
-                    }
-                    None => self.zero_of(&field.ty, 0)?,
+                let value = match if i == k { values.next() } else { None } {
+                    Some(value) => value,
+                    None => self.zero_of(&field.ty, &types, 0)?,
                 };
                 fields.push((field.path.as_str(), value));
             }
         }
         Ok(fields)
-    }
-
-    /// What stands in the fields of the variants that a value is not one of.
-    fn zero_of(&mut self, ty: &'a Type, depth: usize) -> R<Value<'a>> {
-        if depth > DEEPEST {
-            let e = Diagnostic::error("E0215", "a type that contains itself has no size").at(ty.span, "");
-            return fail(e.help("keep the parts in an array, and refer to them by their place"));
-        }
-        let none = |what: &str| {
-            let e = Diagnostic::error("E0215", format!("a variant cannot hold {what}")).at(ty.span, "");
-            fail(e.help("its fields are numbers, and records, tuples, enums and arrays of them"))
-        };
-        match &ty.kind {
-            TypeKind::Path(names) => {
-                if let [name] = &names[..]
-                    && let Some(dtype) = DType::ALL.into_iter().find(|d| d.name() == name.text)
-                {
-                    return Ok(Value::Leaf(Lit::zero(dtype).into()));
-                }
-                let path: Vec<(&'a str, Span)> = names.iter().map(|n| (n.text.as_str(), n.span)).collect();
-                if let Some(of) = self.find_enum(&path, self.module) {
-                    let module = std::mem::replace(&mut self.module, of.module);
-                    let mut fields = vec![("tag", Value::Leaf(Lit::i32(0).into()))];
-                    for field in of.def.variants.iter().flat_map(|v| &v.fields) {
-                        fields.push((&field.path, self.zero_of(&field.ty, depth + 1)?));
-                    }
-                    self.module = module;
-                    return Ok(Value::record(Some(Of::Enum(of)), fields));
-                }
-                match self.type_item(&path) {
-                    Some((id, def)) if def.params.is_empty() => {
-                        let module = std::mem::replace(&mut self.module, id);
-                        let zero = self.zero_of(&def.ty, depth + 1);
-                        self.module = module;
-                        Ok(match zero? {
-                            Value::Record(r) if r.name.is_none() => {
-                                Value::record(Some(Of::Type(&def.name.text)), r.fields.clone())
-                            }
-                            other => other,
-                        })
-                    }
-                    Some(_) => none("a type with arguments left open"),
-                    None if names.len() == 1 && names[0].text == "Key" => none("a key"),
-                    None => {
-                        let name = names.last().map_or("", |n| &n.text);
-                        fail(Diagnostic::error("E0401", format!("unknown type `{name}`")).at(ty.span, ""))
-                    }
-                }
-            }
-            TypeKind::Apply(of, args) => {
-                let mut sizes = Vec::new();
-                for arg in args {
-                    match arg {
-                        TypeArg::Size(e) => {
-                            let n = self.expr(e, &Env::default())?;
-                            sizes.push(self.size(&n, e.span)?);
-                        }
-                        TypeArg::Type(_) => return none("a type with arguments"),
-                    }
-                }
-                let zero = self.zero_of(of, depth + 1)?;
-                let zero = zero.map_leaves::<Box<Diagnostic>>(&mut |a| {
-                    let own = self.b.ty(a);
-                    let shape = sizes.iter().copied().chain(own.shape.iter().copied()).collect();
-                    Ok(self.b.zeros(&CoreType { dtype: own.dtype, shape }))
-                })?;
-                Ok(Value::within(&sizes, zero))
-            }
-            TypeKind::Tuple(parts) => {
-                Ok(Value::tuple(parts.iter().map(|p| self.zero_of(p, depth + 1)).collect::<R<_>>()?))
-            }
-            TypeKind::Record(fields) => {
-                let zeros = fields.iter().map(|(n, t)| Ok((n.text.as_str(), self.zero_of(t, depth + 1)?)));
-                Ok(Value::record(None, zeros.collect::<R<_>>()?))
-            }
-            TypeKind::Fn(..) => none("a function"),
-            TypeKind::Error => Ok(Value::Unit),
-        }
-    }
-
-    fn type_item(&self, path: &[(&'a str, Span)]) -> Option<(crate::script::ModuleId, &'a whorl_syntax::ast::TypeDef)> {
-        let id = self.script.find_named_type(path, self.module)?;
-        match &self.script.item(id).kind {
-            ItemKind::Type(def) => Some((id.module, def)),
-            ItemKind::Enum(_)
-            | ItemKind::Import(_)
-            | ItemKind::Param(_)
-            | ItemKind::Size(_)
-            | ItemKind::Fn(_)
-            | ItemKind::Let { .. }
-            | ItemKind::Data(_)
-            | ItemKind::Test { .. }
-            | ItemKind::Prop(_)
-            | ItemKind::Error => None,
-        }
     }
 
     /// The enum that a value is one of, or an array of.

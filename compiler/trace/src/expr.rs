@@ -8,7 +8,7 @@ use whorl_syntax::ast::{self, BinaryOp, Block, Expr, ExprKind, ItemKind, Name, S
 
 use crate::builtins;
 use crate::limits::of_bearable_size;
-use crate::names::{no_member, unknown_name};
+use crate::names::{listed, no_member, unknown_name};
 use crate::report::follows;
 use crate::script::{Def, ItemId, ModuleId};
 use crate::tracer::{Tracer, fail};
@@ -52,8 +52,8 @@ impl<'a> Tracer<'a> {
             }
             ExprKind::Block(block) => self.block(block, env),
             ExprKind::Field(of, name) => {
-                if let Some(of) = self.enum_named(of, env) {
-                    return self.member_of_enum(of, name);
+                if let Some((of, types)) = self.enum_with_types(of, env)? {
+                    return self.member_of_enum(of, types, name);
                 }
                 let v = self.expr(of, env)?;
                 self.field(&v, name, of.span)
@@ -68,8 +68,7 @@ impl<'a> Tracer<'a> {
                     return follows();
                 };
                 let Value::Function(f) = f else {
-                    let e = Diagnostic::error("E0603", "this is not a function");
-                    return fail(e.at(callee.span, format!("this is {}", f.describe(&self.b))));
+                    return fail(self.not_a_function(callee, &f, env));
                 };
                 let args = self.each(args, |t, a| {
                     let name = a.name.as_ref().map(|n| n.text.as_str());
@@ -120,13 +119,13 @@ impl<'a> Tracer<'a> {
                 Ok(Value::Function(Rc::new(Function::Closure { module, env: env.clone(), lambda, serial })))
             }
             ExprKind::If { condition, then, otherwise } => {
-                self.branch(condition, then, otherwise.as_deref(), env, e.span)
+                self.branch(condition, then, otherwise.as_deref(), env, e.span, true)
             }
             ExprKind::Match { of, arms } => self.match_on(of, arms, env, e.span),
             ExprKind::For { pattern, iter, body } => self.for_loop(pattern, iter, body, env, e.span),
             ExprKind::Scan(scan) => self.scan(scan, env, e.span),
-            ExprKind::While { pattern, init, condition, max, body } => {
-                self.while_loop(pattern, init, condition, max.as_deref(), body, env, e.span)
+            ExprKind::While { pattern, init, condition, max, checkpoint, body } => {
+                self.while_loop(pattern, init, condition, max.as_deref(), checkpoint.as_deref(), body, env, e.span)
             }
             ExprKind::WithFields(of, fields) => self.with_fields(of, fields, env),
             ExprKind::WithIndex(of, at, value) => {
@@ -170,12 +169,21 @@ impl<'a> Tracer<'a> {
             }
             StatementKind::Expr(e) => {
                 let effects = self.effects;
-                if let Some(v) = self.attempt(|t| t.expr(e, env))? {
+                if let Some(v) = self.attempt(|t| t.unused_expr(e, env))? {
                     self.unused(&v, e, effects);
                 }
             }
         }
         Ok(())
+    }
+
+    /// An expression whose value is not used, which an `if` without `else` may be.
+    pub fn unused_expr(&mut self, e: &'a Expr, env: &Env<'a>) -> R<Value<'a>> {
+        let ExprKind::If { condition, then, otherwise } = &e.kind else { return self.expr(e, env) };
+        let outer = self.b.at(e.span);
+        let value = self.branch(condition, then, otherwise.as_deref(), env, e.span, false);
+        self.b.at_spans(outer);
+        value
     }
 
     fn let_value(
@@ -193,9 +201,39 @@ impl<'a> Tracer<'a> {
         self.bind(pattern, v, env)
     }
 
+    fn not_a_function(&self, callee: &Expr, v: &Value<'a>, env: &Env<'a>) -> Diagnostic {
+        let e = Diagnostic::error("E0603", format!("{} is not a function", self.text(callee.span)));
+        let e = e.at(callee.span, format!("this is {}", v.describe(&self.b)));
+        if let Value::Int(_) | Value::Float(_) = v
+            && !matches!(callee.kind, ExprKind::Name(_))
+        {
+            return e.help(format!("a product is written with `*`: `{} * (…)`", self.plain_text(callee.span, "x")));
+        }
+        let ExprKind::Name(name) = &callee.kind else { return e };
+        let e = match env.get(name) {
+            Some(binding) => e.at(binding.span, "bound here"),
+            None => e,
+        };
+        match builtins::find(name) {
+            None if matches!(v, Value::Leaf(a) if !self.b.ty(*a).is_scalar())
+                || matches!(v, Value::Array { .. } | Value::List(_)) =>
+            {
+                e.help(format!("an element is `{name}[i]`"))
+            }
+            Some(b) => e.help(format!("it hides the function `{}`: give the value another name", b.name)),
+            None => e,
+        }
+    }
+
     /// Warns of a line whose value nobody has, and which did nothing else.
     fn unused(&mut self, v: &Value<'a>, e: &'a Expr, effects: usize) {
         let told = self.warnings.iter().any(|w| w.labels.first().is_some_and(|l| l.span == e.span));
+        if matches!(e.kind, ExprKind::If { .. }) && matches!(v, Value::Unit) && self.effects == effects && !told {
+            let w = Diagnostic::warning("W0001", "this `if` does nothing")
+                .at(e.span, "it records nothing, and has no value");
+            self.warnings.push(w.help("what a block computes comes out as its value: `let y = if c { … } else { … }`"));
+            return;
+        }
         if matches!(v, Value::Unit) || self.effects > effects || told {
             return;
         }
@@ -230,7 +268,8 @@ impl<'a> Tracer<'a> {
                 fail(e.help("every step yields one value: let the branch give it, and yield that"))
             }
             Some(None) | None => {
-                fail(Diagnostic::error("E0605", "`yield` outside of the body of a `scan`").at(span, ""))
+                let e = Diagnostic::error("E0605", "`yield` outside of the body of a `scan`").at(span, "");
+                fail(e.help("`scan s = s0 for x in xs { yield y; next }` collects one y a step; the last line of a `for` is its element already"))
             }
         }
     }
@@ -240,7 +279,8 @@ impl<'a> Tracer<'a> {
         let a = self.atom(&v, None, condition.span)?;
         if self.b.ty(a).dtype != whorl_core::DType::Bool {
             let e = Diagnostic::error("E0201", "`assert` takes a bool");
-            return fail(e.at(condition.span, format!("this is {}", v.describe(&self.b))));
+            let e = e.at(condition.span, format!("this is {}", v.describe(&self.b)));
+            return fail(e.help(format!("compare it with something: `{} != 0`", self.plain_text(condition.span, "x"))));
         }
         let text = match message {
             Some(m) => format!("{m} ({})", self.script.map.line_name(span)),
@@ -341,9 +381,11 @@ impl<'a> Tracer<'a> {
     fn tuple_field(&mut self, v: &Value<'a>, k: usize, span: Span) -> R<Value<'a>> {
         match v {
             Value::Tuple(items) if k < items.len() => Ok(items[k].clone()),
-            Value::Tuple(items) => fail(
-                Diagnostic::error("E0202", format!("there is no `.{k}` in a tuple of {}", items.len())).at(span, ""),
-            ),
+            Value::Tuple(items) => {
+                let parts: Vec<String> = (0..items.len()).map(|i| format!(".{i}")).collect();
+                let e = Diagnostic::error("E0202", format!("there is no `.{k}` in a tuple of {}", items.len()));
+                fail(e.at(span, "").note(format!("its parts are {}", listed(parts.iter().map(String::as_str)))))
+            }
             Value::Array { n, elem } => {
                 let part = self.tuple_field(elem, k, span)?;
                 Ok(Value::array(*n, part))
@@ -439,6 +481,10 @@ impl<'a> Tracer<'a> {
     /// Values of one structure along a new axis of every leaf.
     pub fn stack(&mut self, items: &[Arg<'a>], axis: usize, span: Span) -> R<Value<'a>> {
         let n = items.len();
+        if let Some(f) = items.iter().find(|i| matches!(i.value, Value::Function(_))) {
+            let e = Diagnostic::error("E0209", "functions are not stored in arrays").at(f.span, "this is a function");
+            return fail(e.help("choose by a number: `match i { 0 => f(x), _ => g(x) }`"));
+        }
         let mut keyed = false;
         let mut settled = Vec::with_capacity(n);
         for item in items {
@@ -452,6 +498,12 @@ impl<'a> Tracer<'a> {
             return self.stack_keys(&settled, span);
         }
         let tree = settled.iter().any(|i| i.value.is_tree());
+        let first_tree = settled.iter().find(|i| i.value.is_tree());
+        if let (Some(tree), Some(other)) = (first_tree, settled.iter().find(|i| !i.value.is_tree())) {
+            let e = Diagnostic::error("E0206", "the elements of an array are of one type");
+            let e = e.at(other.span, format!("this is {}", other.value.describe(&self.b)));
+            return fail(e.at(tree.span, format!("this is {}", tree.value.describe(&self.b))));
+        }
         let elem = self.leafwise("an array", &settled, &mut |t, leaves| {
             let atoms = t.numbers("an array", span, leaves)?;
             let shapes: Vec<_> = atoms.iter().map(|a| t.b.ty(*a).shape).collect();

@@ -68,6 +68,18 @@ const NAMES: &[(&str, &str)] = &[
     ("pmap", "`for x in xs { … }` is the vectorisation"),
     ("popcount", "`pop_count(x)`"),
     ("power", "`pow(x, y)`"),
+    (
+        "break",
+        "loops run to their end: `scan … until c { … }` stops early, `while s = s0; c { … }` runs as long as c holds",
+    ),
+    ("continue", "every round gives a value: choose it with `if`"),
+    ("pass", "`()` is no value"),
+    ("plt", "what is logged is drawn: `log(\"name\", value)` gives a curve in the run folder"),
+    ("nn", "`import std.nn`"),
+    ("optim", "`import std.optim`"),
+    ("pi", "`let pi = 3.14159265`"),
+    ("inf", "`1.0 / 0.0`"),
+    ("nan", "`0.0 / 0.0`"),
     ("print", "`log(\"name\", value)` records a value"),
     ("PRNGKey", "`key(0)`, or the parameter `key: Key` of `main`"),
     ("rand", "`uniform(key, n)`"),
@@ -103,6 +115,13 @@ const NAMES: &[(&str, &str)] = &[
 
 /// What follows a dot in NumPy.
 const MEMBERS: &[(&str, &str)] = &[
+    ("append", "nothing grows: `for x in xs { … }` builds the array; `concat(xs, [x])` joins arrays"),
+    ("backward", "`grad(loss)(w)`: the gradient is a function of the function"),
+    ("count", "`len(x)`"),
+    ("len", "`len(x)`"),
+    ("length", "`len(x)`"),
+    ("step", "`optim.step(…)` gives a new state: nothing changes in place"),
+    ("zero_grad", "gradients are values, and not summed up anywhere: leave it out"),
     ("at", "`xs with [i] = v`; `scatter_add(xs, places, values)` for many"),
     ("copy", "nothing changes in place, so there is nothing to copy"),
     ("detach", "`stop_gradient(x)`"),
@@ -161,16 +180,82 @@ pub fn of_type(name: &str) -> Option<&'static str> {
     TYPES.iter().find(|(n, _)| *n == last).map(|(_, text)| *text)
 }
 
+/// Names of arguments, and what they are called here.
+const ARGUMENTS: &[(&str, &str)] = &[
+    ("a_max", "high"),
+    ("a_min", "low"),
+    ("argnum", "wrt"),
+    ("argnums", "wrt"),
+    ("dim", "axis"),
+    ("has_aux", "aux"),
+    ("max", "high"),
+    ("maxval", "high"),
+    ("min", "low"),
+    ("minval", "low"),
+    ("shifts", "shift"),
+    ("type", "dtype"),
+];
+
+/// What a misnamed argument is called among the parameters of a function.
+pub fn of_argument(name: &str, params: &[&str]) -> Option<String> {
+    let has = |p: &str| params.iter().any(|q| q.trim_end_matches(['?', '*']) == p);
+    let known = ARGUMENTS.iter().find(|(n, here)| *n == name && has(here));
+    let text = match name {
+        "shape" | "size" if has("sizes") => "sizes are arguments of their own: `3, 4`".to_string(),
+        "keepdims" | "keepdim" => {
+            "an axis that is reduced goes away; `for row in x { row - mean(row) }` keeps the others".to_string()
+        }
+        _ => format!("it is called `{}` here", known?.1),
+    };
+    Some(text)
+}
+
 pub fn of_name(name: &str) -> Option<&'static str> {
     NAMES.iter().find(|(n, _)| *n == name).map(|(_, text)| *text)
 }
 
-/// `x.name` of an array: functions are not methods.
-pub fn of_member(name: &str) -> Option<String> {
-    let known = MEMBERS.iter().find(|(n, _)| *n == name).map(|(_, text)| text.to_string());
-    known
-        .or_else(|| of_name(name).map(str::to_string))
-        .or_else(|| crate::builtins::find(name).map(|b| format!("functions are not methods: `{}(x)`", b.name)))
+/// `x.name` of an array, written as `receiver`: functions are not methods.
+pub fn of_member(name: &str, receiver: &str) -> Option<String> {
+    let x = if receiver.is_empty() { "x" } else { receiver };
+    let known = MEMBERS.iter().find(|(n, _)| *n == name).map(|(_, text)| text.replace("(x)", &format!("({x})")));
+    let method = |b: &crate::builtins::Builtin| {
+        let more = if b.params.iter().skip(1).any(|p| !p.ends_with('?')) { ", …" } else { "" };
+        format!("functions are not methods: `{}({x}{more})`", b.name)
+    };
+    known.or_else(|| of_name(name).map(str::to_string)).or_else(|| crate::builtins::find(name).map(method))
+}
+
+/// `np.tanh`, `jax.lax.scan`: the last name of a path that begins with a module of Python's.
+pub fn of_path(path: &[&str]) -> Option<String> {
+    let (first, last) = (path.first()?, path.last()?);
+    let python = matches!(
+        *first,
+        "np" | "numpy"
+            | "jnp"
+            | "jax"
+            | "lax"
+            | "torch"
+            | "math"
+            | "tf"
+            | "random"
+            | "F"
+            | "scipy"
+            | "sp"
+            | "tensorflow"
+    );
+    if !python || path.len() < 2 {
+        return None;
+    }
+    let here = match *last {
+        "scan" => Some("`scan s = s0 for x in xs { … }` is a loop of the language".to_string()),
+        "pi" => Some("`let pi = 3.14159265`".to_string()),
+        "e" => Some("`exp(1.0)`".to_string()),
+        "inf" => Some("`1.0 / 0.0`".to_string()),
+        "float32" | "float64" | "int32" | "bool_" => of_type(last).map(str::to_string),
+        _ => None,
+    };
+    let builtin = || crate::builtins::find(last).map(|b| format!("functions need no module: `{}(…)`", b.name));
+    here.or_else(builtin).or_else(|| of_name(last).map(str::to_string))
 }
 
 #[cfg(test)]

@@ -90,10 +90,19 @@ impl<'a> Tracer<'a> {
         let (sizes, _) = v.outer(&self.b);
         if at.len() > sizes.len() {
             let what = v.describe(&self.b);
-            let e = Diagnostic::error("E0103", format!("{} indices into {what}", at.len()))
-                .at(of, format!("this is {what}"));
+            let message = match sizes.len() {
+                0 => format!("{} has no elements to index", self.text(of)),
+                n => {
+                    format!("{} indices into {what}, which has {n} {}", at.len(), if n == 1 { "axis" } else { "axes" })
+                }
+            };
+            let e = Diagnostic::error("E0103", message).at(of, format!("this is {what}"));
             return fail(match v {
                 Value::Tuple(_) => e.help("the parts of a tuple are `.0`, `.1`, …"),
+                Value::Record(r) => match r.fields.first() {
+                    Some((field, _)) => e.help(format!("the fields of a record are `.{field}`, …")),
+                    None => e,
+                },
                 _ => e,
             });
         }
@@ -125,7 +134,9 @@ impl<'a> Tracer<'a> {
                         let e = Diagnostic::error("E0206", "an index is an i32");
                         let d = e.at(e_span(arg), format!("this is {}", v.describe(&self.b)));
                         return fail(match ty.dtype {
-                            DType::Bool => d.help("`select(c, a, b)` chooses by a condition"),
+                            DType::Bool => d.help(
+                                "how many elements a condition leaves is not known before the program runs: `where(c, xs, 0.0)` keeps the length",
+                            ),
                             _ => d.help(format!("`i32({})`", self.text(e_span(arg)).trim_matches('`'))),
                         });
                     }
@@ -146,13 +157,7 @@ impl<'a> Tracer<'a> {
                             let e = Diagnostic::error("E0103", format!("a slice of {len} elements"));
                             fail(e.at(*span, format!("the axis has {n}")))
                         }
-                        None => {
-                            let e = Diagnostic::error(
-                                "E0105",
-                                "the length of a slice must be known before the program runs",
-                            );
-                            fail(e.at(*span, "").help("write it as `xs[i..i + 4]`"))
-                        }
+                        None => fail(self.unknown_length(*span, start.span, s)),
                     };
                 }
                 let start_at = match (&s, start) {
@@ -162,6 +167,11 @@ impl<'a> Tracer<'a> {
                 let end_at = match end {
                     Some(e) => {
                         let v = self.expr(e, env)?;
+                        if let Value::Leaf(a) = v
+                            && self.b.ty(a).dtype.is_int()
+                        {
+                            return fail(self.unknown_length(*span, e.span, &v));
+                        }
                         self.size(&v, e.span)?
                     }
                     None => n,
@@ -177,6 +187,18 @@ impl<'a> Tracer<'a> {
                 })
             }
         }
+    }
+
+    /// A slice whose length depends on what is known when the program runs.
+    fn unknown_length(&self, slice: Span, at: Span, v: &Value<'a>) -> Diagnostic {
+        let e = Diagnostic::error("E0105", "the length of a slice must be known before the program runs");
+        let e = e.at(at, format!("this is {}, known when it runs", v.describe(&self.b)));
+        let text = self.text(at).trim_matches('`').to_string();
+        let text = if slice == at || text.contains(' ') { "i".to_string() } else { text };
+        e.help(format!(
+            "a window of known length may start anywhere: `xs[{text}..{text} + 4]`\n\
+             where elements are to count or not: `where(arange(len(xs)) < {text}, xs, 0.0)`"
+        ))
     }
 
     fn take(&mut self, x: Atom, places: &[Place], span: Span) -> R<Atom> {

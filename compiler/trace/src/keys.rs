@@ -54,6 +54,11 @@ impl Pick {
 }
 
 impl Path {
+    /// Whether `other` is this key, or one of these keys.
+    fn holds(&self, other: &Path) -> bool {
+        self.picks.len() <= other.picks.len() && self.overlaps(other)
+    }
+
     fn overlaps(&self, other: &Path) -> bool {
         self.root == other.root && self.picks.iter().zip(&other.picks).all(|(a, b)| a.overlaps(*b))
     }
@@ -74,6 +79,17 @@ pub struct Uses {
     used: Vec<Use>,
     /// The keys that arrays of keys were split from, by the root of the array.
     splits: HashMap<u32, [Atom; 2]>,
+    /// What keys were called, oldest first.
+    names: Vec<Named>,
+}
+
+/// A name that a key was bound to.
+struct Named {
+    path: Rc<Path>,
+    name: Rc<str>,
+    span: Span,
+    /// The calls that were open.
+    depth: usize,
 }
 
 impl<'a> Tracer<'a> {
@@ -97,23 +113,113 @@ impl<'a> Tracer<'a> {
 
     /// Marks a key as used; an error if it was before. `what` is the function that uses it.
     pub fn use_key(&mut self, key: &Key, span: Span, what: &'static str) -> R<()> {
-        let help = "let (k1, k2) = split(key), and use each once";
         if key.loops < self.loops {
-            let message = "a key from outside of a loop is used in every round of it";
-            let e = Diagnostic::error("E0301", message).at(span, format!("`{what}` gets the same key each time"));
-            return fail(e.help("loop over `split(key, n)`, or use `fold_in(key, i)` with the number of the round"));
+            return fail(self.same_key_each_round(key, span, what));
         }
         let places: Vec<Span> = self.stack.iter().map(|c| c.span).chain([span]).collect();
         if let Some(first) = self.keys.used.iter().find(|u| u.path.overlaps(&key.path)) {
-            // Where the two ways to the uses part is what the user can change.
-            let parting = first.places.iter().zip(&places).take_while(|(a, b)| a == b).count();
-            let pick = |p: &[Span]| p.get(parting).or(p.last()).copied().unwrap_or(span);
-            let e = Diagnostic::error("E0301", "a key is used twice");
-            let e = e.at(pick(&places), format!("`{what}` uses it again"));
-            return fail(e.at(pick(&first.places), format!("first used by `{}` here", first.by)).help(help));
+            return fail(self.used_twice(key, first, &places, what));
         }
         self.keys.used.push(Use { path: key.path.clone(), by: what, places });
         Ok(())
+    }
+
+    fn used_twice(&self, key: &Key, first: &Use, places: &[Span], what: &str) -> Diagnostic {
+        // Where the two ways to the uses part is what the user can change.
+        let parting = first.places.iter().zip(places).take_while(|(a, b)| a == b).count();
+        let pick = |p: &[Span]| p.get(parting).or(p.last()).copied().unwrap_or(Span::NONE);
+        let (again, before) = (pick(places), pick(&first.places));
+        let last = |p: &[Span]| p.last().copied().unwrap_or(Span::NONE);
+        let (again_in, before_in) = (last(places), last(&first.places));
+        // Behind a call, the function that uses the key stands elsewhere.
+        let by = |place: Span, inside: Span, how: &str, by: &str| {
+            let direct = place == inside || by.contains(' ');
+            if direct { how.to_string() } else { format!("{how}: by `{by}`, {}", self.script.map.line_name(inside)) }
+        };
+        let (name, whole) = self.key_name(&key.path, parting);
+        let message = match (&name, whole) {
+            (Some(name), true) => format!("the key `{name}` is used twice"),
+            (Some(name), false) => format!("a key of `{name}` is used twice"),
+            (None, _) => "a key is used twice".to_string(),
+        };
+        let split_before = first.by == "split" && first.places.len() == parting + 1;
+        let e = Diagnostic::error("E0301", message);
+        let e = if split_before {
+            e.at(again, by(again, again_in, "used again here", what))
+                .at(before, "split here: what it gave is used from here on")
+        } else {
+            let e = e.at(again, by(again, again_in, "again here", what));
+            e.at(before, by(before, before_in, "first used here", first.by))
+        };
+        let name = name.filter(|_| whole).or_else(|| self.first_argument(before)).unwrap_or("key".into());
+        match (split_before, self.halves(before)) {
+            (true, Some(halves)) => e.help(format!("use {halves} here; split into more keys if they are used already")),
+            _ => e.help(format!("let (k1, k2) = split({name}), and use each once")),
+        }
+    }
+
+    /// `s.key` of `normal(s.key, 3)`.
+    fn first_argument(&self, call: Span) -> Option<Rc<str>> {
+        let (_, rest) = self.source_text(call)?.split_once('(')?;
+        let name = rest.split([',', ')']).next()?.trim();
+        let path = !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | '[' | ']'));
+        path.then(|| name.into())
+    }
+
+    fn same_key_each_round(&self, key: &Key, span: Span, what: &str) -> Diagnostic {
+        let (name, whole) = self.key_name(&key.path, self.stack.len());
+        let name = name.filter(|_| whole);
+        let told = name.as_ref().map_or("a key".to_string(), |n| format!("the key `{n}`"));
+        let message = format!("{told} from outside of a loop is used in every round of it");
+        let e = Diagnostic::error("E0301", message);
+        let label = if what.contains(' ') {
+            "the same key each time".to_string()
+        } else {
+            format!("`{what}` gets the same key each time")
+        };
+        let name = name.unwrap_or("key".into());
+        e.at(span, label).help(format!(
+            "go over keys: `for k in split({name}, n) {{ … }}`, beside other arrays `for (x, k) in zip(xs, split({name}, len(xs))) {{ … }}`,\n\
+             or make one of the number of the round: `fold_in({name}, i)`"
+        ))
+    }
+
+    /// Remembers what a key is called.
+    pub fn name_key(&mut self, v: &Value<'a>, name: &str, span: Span) {
+        let key = match v {
+            Value::Key(k) => k,
+            Value::Array { elem, .. } => match &**elem {
+                Value::Key(k) => k,
+                _ => return,
+            },
+            _ => return,
+        };
+        let (path, depth) = (key.path.clone(), self.stack.len());
+        self.keys.names.push(Named { path, name: name.into(), span, depth });
+    }
+
+    /// What the user calls a key among so many open calls, and whether that is the key itself or an array that it is in.
+    fn key_name(&self, path: &Path, depth: usize) -> (Option<Rc<str>>, bool) {
+        let named = self.keys.names.iter().rev().filter(|n| n.depth == depth && n.path.holds(path));
+        match named.max_by_key(|n| n.path.picks.len()) {
+            Some(n) => (Some(n.name.clone()), n.path.picks.len() == path.picks.len()),
+            None => (None, false),
+        }
+    }
+
+    /// The names that a `let` gives to what was split at a place: "`k1` or `k2`".
+    fn halves(&self, split: Span) -> Option<String> {
+        let line = self.script.map.line_name(split);
+        let halves =
+            self.keys.names.iter().filter(|n| self.script.map.line_name(n.span) == line && n.span.start < split.start);
+        let mut names: Vec<String> = Vec::new();
+        for n in halves {
+            let name = format!("`{}`", n.name);
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        (!names.is_empty()).then(|| names.join(" or "))
     }
 
     /// Keys that go into a loop or out of a body are used by that, and new ones come out on the other side.

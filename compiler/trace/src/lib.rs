@@ -12,6 +12,7 @@
 
 mod builtins;
 mod call;
+mod cases;
 mod checks;
 mod control;
 mod data;
@@ -19,8 +20,10 @@ mod derive;
 mod entry;
 mod enums;
 mod expr;
+mod generics;
 mod habits;
 mod index;
+mod jacobian;
 mod keys;
 mod leafwise;
 mod limits;
@@ -39,6 +42,7 @@ mod tracer;
 mod tree;
 mod types;
 mod unused;
+mod usefulness;
 mod value;
 mod window;
 

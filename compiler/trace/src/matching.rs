@@ -1,309 +1,281 @@
-//! `match`: which arm each case leads to, and the arms as those of a `Switch`.
+//! `match`: the arm that each value leads to, and the arms as those of a `Switch`.
+//!
+//! Every case of every arm is a row. Where the rows tell variants apart and look no deeper, the switch is by the tag. Otherwise
+//! the rows are tested in order, and the first that holds is the switch's choice; a guard is computed where its row is reached.
 
-use whorl_core::prim::Compare;
-use whorl_core::{Atom, Body, DType, Form, Lit, Prim, Switch};
+use whorl_core::prim::{Binary, Compare, Unary};
+use whorl_core::{Atom, Body, Form, Lit, Prim, Switch};
 use whorl_source::{Diagnostic, Span};
-use whorl_syntax::ast::{Arm, Case, CaseKind, Expr, Pattern, PatternKind};
+use whorl_syntax::ast::{Arm, Case, CaseKind, Expr};
 
-use crate::names::{did_you_mean, listed};
+use crate::cases::{Test, binds_parts};
+use crate::names::listed;
 use crate::tracer::{Tracer, fail};
 use crate::tree::join;
+use crate::usefulness::{Head, Pat, TooMany, missing, useful};
 use crate::value::{EnumRef, Env, Of, R, Value};
 
-/// The arm for one case of the value.
-#[derive(Clone, Copy)]
-struct Way<'a> {
-    arm: usize,
-    /// The fields of the variant.
-    payload: Option<&'a Pattern>,
-    /// The variant that the fields belong to.
-    variant: usize,
-    /// A name for the whole value.
-    name: Option<(&'a str, Span)>,
+/// One case of one arm.
+#[derive(Clone)]
+struct Row<'a> {
+    arm: &'a Arm,
+    case: &'a Case,
+    pattern: Pat<'a>,
+}
+
+impl<'a> Row<'a> {
+    /// Whether both lead to the same value, of the same names.
+    fn same_as(&self, other: &Row<'a>) -> bool {
+        let nothing_bound = |r: &Row| !matches!(r.case.kind, CaseKind::Name(_)) && !binds_parts(r.case);
+        std::ptr::eq(self.case, other.case)
+            || (std::ptr::eq(self.arm, other.arm) && nothing_bound(self) && nothing_bound(other))
+    }
+}
+
+/// What is matched, and where.
+struct Match<'a, 'e> {
+    v: Value<'a>,
+    env: &'e Env<'a>,
     span: Span,
 }
 
 impl<'a> Tracer<'a> {
     pub fn match_on(&mut self, of: &'a Expr, arms: &'a [Arm], env: &Env<'a>, span: Span) -> R<Value<'a>> {
         let v = self.expr(of, env)?;
-        match &v {
-            Value::Record(r) => {
-                if let Some(Of::Enum(e)) = r.name {
-                    return self.match_enum(e, &v, of.span, arms, env, span);
-                }
+        let rows = self.rows(arms, &v, of.span)?;
+        self.covered(&rows, &v, span)?;
+        let m = Match { v, env, span };
+        let of_enum = match &m.v {
+            Value::Record(r) => match r.name {
+                Some(Of::Enum(e)) => Some(e),
+                Some(Of::Type(_)) | None => None,
+            },
+            _ => None,
+        };
+        let shallow = |row: &Row| match &row.pattern {
+            Pat::Any => true,
+            Pat::Of(Head::Variant(..), parts) => parts.iter().all(Pat::is_irrefutable),
+            Pat::Of(..) => false,
+        };
+        match (of_enum, self.tag_of(&m.v)) {
+            (Some(e), Some(Value::Leaf(tag))) if rows.iter().all(|r| r.arm.guard.is_none() && shallow(r)) => {
+                self.match_tag(&m, e, tag, rows)
             }
-            Value::Bool(_) => return self.match_bool(&v, of.span, arms, env, span),
-            Value::Int(_) | Value::Str(_) => return self.match_known(&v, of.span, arms, env, span),
-            Value::Leaf(a) => {
-                let ty = self.b.ty(*a);
-                if ty.is_scalar() && ty.dtype == DType::Bool {
-                    return self.match_bool(&v, of.span, arms, env, span);
-                }
-                if ty.is_scalar() && ty.dtype.is_int() {
-                    return self.match_number(*a, of.span, arms, env, span);
-                }
-            }
-            _ => {}
+            _ => self.match_in_order(&m, rows),
         }
-        let e = Diagnostic::error("E0213", "`match` is on an enum, a whole number, a bool or a string");
-        let e = e.at(of.span, format!("this is {}", v.describe(&self.b)));
-        let many = matches!(&v, Value::Array { .. }) || matches!(&v, Value::Leaf(a) if !self.b.ty(*a).is_scalar());
-        fail(if many {
-            e.help("one at a time: `for x in xs { match x { … } }`")
-        } else {
-            e.help("compare with `if … else if … else …`")
-        })
     }
 
-    fn match_enum(
-        &mut self,
-        e: EnumRef<'a>,
-        v: &Value<'a>,
-        of: Span,
-        arms: &'a [Arm],
-        env: &Env<'a>,
-        span: Span,
-    ) -> R<Value<'a>> {
-        let mut ways: Vec<Option<Way<'a>>> = vec![None; e.def.variants.len()];
-        self.each_case(arms, &mut |t, arm, case| {
-            let way = |variant, payload, name| Way { arm, payload, variant, name, span: case.span };
-            let CaseKind::Variant { path, payload } = &case.kind else {
-                if matches!(case.kind, CaseKind::Rest) {
-                    return take_rest(&mut ways, way(0, None, None));
-                }
-                return t.foreign_case(case, of, &e.def.name.text);
+    fn rows(&mut self, arms: &'a [Arm], v: &Value<'a>, of: Span) -> R<Vec<Row<'a>>> {
+        // To look at the types of parts, they are taken out; what that writes is dropped.
+        self.b.begin();
+        let cases = arms.iter().flat_map(|arm| arm.cases.iter().map(move |case| (arm, case)));
+        let rows = cases.map(|(arm, case)| Ok(Row { arm, case, pattern: self.pattern_of(case, v, of)? })).collect();
+        self.b.end(Vec::new());
+        rows
+    }
+
+    /// Every value has an arm, and every case a value.
+    fn covered(&self, rows: &[Row<'a>], v: &Value<'a>, span: Span) -> R<()> {
+        let too_many = |_: TooMany| {
+            let e =
+                Diagnostic::error("E0217", "too many combinations of cases to tell whether all are there").at(span, "");
+            Box::new(e.help("a `match` inside of an arm says the same with fewer"))
+        };
+        let mut before: Vec<&Row<'a>> = Vec::new();
+        for row in rows {
+            let patterns: Vec<Pat<'a>> = before.iter().map(|r| r.pattern.clone()).collect();
+            if !useful(&patterns, &row.pattern).map_err(too_many)? {
+                let alone = |first: &&&Row<'a>| {
+                    useful(std::slice::from_ref(&first.pattern), &row.pattern).is_ok_and(|useful| !useful)
+                };
+                let last = before.last().map_or(row.case.span, |r| r.case.span);
+                return never_taken(row, before.iter().find(alone).copied(), last);
+            }
+            if row.arm.guard.is_none() {
+                before.push(row);
+            }
+        }
+        let patterns: Vec<Pat<'a>> = before.iter().map(|r| r.pattern.clone()).collect();
+        let left = missing(&patterns).map_err(too_many)?;
+        if left.is_empty() {
+            return Ok(());
+        }
+        let texts: Vec<String> = left.iter().map(Pat::text).collect();
+        let guarded = rows.iter().any(|r| r.arm.guard.is_some());
+        let by_guard = |e: Diagnostic| {
+            if guarded { e.note("an arm with `if` may not be taken, and counts for no value") } else { e }
+        };
+        if let [.., Pat::Any | Pat::Of(Head::Whole { .. }, _)] = &left[..] {
+            let example = match left.last() {
+                Some(number @ Pat::Of(..)) => format!("`{}` is one of them", number.text()),
+                Some(Pat::Any) | None => String::new(),
             };
-            let Some((name, prefix)) = path.split_last() else { return Ok(()) };
-            if prefix.is_empty() && payload.is_none() && !name.text.starts_with(char::is_uppercase) {
-                return take_rest(&mut ways, way(0, None, Some((&name.text, name.span))));
-            }
-            if !prefix.is_empty() && !t.enum_of_path(path).is_some_and(|f| std::ptr::eq(f.def, e.def)) {
-                return t.foreign_case(case, of, &e.def.name.text);
-            }
-            let k = t.variant_place(e, name)?;
-            take(&mut ways, k, way(k, payload.as_ref(), None), &name.text)
-        })?;
-        let missing = ways.iter().zip(&e.def.variants).filter(|(w, _)| w.is_none());
-        let missing: Vec<&str> = missing.map(|(_, v)| v.name.text.as_str()).collect();
-        if !missing.is_empty() {
-            let arms = if missing.len() == 1 { "arm" } else { "arms" };
-            let d = Diagnostic::error("E0210", format!("this `match` has no {arms} for {}", listed(missing.clone())));
-            let d = d.at(span, "").at(e.def.name.span, "declared here");
-            return fail(d.help(format!("`{} => …`, or `_ => …` for all that are left", missing[0])));
+            let e = Diagnostic::error("E0210", "this `match` has no arm for the other values").at(span, example);
+            return fail(by_guard(e).help("`_ => …`"));
         }
-        let ways: Vec<Way<'a>> = ways.into_iter().flatten().collect();
-        let tag = self.tag_of(v);
-        if let Some(Value::Int(k)) = tag {
-            let way = ways[k as usize];
-            return self.take_way(way, v, arms, env);
+        let arms = if texts.len() == 1 { "arm" } else { "arms" };
+        let e = Diagnostic::error(
+            "E0210",
+            format!("this `match` has no {arms} for {}", listed(texts.iter().map(String::as_str))),
+        );
+        let mut e = e.at(span, "");
+        if let Some(of) = self.enum_in(v) {
+            e = e.at(of.def.name.span, "declared here");
         }
-        // Variants that share an arm, and nothing else, share it in the program too.
-        let mut kept: Vec<Way<'a>> = Vec::new();
+        let all =
+            if matches!(left[0], Pat::Of(Head::Bool(_), _)) { "" } else { ", or `_ => …` for all that are left" };
+        fail(by_guard(e).help(format!("`{} => …`{all}", texts[0])))
+    }
+
+    /// By the tag of an enum: the arm of each variant.
+    fn match_tag(&mut self, m: &Match<'a, '_>, e: EnumRef<'a>, tag: Atom, rows: Vec<Row<'a>>) -> R<Value<'a>> {
+        let admits = |row: &&Row<'a>, variant: usize| match &row.pattern {
+            Pat::Of(Head::Variant(_, k), _) => *k == variant,
+            Pat::Any | Pat::Of(..) => true,
+        };
+        let mut kept: Vec<Row<'a>> = Vec::new();
         let mut places = Vec::new();
-        for way in ways {
-            let shared = way.payload.is_none();
-            let known = kept.iter().position(|k| shared && k.payload.is_none() && k.arm == way.arm);
+        for k in 0..e.def.variants.len() {
+            let Some(row) = rows.iter().find(|r| admits(r, k)) else { continue };
+            let known = kept.iter().position(|other| other.same_as(row));
             places.push(known.unwrap_or(kept.len()));
             if known.is_none() {
-                kept.push(way);
+                kept.push(row.clone());
             }
         }
-        if let [only] = kept[..] {
-            return self.take_way(only, v, arms, env);
+        if let [only] = &kept[..] {
+            return self.take_row(m, only);
         }
-        let Some(Value::Leaf(tag)) = tag else { return Ok(Value::Unit) };
         let which = if places.iter().copied().eq(0..kept.len()) {
             tag
         } else {
             let last = places.last().copied().unwrap_or(0);
             let mut which: Atom = Lit::i32(last as i32).into();
             for (k, &place) in places.iter().enumerate().filter(|(_, p)| **p != last) {
-                which = self.select_place(tag, Lit::i32(k as i32), place, which, span)?;
+                let hit = self.prim(Prim::Compare(Compare::Eq), &[tag, Lit::i32(k as i32).into()], m.span)?;
+                which = self.prim(Prim::Select, &[hit, Lit::i32(place as i32).into(), which], m.span)?;
             }
             which
         };
-        self.switch(which, &kept, v, arms, env, span)
+        self.switch(which, m, &kept)
     }
 
-    fn match_bool(&mut self, v: &Value<'a>, of: Span, arms: &'a [Arm], env: &Env<'a>, span: Span) -> R<Value<'a>> {
-        let mut ways = [None, None];
-        self.each_case(arms, &mut |t, arm, case| {
-            let way = |name| Way { arm, payload: None, variant: 0, name, span: case.span };
-            match &case.kind {
-                CaseKind::Bool(x) => take(&mut ways, usize::from(*x), way(None), if *x { "true" } else { "false" }),
-                CaseKind::Rest => take_rest(&mut ways, way(None)),
-                kind => match bound(kind) {
-                    Some(name) => take_rest(&mut ways, way(Some(name))),
-                    None => t.foreign_case(case, of, "a bool"),
-                },
+    /// The first row that holds.
+    fn match_in_order(&mut self, m: &Match<'a, '_>, rows: Vec<Row<'a>>) -> R<Value<'a>> {
+        let mut reached: Vec<(Row<'a>, Option<Atom>)> = Vec::new();
+        // Whether one of the rows so far holds; known as far as a guard behind them asks.
+        let mut taken: Option<Atom> = None;
+        for (k, row) in rows.iter().enumerate() {
+            let mut test = self.test_of(row.case, &m.v)?;
+            if let (Some(guard), false) = (&row.arm.guard, matches!(test, Test::Never)) {
+                test = self.guarded(m, row, guard, test, taken)?;
             }
-        })?;
-        let [Some(no), Some(yes)] = ways else {
-            let missing = if ways[0].is_none() { "false" } else { "true" };
-            let e = Diagnostic::error("E0210", format!("this `match` has no arm for `{missing}`")).at(span, "");
-            return fail(e.help(format!("`{missing} => …`")));
-        };
-        match v {
-            Value::Bool(x) => self.take_way(if *x { yes } else { no }, v, arms, env),
-            other => {
-                let which = self.condition(other, of)?;
-                self.switch(which, &[no, yes], v, arms, env, span)
-            }
-        }
-    }
-
-    /// A number or a string known while tracing: one arm is taken.
-    fn match_known(&mut self, v: &Value<'a>, of: Span, arms: &'a [Arm], env: &Env<'a>, span: Span) -> R<Value<'a>> {
-        let (ways, rest) = self.literal_ways(arms, of, matches!(v, Value::Str(_)), span)?;
-        let hit = ways.into_iter().find(|(case, _)| match (&case.kind, v) {
-            (CaseKind::Int(i), Value::Int(j)) => i == j,
-            (CaseKind::String(s), Value::Str(t)) => **s == **t,
-            _ => false,
-        });
-        self.take_way(hit.map_or(rest, |(_, way)| way), v, arms, env)
-    }
-
-    fn match_number(&mut self, a: Atom, of: Span, arms: &'a [Arm], env: &Env<'a>, span: Span) -> R<Value<'a>> {
-        let (ways, rest) = self.literal_ways(arms, of, false, span)?;
-        let dtype = self.b.ty(a).dtype;
-        let mut kept = vec![rest];
-        let mut which: Atom = Lit::i32(0).into();
-        for (case, way) in ways {
-            let CaseKind::Int(i) = case.kind else { continue };
-            let lit = crate::tree::static_lit(&Value::Int(i), dtype)
-                .or_else(|why| fail(Diagnostic::error("E0207", "a literal does not fit here").at(case.span, why)))?;
-            let place = kept.iter().position(|k| k.arm == way.arm && k.name.is_none()).unwrap_or(kept.len());
-            if place == kept.len() {
-                kept.push(way);
-            }
-            which = self.select_place(a, lit, place, which, span)?;
-        }
-        if kept.len() == 1 {
-            return self.take_way(rest, &Value::Leaf(a), arms, env);
-        }
-        self.switch(which, &kept, &Value::Leaf(a), arms, env, span)
-    }
-
-    /// `place` where `a` is `lit`, else `otherwise`.
-    fn select_place(&mut self, a: Atom, lit: Lit, place: usize, otherwise: Atom, span: Span) -> R<Atom> {
-        let hit = self.prim(Prim::Compare(Compare::Eq), &[a, lit.into()], span)?;
-        self.prim(Prim::Select, &[hit, Lit::i32(place as i32).into(), otherwise], span)
-    }
-
-    /// The arms for literals, and the one for everything else.
-    #[allow(clippy::type_complexity)]
-    fn literal_ways(
-        &mut self,
-        arms: &'a [Arm],
-        of: Span,
-        strings: bool,
-        span: Span,
-    ) -> R<(Vec<(&'a Case, Way<'a>)>, Way<'a>)> {
-        let mut ways: Vec<(&'a Case, Way<'a>)> = Vec::new();
-        let mut rest = [None];
-        self.each_case(arms, &mut |t, arm, case| {
-            let way = |name| Way { arm, payload: None, variant: 0, name, span: case.span };
-            match &case.kind {
-                CaseKind::Rest => take_rest(&mut rest, way(None)),
-                CaseKind::Int(_) | CaseKind::String(_) if strings == matches!(case.kind, CaseKind::String(_)) => {
-                    let first = ways.iter().find(|(c, _)| c.kind == case.kind).map(|(_, w)| *w).or(rest[0]);
-                    if let Some(first) = first {
-                        return unreachable_arm(case.span, first.span);
-                    }
-                    ways.push((case, way(None)));
-                    Ok(())
+            match test {
+                Test::Never => {}
+                Test::Always => {
+                    reached.push((row.clone(), None));
+                    break;
                 }
-                kind => match bound(kind) {
-                    Some(name) => take_rest(&mut rest, way(Some(name))),
-                    None => t.foreign_case(case, of, if strings { "a string" } else { "a whole number" }),
-                },
-            }
-        })?;
-        match rest[0] {
-            Some(rest) => Ok((ways, rest)),
-            None => {
-                let e = Diagnostic::error("E0210", "this `match` has no arm for the other values").at(span, "");
-                fail(e.help("`_ => …`"))
+                Test::If(a) => {
+                    if rows[k + 1..].iter().any(|r| r.arm.guard.is_some()) {
+                        taken = Some(match taken {
+                            Some(t) => self.prim(Prim::Binary(Binary::Or), &[t, a], m.span)?,
+                            None => a,
+                        });
+                    }
+                    reached.push((row.clone(), Some(a)));
+                }
             }
         }
+        // What none of the others takes is the last one's: all values have an arm.
+        let Some((last, _)) = reached.pop() else { return Ok(Value::Unit) };
+        if reached.is_empty() {
+            return self.take_row(m, &last);
+        }
+        let mut kept = vec![last];
+        let mut places = Vec::new();
+        for (row, test) in reached {
+            let known = kept.iter().position(|other| other.same_as(&row));
+            places.push((known.unwrap_or(kept.len()), test));
+            if known.is_none() {
+                kept.push(row);
+            }
+        }
+        if let [only] = &kept[..] {
+            return self.take_row(m, only);
+        }
+        if let ([_, _], [(1, Some(test))]) = (&kept[..], &places[..]) {
+            return self.switch(*test, m, &kept);
+        }
+        let mut which: Atom = Lit::i32(0).into();
+        for (place, test) in places.into_iter().rev() {
+            let place: Atom = Lit::i32(place as i32).into();
+            which = match test {
+                Some(test) => self.prim(Prim::Select, &[test, place, which], m.span)?,
+                None => place,
+            };
+        }
+        self.switch(which, m, &kept)
     }
 
-    fn each_case(&mut self, arms: &'a [Arm], f: &mut dyn FnMut(&mut Tracer<'a>, usize, &'a Case) -> R<()>) -> R<()> {
-        for (k, arm) in arms.iter().enumerate() {
-            arm.cases.iter().try_for_each(|case| f(self, k, case))?;
+    /// The test of a row and its guard, which is computed where the row is reached and nowhere else.
+    fn guarded(
+        &mut self,
+        m: &Match<'a, '_>,
+        row: &Row<'a>,
+        guard: &'a Expr,
+        test: Test,
+        taken: Option<Atom>,
+    ) -> R<Test> {
+        let mut reached = test;
+        if let Some(taken) = taken {
+            let free = self.prim(Prim::Unary(Unary::Not), &[taken], guard.span)?;
+            reached = self.both(reached, Test::If(free), guard.span)?;
         }
-        Ok(())
-    }
-
-    fn foreign_case(&self, case: &Case, of: Span, is: &str) -> R<()> {
-        let e = Diagnostic::error("E0214", format!("this case can never be: the value is {is}"));
-        let mut e = e.at(case.span, "").at(of, format!("this is {is}"));
-        if let CaseKind::Variant { path, .. } = &case.kind
-            && let [name] = &path[..]
-        {
-            e.help = did_you_mean(&name.text, ["true", "false"]);
-        }
-        fail(e)
+        let hit = |t: &mut Tracer<'a>| -> R<Value<'a>> {
+            let mut inner = m.env.clone();
+            t.bind_case(row.case, &m.v, &mut inner)?;
+            match t.expr(guard, &inner)? {
+                Value::Bool(x) => Ok(Value::Bool(x)),
+                other => Ok(Value::Leaf(t.condition(&other, guard.span)?)),
+            }
+        };
+        let Test::If(which) = reached else {
+            return Ok(match hit(self)? {
+                Value::Bool(true) => Test::Always,
+                Value::Leaf(a) => Test::If(a),
+                _ => Test::Never,
+            });
+        };
+        let (value, body) = self.arm(guard.span, hit)?;
+        let holds = match value {
+            Value::Bool(true) => return Ok(test),
+            Value::Leaf(a) => a,
+            _ => return Ok(Test::Never),
+        };
+        let not_reached = Body { stmts: Vec::new(), results: vec![Lit::bool(false).into()] };
+        let arms = vec![not_reached, Body { results: vec![holds], ..body }];
+        Ok(Test::If(self.b.form(Form::Switch(Switch { which, arms }))[0]))
     }
 
     /// The value of an arm.
-    fn take_way(&mut self, way: Way<'a>, v: &Value<'a>, arms: &'a [Arm], env: &Env<'a>) -> R<Value<'a>> {
-        let mut inner = env.clone();
-        if let Some((name, span)) = way.name {
-            inner.bind(name, v.clone(), span);
-        }
-        if let Some(pattern) = way.payload {
-            self.bind_payload(pattern, way.variant, v, &mut inner)?;
-        }
-        self.expr(&arms[way.arm].body, &inner)
+    fn take_row(&mut self, m: &Match<'a, '_>, row: &Row<'a>) -> R<Value<'a>> {
+        let mut inner = m.env.clone();
+        self.bind_case(row.case, &m.v, &mut inner)?;
+        self.expr(&row.arm.body, &inner)
     }
 
-    fn bind_payload(&mut self, pattern: &'a Pattern, variant: usize, v: &Value<'a>, env: &mut Env<'a>) -> R<()> {
-        let (Value::Record(r), Some(of)) = (v, self.enum_in(v)) else { return Ok(()) };
-        let variant = &of.def.variants[variant];
-        let fields =
-            variant.fields.iter().map(|f| (f.name.text.as_str(), r.get(&f.path).cloned().unwrap_or(Value::Unit)));
-        match (&pattern.kind, variant.named) {
-            (PatternKind::Tuple(parts), false) if parts.len() == variant.fields.len() => {
-                let values: Vec<Value<'a>> = fields.map(|f| f.1).collect();
-                parts.iter().zip(values).try_for_each(|(p, v)| self.bind(p, v, env))
-            }
-            (PatternKind::Record(_), true) => {
-                let record = Value::record(None, fields.collect());
-                self.bind(pattern, record, env)
-            }
-            _ => {
-                let name = &variant.name.text;
-                let e = Diagnostic::error("E0208", format!("this pattern does not fit `{name}`")).at(pattern.span, "");
-                let names: Vec<&str> = variant.fields.iter().map(|f| f.name.text.as_str()).collect();
-                fail(e.at(variant.name.span, "declared here").help(match (names.is_empty(), variant.named) {
-                    (true, _) => format!("`{name}` has no fields"),
-                    (false, true) => format!("`{name} {{ {} }}`", names.join(", ")),
-                    (false, false) => format!("`{name}({})`", ["a", "b", "c", "d"][..names.len().min(4)].join(", ")),
-                }))
-            }
-        }
-    }
-
-    fn switch(
-        &mut self,
-        which: Atom,
-        ways: &[Way<'a>],
-        v: &Value<'a>,
-        arms: &'a [Arm],
-        env: &Env<'a>,
-        span: Span,
-    ) -> R<Value<'a>> {
+    fn switch(&mut self, which: Atom, m: &Match<'a, '_>, rows: &[Row<'a>]) -> R<Value<'a>> {
         let mark = self.key_mark();
         let (mut values, mut bodies, mut uses) = (Vec::new(), Vec::new(), Vec::new());
-        for way in ways {
-            let (value, body) = self.arm(span, |t| t.take_way(*way, v, arms, env))?;
+        for row in rows {
+            let (value, body) = self.arm(m.span, |t| t.take_row(m, row))?;
             uses.extend(self.take_key_uses(mark));
             values.push(value);
             bodies.push(body);
         }
         self.give_key_uses(uses);
-        let place = |k: usize| crate::call::result_span(&arms[ways[k].arm].body);
+        let place = |k: usize| crate::call::result_span(&rows[k].arm.body);
         let mut common = values[0].clone();
         for (k, value) in values.iter().enumerate().skip(1) {
             common = match join(&self.b, &common, value) {
@@ -328,44 +300,16 @@ impl<'a> Tracer<'a> {
     }
 }
 
-/// A name for the whole value.
-fn bound(kind: &CaseKind) -> Option<(&str, Span)> {
-    match kind {
-        CaseKind::Variant { path, payload: None } => match &path[..] {
-            [name] if !name.text.starts_with(char::is_uppercase) => Some((&name.text, name.span)),
-            _ => None,
-        },
-        CaseKind::Variant { .. }
-        | CaseKind::Int(_)
-        | CaseKind::Bool(_)
-        | CaseKind::String(_)
-        | CaseKind::Rest
-        | CaseKind::Error => None,
+fn never_taken<'a>(row: &Row<'a>, first: Option<&Row<'a>>, last: Span) -> R<()> {
+    if let Some(first) = first
+        && let (Pat::Of(Head::Variant(..) | Head::Bool(_), _), Pat::Of(..)) = (&row.pattern, &first.pattern)
+    {
+        let e = Diagnostic::error("E0211", format!("`{}` has an arm already", row.pattern.text()));
+        return fail(e.at(row.case.span, "never taken").at(first.case.span, "taken here"));
     }
-}
-
-fn take<'a>(ways: &mut [Option<Way<'a>>], k: usize, way: Way<'a>, what: &str) -> R<()> {
-    match ways[k] {
-        None => ways[k] = Some(way),
-        Some(first) => {
-            let e = Diagnostic::error("E0211", format!("`{what}` has an arm already")).at(way.span, "never taken");
-            return fail(e.at(first.span, "taken here"));
-        }
-    }
-    Ok(())
-}
-
-fn take_rest<'a>(ways: &mut [Option<Way<'a>>], way: Way<'a>) -> R<()> {
-    if ways.iter().all(Option::is_some) {
-        return unreachable_arm(way.span, ways.iter().flatten().next_back().map_or(way.span, |w| w.span));
-    }
-    for slot in ways {
-        slot.get_or_insert(way);
-    }
-    Ok(())
-}
-
-fn unreachable_arm(here: Span, first: Span) -> R<()> {
-    let e = Diagnostic::error("E0211", "this arm is never taken").at(here, "nothing is left for it");
-    fail(e.at(first, "an arm before it takes what it would"))
+    let e = Diagnostic::error("E0211", "this arm is never taken").at(row.case.span, "nothing is left for it");
+    fail(match first {
+        Some(first) => e.at(first.case.span, "an arm before it takes what it would"),
+        None => e.at(last, "the arms before it take all that it would"),
+    })
 }

@@ -35,8 +35,20 @@ pub fn unknown_name<'n>(
         })?;
         Some(format!("`{of}.{name}`, of the module `{of}`"))
     };
+    let variant = || {
+        let mut of: Vec<&str> = module
+            .types
+            .iter()
+            .filter_map(|(ty, id)| match &script.item(*id).kind {
+                ItemKind::Enum(def) if def.variants.iter().any(|v| v.name.text == name) => Some(ty.as_str()),
+                _ => None,
+            })
+            .collect();
+        of.sort_unstable();
+        Some(format!("a variant is named with its enum: `{}.{name}`", of.first()?))
+    };
     let mut e = Diagnostic::error("E0401", format!("unknown name `{name}`")).at(span, "");
-    e.help = habit().or_else(elsewhere).or_else(|| did_you_mean(name, known));
+    e.help = variant().or_else(habit).or_else(elsewhere).or_else(|| did_you_mean(name, known));
     e
 }
 
@@ -61,7 +73,16 @@ pub fn is_primitive_type(name: &str) -> bool {
 
 /// A module that lacks a name.
 pub fn no_member(module: &Module, name: &str, span: Span) -> Diagnostic {
-    let mut e = Diagnostic::error("E0401", format!("`{}` has no `{name}`", module.path.join("."))).at(span, "");
+    let of = module.path.join(".");
+    if module.types.contains_key(name) {
+        let e = Diagnostic::error("E0401", format!("`{name}` of `{of}` is a type, not a value")).at(span, "");
+        let small = module.values.keys().find(|v| v.eq_ignore_ascii_case(name));
+        return match small {
+            Some(small) => e.help(format!("did you mean the function `{small}`?")),
+            None => e.help(format!("a value of it: `{name} {{ … }}`")),
+        };
+    }
+    let mut e = Diagnostic::error("E0401", format!("`{of}` has no `{name}`")).at(span, "");
     let public = || module.public.iter().filter(|(_, (public, _))| *public).map(|(n, _)| n.as_str());
     e.help = did_you_mean(name, public());
     if e.help.is_none() && crate::builtins::find(name).is_some() {

@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 use whorl_core::prim::{Binary, Compare, Dot, Unary};
 use whorl_core::{Atom, DType, Prim, Type};
-use whorl_source::{Diagnostic, Span};
+use whorl_source::{Diagnostic, Label, Span};
 use whorl_syntax::ast::BinaryOp;
 
 use crate::tracer::{Tracer, fail, own_dtype, wider};
@@ -18,6 +18,17 @@ impl<'a> Tracer<'a> {
             Some(t) if !t.contains('\n') && t.len() <= 60 => format!("`{t}`"),
             _ => "this expression".to_string(),
         }
+    }
+
+    /// The same without quotes and outer parentheses, to be put into a help; `other` where it is long.
+    pub fn plain_text(&self, span: Span, other: &str) -> String {
+        let text = self.text(span);
+        if !text.starts_with('`') {
+            return other.to_string();
+        }
+        let text = text.trim_matches('`');
+        let inner = text.strip_prefix('(').and_then(|t| t.strip_suffix(')')).filter(|t| !t.contains(['(', ')']));
+        inner.unwrap_or(text).to_string()
     }
 
     /// Every operator but `and` and `or`, which look at their right side only if need be.
@@ -70,7 +81,9 @@ impl<'a> Tracer<'a> {
             (Value::Int(a), Value::Int(b)) => {
                 if op == BinaryOp::Div && a.checked_rem(*b) != Some(0) {
                     let e = Diagnostic::error("E0201", format!("{a} / {b} is not a whole number")).at(span, "");
-                    return fail(e.help("`div(a, b)` drops the remainder"));
+                    return fail(e.help(format!(
+                        "`{a}.0 / {b}.0` for numbers with a point; `div({a}, {b})` drops the remainder"
+                    )));
                 }
                 let result = match op {
                     BinaryOp::Add => a.checked_add(*b),
@@ -113,7 +126,8 @@ impl<'a> Tracer<'a> {
             let dtype = self.b.ty(a).dtype;
             match typed {
                 Some((first, place)) if first != dtype => {
-                    return self.dtypes_differ(what, (first, place), (dtype, arg.span));
+                    let differ: R<()> = self.dtypes_differ(what, (first, place), (dtype, arg.span));
+                    return differ.map(|()| Vec::new()).map_err(|e| self.begin_with_a_point(e, args));
                 }
                 Some(_) => {}
                 None => typed = Some((dtype, arg.span)),
@@ -126,19 +140,37 @@ impl<'a> Tracer<'a> {
         {
             let e = Diagnostic::error("E0207", format!("a number with a point next to {}", dtype.name()));
             let e = e.at(point.span, "").at(place, dtype.name());
-            return fail(e.help(format!("nothing converts by itself: `f32({})`", self.text(place).trim_matches('`'))));
+            let e = e.help(format!("nothing converts by itself: `f32({})`", self.text(place).trim_matches('`')));
+            return Err(self.begin_with_a_point(Box::new(e), args));
         }
         let atoms = args.iter().map(|a| self.atom(&a.value, dtype, a.span)).collect::<R<Vec<_>>>()?;
         self.same_shape(what, span, args, &atoms)?;
         Ok(atoms)
     }
 
+    /// A number that a loop carries is whole because it began so.
+    fn begin_with_a_point(&self, mut e: Box<Diagnostic>, args: &[Arg<'a>]) -> Box<Diagnostic> {
+        let began = args.iter().find_map(|a| Some((self.began_whole(&a.value)?, a.span)));
+        let float = args.iter().any(|a| match a.value {
+            Value::Float(_) => true,
+            Value::Leaf(x) => self.b.ty(x).dtype.is_float(),
+            _ => false,
+        });
+        if let (Some((start, place)), true) = (began, float) {
+            let begin = self.text(start).trim_matches('`').to_string();
+            let point = if begin.parse::<i64>().is_ok() { format!(": `{begin}.0`") } else { String::new() };
+            e.labels.push(Label { span: start, text: "it begins as i32 here".to_string() });
+            e.help = Some(format!("begin {} with a number with a point{point}", self.text(place)));
+        }
+        e
+    }
+
     fn dtypes_differ<T>(&self, what: &str, l: (DType, Span), r: (DType, Span)) -> R<T> {
         let message = format!("{what} of {} and {}", l.0.name(), r.0.name());
         let e = Diagnostic::error("E0201", message).at(l.1, l.0.name()).at(r.1, r.0.name());
         let (to, other) = if r.0.is_float() { (r.0, l.1) } else { (l.0, r.1) };
-        let text = self.text(other);
-        fail(e.help(format!("nothing converts by itself: `{}({})`", to.name(), text.trim_matches('`'))))
+        let text = self.plain_text(other, "x");
+        fail(e.help(format!("nothing converts by itself: `{}({text})`", to.name())))
     }
 
     fn same_shape(&self, what: &str, span: Span, args: &[Arg<'a>], atoms: &[Atom]) -> R<()> {
@@ -152,17 +184,8 @@ impl<'a> Tracer<'a> {
         let ([left, right], note) = self.named_pair((atoms[first], args[first].span), (atoms[other], args[other].span));
         let mut e = e.at(args[first].span, left).at(args[other].span, right);
         e.notes.extend(note);
-        fail(e.help(self.shape_help(&types[first], &types[other])))
-    }
-
-    fn shape_help(&self, a: &Type, b: &Type) -> String {
-        let only_scalars = "scalars broadcast, nothing else does";
-        let ones = |s: &[usize]| s.iter().copied().filter(|&n| n != 1).collect::<Vec<_>>();
-        if ones(&a.shape) == ones(&b.shape) {
-            format!("{only_scalars}: `reshape(x, {})` makes them equal", shape_text(&a.shape).trim_matches(['[', ']']))
-        } else {
-            format!("{only_scalars}: go over the rows with `for row in x {{ … }}`")
-        }
+        let texts = [self.text(args[first].span), self.text(args[other].span)];
+        fail(e.help(shape_help(what, &types[first], &types[other], &texts)))
     }
 
     fn compare(&mut self, op: Compare, span: Span, l: &Arg<'a>, r: &Arg<'a>) -> R<Value<'a>> {
@@ -194,19 +217,20 @@ impl<'a> Tracer<'a> {
     }
 
     fn logic(&mut self, op: Binary, span: Span, l: &Arg<'a>, r: &Arg<'a>) -> R<Value<'a>> {
-        // A side known while tracing decides, or is the neutral one.
-        let decides = op == Binary::Or;
-        for (known, other) in [(l, r), (r, l)] {
-            if let Value::Bool(x) = known.value {
-                return Ok(if x == decides { Value::Bool(x) } else { other.value.clone() });
-            }
-        }
         let word = if op == Binary::And { "`and`" } else { "`or`" };
         for side in [l, r] {
             let atom = self.atom(&side.value, None, side.span)?;
             if self.b.ty(atom).dtype != DType::Bool {
                 let e = Diagnostic::error("E0201", format!("{word} is between bools"));
-                return fail(e.at(side.span, format!("this is {}", side.value.describe(&self.b))));
+                let e = e.at(side.span, format!("this is {}", side.value.describe(&self.b)));
+                return fail(e.help(format!("compare it with something: `{} != 0`", self.plain_text(side.span, "x"))));
+            }
+        }
+        // A side known while tracing decides, or is the neutral one.
+        let decides = op == Binary::Or;
+        for (known, other) in [(l, r), (r, l)] {
+            if let Value::Bool(x) = known.value {
+                return Ok(if x == decides { Value::Bool(x) } else { other.value.clone() });
             }
         }
         let atoms = self.numbers(word, span, &[l.clone(), r.clone()])?;
@@ -235,7 +259,8 @@ impl<'a> Tracer<'a> {
         let a = self.atom(v, None, span)?;
         if self.b.ty(a).dtype != DType::Bool {
             let e = Diagnostic::error("E0201", "`not` of something that is not a bool");
-            return fail(e.at(span, format!("this is {}", v.describe(&self.b))));
+            let e = e.at(span, format!("this is {}", v.describe(&self.b)));
+            return fail(e.help("compare it with something: `x == 0`"));
         }
         Ok(Value::Leaf(self.prim(Prim::Unary(Unary::Not), &[a], span)?))
     }
@@ -271,11 +296,15 @@ impl<'a> Tracer<'a> {
             };
             let (p, q) = (named(inner_x.axes.last(), p), named(inner_y.axes.first(), q));
             let e = e.at(l.span, left).at(r.span, right).note(format!("the inner sizes are {p} and {q}"));
-            let swapped = tx.rank() == 2 && tx.shape[0] == ty.shape[0];
-            return fail(e.help(if swapped {
-                "the inner sizes must be equal; `transpose(x)` swaps the axes of a matrix"
+            let inner = tx.shape[tx.rank() - 1];
+            return fail(e.help(if ty.rank() == 2 && ty.shape[1] == inner {
+                let (a, b) = (self.plain_text(l.span, "x"), self.plain_text(r.span, "y"));
+                format!("the inner sizes must be equal: `{a} @ transpose({b})`")
+            } else if tx.rank() == 2 && tx.shape[0] == ty.shape[0] {
+                let (a, b) = (self.plain_text(l.span, "x"), self.plain_text(r.span, "y"));
+                format!("the inner sizes must be equal: `transpose({a}) @ {b}`")
             } else {
-                "the inner sizes must be equal"
+                "the inner sizes must be equal".to_string()
             }));
         }
         let dot = Dot {
@@ -284,6 +313,37 @@ impl<'a> Tracer<'a> {
             ..Dot::default()
         };
         Ok(Value::Leaf(self.prim(Prim::Dot(dot), &[x, y], span)?))
+    }
+}
+
+/// What to write where the sizes of two operands disagree.
+fn shape_help(what: &str, a: &Type, b: &Type, texts: &[String; 2]) -> String {
+    let only_scalars = "scalars broadcast, nothing else does";
+    let plain = |k: usize, other: &str| {
+        let text = &texts[k];
+        if text.starts_with('`') { text.trim_matches('`').to_string() } else { other.to_string() }
+    };
+    let (x, y) = (plain(0, "x"), plain(1, "y"));
+    let op = what.trim_matches('`');
+    if op.chars().any(char::is_alphabetic) {
+        return "the arrays have one shape here; scalars go along with any".to_string();
+    }
+    let both = |l: &str, r: &str| format!("{l} {op} {r}");
+    let ones = |s: &[usize]| s.iter().copied().filter(|&n| n != 1).collect::<Vec<_>>();
+    if ones(&a.shape) == ones(&b.shape) {
+        let (text, shape) = if a.rank() > b.rank() { (x, &b.shape) } else { (y, &a.shape) };
+        let sizes = shape_text(shape);
+        format!("{only_scalars}: `reshape({text}, {})` makes them equal", sizes.trim_matches(['[', ']']))
+    } else if a.rank() == b.rank() + 1 && a.shape[1..] == b.shape[..] {
+        format!("{only_scalars}: `for row in {x} {{ {} }}`", both("row", &y))
+    } else if b.rank() == a.rank() + 1 && b.shape[1..] == a.shape[..] {
+        format!("{only_scalars}: `for row in {y} {{ {} }}`", both(&x, "row"))
+    } else if a.rank() != b.rank() && a.shape[0] == b.shape[0] {
+        format!("{only_scalars}: `for (a, b) in zip({x}, {y}) {{ {} }}`", both("a", "b"))
+    } else if a.rank() == 1 && b.rank() == 1 {
+        format!("{only_scalars}; if every pair is meant: `for a in {x} {{ {} }}`", both("a", &y))
+    } else {
+        only_scalars.to_string()
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use smallvec::SmallVec;
 use whorl_core::prim::Prim;
-use whorl_core::{Atom, Form, Op, Stmt, Type, Var};
+use whorl_core::{Atom, DType, Form, Op, Stmt, Type, Var};
 use whorl_source::Span;
 
 use crate::names::listed_plain;
@@ -57,6 +57,8 @@ pub struct Origins {
     notes: HashMap<Var, SmallVec<[Note; 1]>>,
     /// What loops carry is of the sizes that it began with.
     carries: HashMap<Var, Atom>,
+    /// What began as a whole number known while tracing, and where.
+    whole: HashMap<Var, Span>,
 }
 
 /// A type as the user named it.
@@ -130,9 +132,19 @@ impl<'a> Tracer<'a> {
         }
     }
 
-    pub fn note_carry(&mut self, var: Var, init: Atom) {
-        if !self.b.ty(init).is_scalar() {
-            self.origins.carries.insert(var, init);
+    pub fn note_carry(&mut self, var: Var, init: Atom, span: Span) {
+        match init {
+            Atom::Var(_) => _ = self.origins.carries.insert(var, init),
+            Atom::Lit(l) if l.dtype == DType::I32 => _ = self.origins.whole.insert(var, span),
+            Atom::Lit(_) => {}
+        }
+    }
+
+    /// Where a carried number began, if as a whole one.
+    pub fn began_whole(&self, v: &Value<'a>) -> Option<Span> {
+        match v {
+            Value::Leaf(Atom::Var(var)) => self.origins.whole.get(var).copied(),
+            _ => None,
         }
     }
 

@@ -6,7 +6,7 @@ use whorl_core::{Atom, DType};
 use whorl_source::{Diagnostic, Span};
 use whorl_syntax::ast::{ItemKind, Param, TypeKind};
 
-use crate::names::did_you_mean;
+use crate::names::{did_you_mean, listed};
 use crate::script::{ItemId, ModuleId, Script};
 use crate::tracer::{Tracer, fail, own_dtype};
 use crate::tree::static_lit;
@@ -72,6 +72,10 @@ impl Settings {
                 let names: Vec<String> = known.iter().map(|(id, p)| script.knob_names(*id, p).swap_remove(0)).collect();
                 let mut e = Diagnostic::error("E0404", format!("there is no param or size `{name}` to set"));
                 e.help = did_you_mean(name, names.iter().map(String::as_str));
+                if e.help.is_none() && !names.is_empty() {
+                    let shown = listed(names.iter().take(12).map(String::as_str));
+                    e.notes.push(format!("there are {shown}"));
+                }
                 errors.push(e);
                 continue;
             };
@@ -108,6 +112,14 @@ impl Script {
         match path.last() {
             None => vec![p.name.text.clone()],
             Some(last) => vec![format!("{last}.{}", p.name.text), format!("{}.{}", path.join("."), p.name.text)],
+        }
+    }
+
+    /// Whether this is the name of a param in a module.
+    pub(crate) fn knob_at(&self, name: &str, module: ModuleId) -> bool {
+        match self.module(module).values.get(name) {
+            Some(crate::script::Def::Item(id)) => matches!(self.item(*id).kind, ItemKind::Param(_)),
+            Some(crate::script::Def::Module(_)) | None => false,
         }
     }
 
@@ -222,7 +234,9 @@ impl<'a> Tracer<'a> {
                     other => format!("this is {}", other.describe(&self.b)),
                 };
                 let e2 = Diagnostic::error("E0406", "a param or size is a number known before the program runs");
-                fail(e2.at(e.span, what).help("literals, other params and sizes, and `+ - * /` of them"))
+                fail(e2.at(e.span, what).help(
+                    "literals, other params and sizes, and `+ - * /` of them; an array is a `let`: `let layers = [64, 64]`",
+                ))
             }
         }
     }
@@ -231,7 +245,14 @@ impl<'a> Tracer<'a> {
         let value = self.plain_value(id, true)?;
         let is_size = matches!(self.script.item(id).kind, ItemKind::Size(_));
         if is_size {
-            self.size(&value, p.value.span)?;
+            let set = self.script.settings.set.contains_key(&id);
+            self.size(&value, p.value.span).map_err(|mut e| {
+                if set && let Some(label) = e.labels.first_mut() {
+                    (label.span, label.text) =
+                        (p.name.span, format!("`{}` is set to {}", p.name.text, number_text(&value)));
+                }
+                e
+            })?;
         } else if let Some(ty) = &p.ty
             && param_dtype(p, &value).is_none()
         {
@@ -249,7 +270,13 @@ impl<'a> Tracer<'a> {
             return Ok(());
         }
         let e = Diagnostic::error("E0405", format!("`{}` = {} is out of its bounds", p.name.text, number_text(&value)));
-        fail(e.at(bounds.low.span.to(bounds.high.span), "must lie in here").at(p.name.span, "declared here"))
+        let above = if bounds.low_inclusive { "at least" } else { "more than" };
+        let below = if bounds.high_inclusive { "at most" } else { "less than" };
+        let number = |x: f64| if is_size || x.fract() != 0.0 { x.to_string() } else { format!("{x:.0}") };
+        let must = format!("it must be {above} {} and {below} {}", number(low), number(high));
+        let set = self.script.settings.set.contains_key(&id);
+        let e = e.at(bounds.low.span.to(bounds.high.span), must);
+        fail(e.at(p.name.span, if set { "set from outside" } else { "declared here" }))
     }
 }
 

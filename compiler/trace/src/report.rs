@@ -127,8 +127,11 @@ impl<'a> Tracer<'a> {
             if left_out > 0 && k == SHOWN_CALLS / 2 {
                 e.calls.push(format!("… {left_out} more calls"));
             }
-            if left_out == 0 || k < SHOWN_CALLS / 2 || k >= SHOWN_CALLS / 2 + left_out {
-                e.calls.push(self.call_text(call));
+            let text = self.call_text(call);
+            // A function that calls itself tells it once.
+            let shown = left_out == 0 || k < SHOWN_CALLS / 2 || k >= SHOWN_CALLS / 2 + left_out;
+            if shown && !e.calls.contains(&text) {
+                e.calls.push(text);
             }
         }
     }

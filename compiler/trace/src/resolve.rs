@@ -7,8 +7,8 @@ use std::collections::HashSet;
 
 use whorl_source::{Diagnostic, Span};
 use whorl_syntax::ast::{
-    Block, CaseKind, Expr, ExprKind, FnParam, IndexArg, ItemKind, Name, Pattern, PatternKind, StatementKind, Type,
-    TypeArg, TypeKind,
+    Block, Case, CaseKind, Checkpoint, Expr, ExprKind, FnParam, IndexArg, ItemKind, Name, Pattern, PatternKind, Policy,
+    StatementKind, Type, TypeArg, TypeKind,
 };
 
 use crate::names::{self, did_you_mean};
@@ -62,6 +62,10 @@ struct Resolver<'s> {
     locals: Vec<Local<'s>>,
     /// Parameters of the generic type whose text this is.
     type_params: &'s [Name],
+    /// The type whose text this is.
+    type_name: &'s str,
+    /// All names bound in the item so far.
+    bound: Vec<(&'s str, Span)>,
     function: &'s str,
     uses: Uses<'s>,
     found: Found,
@@ -76,11 +80,17 @@ pub fn resolve(script: &Script) -> Found {
             module,
             locals: Vec::new(),
             type_params: &[],
+            type_name: "",
+            bound: Vec::new(),
             function: "",
             uses: Uses::default(),
             found: Found::default(),
         };
-        module.tree.items.iter().for_each(|item| r.item(&item.kind));
+        for item in &module.tree.items {
+            let known = r.found.errors.len();
+            r.item(&item.kind);
+            r.tell_elsewhere(known);
+        }
         // What the library leaves unused is no matter of the user's.
         if k == 0 || !module.display.starts_with("std/") {
             r.found.warnings.extend(unused::in_module(module, &r.uses));
@@ -107,14 +117,16 @@ impl<'s> Resolver<'s> {
                 }
             }
             ItemKind::Type(def) => {
-                self.type_params = &def.params;
+                (self.type_params, self.type_name) = (&def.params, &def.name.text);
                 self.ty(&def.ty, false);
-                self.type_params = &[];
+                (self.type_params, self.type_name) = (&[], "");
             }
             ItemKind::Enum(def) => {
+                self.type_params = &def.params;
                 for field in def.variants.iter().flat_map(|v| &v.fields) {
                     self.ty(&field.ty, false);
                 }
+                self.type_params = &[];
             }
             ItemKind::Fn(def) => {
                 self.function = &def.name.text;
@@ -168,7 +180,26 @@ impl<'s> Resolver<'s> {
         }
     }
 
+    /// Errors of this item in names that are bound in it, but not where they are used.
+    fn tell_elsewhere(&mut self, known: usize) {
+        for e in &mut self.found.errors[known..] {
+            let Some(at) = e.labels.first().map(|l| l.span) else { continue };
+            let name = self.script.map.file(at.file).and_then(|f| f.text.get(at.start as usize..at.end as usize));
+            let Some((name, bound)) = self.bound.iter().rev().find(|(n, _)| Some(*n) == name) else { continue };
+            let line = self.script.map.line_name(*bound);
+            e.help = Some(if bound.start > at.start {
+                format!("`{name}` is bound below, at {line}")
+            } else {
+                format!(
+                    "`{name}` of {line} is known only in the block that it is bound in: what a block computes comes out as its value, `let {name} = if c {{ … }} else {{ … }}`"
+                )
+            });
+        }
+        self.bound.clear();
+    }
+
     fn bind_name(&mut self, name: &'s str, span: Span, bound: Bound) {
+        self.bound.push((name, span));
         self.locals.push(Local { name, span, used: name.starts_with('_'), bound });
     }
 
@@ -197,7 +228,7 @@ impl<'s> Resolver<'s> {
     // Names.
 
     fn name(&mut self, name: &'s str, span: Span, called: bool) {
-        if self.is_local(name) {
+        if self.is_local(name) || self.type_params.iter().any(|p| p.text == name) {
             return;
         }
         if self.module.values.contains_key(name) {
@@ -230,7 +261,12 @@ impl<'s> Resolver<'s> {
             if is_type && path.len() > 1 {
                 return true;
             }
+            let known = self.found.errors.len();
             self.name(first, span, called && path.len() == 1);
+            let names: Vec<&str> = path.iter().map(|p| p.0).collect();
+            if let (Some(e), Some(help)) = (self.found.errors.get_mut(known), crate::habits::of_path(&names)) {
+                e.help = Some(help);
+            }
             return true;
         };
         self.uses.names.insert(first);
@@ -304,7 +340,10 @@ impl<'s> Resolver<'s> {
                 } else {
                     let known = self.module.values.keys().map(String::as_str).chain(self.locals.iter().map(|l| l.name));
                     let mut d = Diagnostic::error("E0401", format!("unknown size `{name}`")).at(e.span, "");
-                    d.help = did_you_mean(name, known);
+                    d.help = did_you_mean(name, known).or_else(|| match self.type_name {
+                        "" => Some(format!("`size {name} = 4` at the top of the file, or a parameter's type that binds it: `x: f32[{name}]`")),
+                        ty => Some(format!("make it an argument of the type: `type {ty}[{name}] = …`, then `{ty}[4]`")),
+                    });
                     self.found.errors.push(d);
                 }
             }
@@ -330,7 +369,8 @@ impl<'s> Resolver<'s> {
             return;
         }
         let Some(Def::Module(mut id)) = self.module.values.get(&first.text).copied() else {
-            self.name(&first.text, first.span, false);
+            let path: Vec<(&str, Span)> = path.iter().map(|n| (n.text.as_str(), n.span)).collect();
+            self.found.errors.push(names::unknown_type(self.script, self.id, &path));
             return;
         };
         self.uses.names.insert(&first.text);
@@ -421,8 +461,13 @@ impl<'s> Resolver<'s> {
                 args.iter().for_each(|a| self.expr(&a.value));
             }
             ExprKind::Index(of, at) => {
-                self.expr(of);
-                self.index(at);
+                let path = expr_path(of);
+                if path.is_some_and(|path| self.script.find_named_type(&path, self.id).is_some()) {
+                    self.type_in_expr(e);
+                } else {
+                    self.expr(of);
+                    self.index(at);
+                }
             }
             ExprKind::Unary(_, x) => self.expr(x),
             ExprKind::Binary(_, _, l, r) | ExprKind::Range(l, r) => {
@@ -441,7 +486,9 @@ impl<'s> Resolver<'s> {
                 self.expr(of);
                 for arm in arms {
                     self.scope(|r| {
-                        arm.cases.iter().for_each(|c| r.case(&c.kind));
+                        let outer = r.locals.len();
+                        arm.cases.iter().for_each(|c| r.case(c, outer));
+                        arm.guard.iter().for_each(|e| r.expr(e));
                         r.expr(&arm.body);
                     });
                 }
@@ -459,6 +506,7 @@ impl<'s> Resolver<'s> {
                     None => self.pattern_as_value(&scan.pattern),
                 }
                 self.expr(&scan.iter);
+                self.kept(scan.checkpoint.as_ref());
                 self.scope(|r| {
                     r.bind(&scan.pattern, Bound::Quiet);
                     scan.until.iter().for_each(|e| r.expr(e));
@@ -466,9 +514,10 @@ impl<'s> Resolver<'s> {
                     r.block(&scan.body);
                 });
             }
-            ExprKind::While { pattern, init, condition, max, body } => {
+            ExprKind::While { pattern, init, condition, max, checkpoint, body } => {
                 self.expr(init);
                 max.iter().for_each(|e| self.expr(e));
+                self.kept(checkpoint.as_deref());
                 self.scope(|r| {
                     r.bind(pattern, Bound::Quiet);
                     r.expr(condition);
@@ -514,19 +563,64 @@ impl<'s> Resolver<'s> {
         }
     }
 
-    fn case(&mut self, case: &'s CaseKind) {
-        let CaseKind::Variant { path, payload } = case else { return };
-        match (&path[..], payload) {
-            ([name], None) if !name.text.starts_with(char::is_uppercase) => {
-                self.bind_name(&name.text, name.span, Bound::Let);
+    fn kept(&mut self, checkpoint: Option<&'s Checkpoint>) {
+        match checkpoint.map(|c| &c.policy) {
+            Some(Policy::Every(e)) => self.expr(e),
+            Some(Policy::Carries | Policy::Sqrt | Policy::Error) | None => {}
+        }
+    }
+
+    /// `Option[State]` where an expression may stand.
+    fn type_in_expr(&mut self, e: &'s Expr) {
+        match &e.kind {
+            ExprKind::Name(name) if self.is_type(name) => {}
+            ExprKind::Tuple(parts) => parts.iter().for_each(|p| self.type_in_expr(p)),
+            ExprKind::Index(of, at) => {
+                self.type_in_expr(of);
+                for arg in at {
+                    match arg {
+                        IndexArg::At(e) => self.type_in_expr(e),
+                        IndexArg::Slice { .. } => {}
+                    }
+                }
             }
-            ([of @ .., _], payload) => {
-                if !of.is_empty() {
+            _ => self.expr(e),
+        }
+    }
+
+    /// Binds the names of a case; those of several cases of one arm are the same.
+    fn case(&mut self, case: &'s Case, arm: usize) {
+        match &case.kind {
+            CaseKind::Variant { path, payload } => {
+                if let [of @ .., _] = &path[..]
+                    && !of.is_empty()
+                {
                     self.type_path(of);
                 }
-                payload.iter().for_each(|p| self.bind(p, Bound::Let));
+                payload.iter().for_each(|p| self.case(p, arm));
             }
-            ([], _) => {}
+            CaseKind::Name(name) => self.bind_in_arm(name, case.span, Bound::Let, arm),
+            CaseKind::Tuple(parts) | CaseKind::Array(parts) => parts.iter().for_each(|p| self.case(p, arm)),
+            CaseKind::Record(fields) => {
+                for (name, part) in fields {
+                    match part {
+                        Some(part) => self.case(part, arm),
+                        None => self.bind_in_arm(&name.text, name.span, Bound::Field, arm),
+                    }
+                }
+            }
+            CaseKind::Int(_)
+            | CaseKind::Range(..)
+            | CaseKind::Bool(_)
+            | CaseKind::String(_)
+            | CaseKind::Rest
+            | CaseKind::Error => {}
+        }
+    }
+
+    fn bind_in_arm(&mut self, name: &'s str, span: Span, bound: Bound, arm: usize) {
+        if !self.locals[arm..].iter().any(|l| l.name == name) {
+            self.bind_name(name, span, bound);
         }
     }
 }

@@ -20,6 +20,11 @@ pub trait Loader {
     fn data(&mut self, request: &DataRequest, _from: Option<&str>) -> Result<Data, DataProblem> {
         Err(DataProblem::new("E0807", format!("there is no file `{}`", request.file), "no data is read here"))
     }
+
+    /// Paths of modules that can be imported from anywhere, for guesses at what was meant.
+    fn known(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// A module, by its place in its script; the script's own file is the first.
@@ -336,7 +341,9 @@ impl Loading<'_> {
         let dotted = path.join(".");
         let (display, text) = self.loader.load(path, Some(from)).map_err(|why| {
             let mut e = Diagnostic::error("E0403", format!("there is no module `{dotted}`")).at(span, why);
-            e.help = path.first().and_then(|p| crate::habits::of_name(p)).map(str::to_string);
+            let known = self.loader.known();
+            e.help = did_you_mean(&dotted, known.iter().map(String::as_str))
+                .or_else(|| path.first().and_then(|p| crate::habits::of_name(p)).map(str::to_string));
             e
         })?;
         if let Some(start) = self.open.iter().position(|d| *d == display) {

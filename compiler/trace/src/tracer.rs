@@ -130,7 +130,20 @@ impl<'a> Tracer<'a> {
             | Value::Function(_)
             | Value::Module(_) => {
                 let e = Diagnostic::error("E0206", "a number is needed here");
-                fail(e.at(span, format!("this is {}", v.describe(&self.b))))
+                let e = e.at(span, format!("this is {}", v.describe(&self.b)));
+                fail(match v {
+                    Value::Function(f) => e.help(format!("a function is called with parentheses: `{}(…)`", f.name())),
+                    Value::Str(_) => e.help("strings are names of what is logged, and are not computed with"),
+                    Value::Tuple(parts) => {
+                        let names = ["a", "b", "c", "d"][..parts.len().min(4)].join(", ");
+                        e.help(format!("a tuple is taken apart: `let ({names}) = …`, or `.0`, `.1`"))
+                    }
+                    Value::Unit => {
+                        e.help("the last line of a block is its value; a block that ends in a `let` has none")
+                    }
+                    Value::Key(_) => e.help("a key gives random numbers: `uniform(key)`, `normal(key, n)`"),
+                    _ => e,
+                })
             }
         }
     }
@@ -193,9 +206,14 @@ impl<'a> Tracer<'a> {
             Value::Leaf(a) => {
                 let e = Diagnostic::error("E0105", "a size must be known before the program runs");
                 let e = e.at(span, format!("this is {}, known when it runs", Value::Leaf(*a).describe(&self.b)));
-                return fail(e.help(
-                    "declare it with `size`, or, if it is a parameter of a function, without a type or as `size`",
-                ));
+                let param = self.script.knob_at(self.source_text(span).unwrap_or(""), self.module);
+                return fail(e.help(if param {
+                    "declare it with `size` in place of `param`".to_string()
+                } else {
+                    "a `size` is known, and so is what follows from sizes and literals (as a parameter: without a type, or `n: size`)\n\
+                     of a number that the run computes, make room for the most and mask: `where(arange(most) < n, xs, 0.0)`"
+                        .to_string()
+                }));
             }
             Value::Float(x) => format!("this is {x:?}"),
             other => format!("this is {}", other.describe(&self.b)),

@@ -195,7 +195,7 @@ fn describe(v: &Value, b: &Builder, outer: usize) -> String {
             type_text(&Type { dtype: t.dtype, shape: t.shape.iter().skip(outer).copied().collect() })
         }
         Value::Int(i) => format!("the whole number {i}"),
-        Value::Float(x) => format!("the number {x}"),
+        Value::Float(x) => format!("the number {x:?}"),
         Value::Bool(x) => format!("{x}"),
         Value::Str(_) => "a string".to_string(),
         Value::List(items) => format!("a list of {} numbers", items.len()),
@@ -339,7 +339,11 @@ fn join_records<'a>(b: &Builder, p: &Record<'a>, q: &Record<'a>) -> Result<(Valu
 pub fn static_lit(v: &Value, dtype: DType) -> Result<Lit, String> {
     let whole = |i: i64, low: i64, high: i64| {
         let fits = (low..=high).contains(&i);
-        if fits { Ok(i) } else { Err(format!("{i} does not fit into {}", dtype.name())) }
+        if fits {
+            Ok(i)
+        } else {
+            Err(format!("{i} does not fit into {}, which goes from {low} to {high}", dtype.name()))
+        }
     };
     let half = |x: f64| {
         let lit = Lit::of(dtype, x);

@@ -71,6 +71,14 @@ impl<'a> Tracer<'a> {
         self.check(v, ty, env, site, true)
     }
 
+    /// The value as the text of a generic type promises it, whose parameters may be anything.
+    pub fn promise_open(&mut self, v: &Value<'a>, ty: &'a Type, params: &'a [Name], site: &Site) -> R<Value<'a>> {
+        let args = Rc::new(params.iter().map(|p| (p.text.as_str(), None)).collect());
+        let scope = Scope { module: self.module, args, local: true };
+        let mut c = Check { env: &mut Env::default(), binds: false, site, promise: ty.span, path: Vec::new() };
+        self.check_type(v, ty, &scope, &[], Vec::new(), &mut c)
+    }
+
     /// The value as the type of this name promises it; arguments of a generic type are left open.
     pub fn promise_path(&mut self, v: &Value<'a>, path: &'a [Name], env: &mut Env<'a>, site: &Site) -> R<Value<'a>> {
         let promise = path.first().map_or(site.span, |n| n.span);
@@ -104,8 +112,8 @@ impl<'a> Tracer<'a> {
             TypeKind::Apply(of, args) => {
                 if let TypeKind::Path(names) = &of.kind
                     && let path = names.iter().map(|n| (n.text.as_str(), n.span)).collect::<Vec<_>>()
-                    && let Some((_, def)) = self.find_type(&path, scope)
-                    && !def.params.is_empty()
+                    && (self.find_type(&path, scope).is_some_and(|(_, def)| !def.params.is_empty())
+                        || self.find_enum(&path, scope.module).is_some_and(|e| !e.def.params.is_empty()))
                 {
                     return self.check_path(v, &path, args, scope, outer, sizes, c);
                 }
@@ -204,6 +212,9 @@ impl<'a> Tracer<'a> {
             let (inner, all) = self.unwrap(v, outer, &sizes, c)?;
             return match &inner {
                 Value::Record(r) if Of::fits(r.name, Some(Of::Enum(of))) => {
+                    if !args.is_empty() {
+                        self.check_fields(of, r, args, scope, &all, c)?;
+                    }
                     Ok(Value::within(&all[outer.len()..], inner.clone()))
                 }
                 _ => self.broken(v, c),
@@ -228,6 +239,33 @@ impl<'a> Tracer<'a> {
                 self.check_type(v, &def.ty, &inside, outer, sizes, c)
             }
         }
+    }
+
+    /// The fields of all variants of a generic enum, for these arguments.
+    fn check_fields(
+        &mut self,
+        of: EnumRef<'a>,
+        r: &Record<'a>,
+        args: &'a [TypeArg],
+        scope: &Scope<'a>,
+        outer: &[usize],
+        c: &mut Check<'_, 'a>,
+    ) -> R<()> {
+        if args.len() > of.def.params.len() {
+            let e =
+                Diagnostic::error("E0201", format!("`{}` takes {} arguments", of.def.name.text, of.def.params.len()));
+            return fail(e.at(c.promise, "").at(of.def.name.span, "declared here"));
+        }
+        let given = of.def.params.iter().enumerate();
+        let given = given.map(|(k, p)| (p.text.as_str(), args.get(k).map(|arg| Given { arg, scope: scope.clone() })));
+        let inside = Scope { module: of.module, args: Rc::new(given.collect()), local: false };
+        for field in of.def.variants.iter().flat_map(|v| &v.fields) {
+            let Some(value) = r.get(&field.path) else { continue };
+            c.path.push(field.path.clone());
+            self.check_type(value, &field.ty, &inside, outer, Vec::new(), c)?;
+            c.path.pop();
+        }
+        Ok(())
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -259,7 +297,11 @@ impl<'a> Tracer<'a> {
         let declared = || fields.iter().map(|(n, _)| n.text.as_str());
         if let Some((extra, _)) = r.fields.iter().find(|(n, _)| !declared().any(|d| d == *n)) {
             let mut e = Diagnostic::error("E0205", format!("{of} has no field `{extra}`")).at(c.site.span, "");
-            e.help = did_you_mean(extra, declared());
+            let missing: Vec<&str> = declared().filter(|d| r.get(d).is_none()).collect();
+            e.help = did_you_mean(extra, declared()).or_else(|| match missing[..] {
+                [one] => Some(format!("the field `{one}` is missing: is that what `{extra}` is meant to be?")),
+                _ => None,
+            });
             return fail(e.note(format!("its fields are {}", listed(declared()))).at(c.promise, "promised here"));
         }
         let missing: Vec<&str> = declared().filter(|d| r.get(d).is_none()).collect();
@@ -363,7 +405,7 @@ impl<'a> Tracer<'a> {
                     return Ok(());
                 }
                 let e = self.breach(v, c).note(format!("`{name}` = {m} here, but the array has {n}"));
-                return fail(e.at(span, format!("`{name}` is {m} from here on")));
+                return fail(e.at(span, format!("`{name}` = {m} comes from here")));
             }
             let def = self.script.module(size.scope.module).values.get(name);
             let known = def.is_some_and(|def| !self.is_open_data(*def));

@@ -87,6 +87,9 @@ impl<'a> Record<'a> {
     }
 }
 
+/// What stands for the parameters of a generic enum: a zero of each type, by name.
+pub type TypeArgs<'a> = Vec<(&'a str, Value<'a>)>;
+
 pub enum Function<'a> {
     /// A function of a module.
     Item {
@@ -105,6 +108,7 @@ pub enum Function<'a> {
     Variant {
         of: EnumRef<'a>,
         variant: usize,
+        types: TypeArgs<'a>,
     },
     /// `Cell.of`, the variant of a number.
     VariantOf(EnumRef<'a>),
@@ -176,8 +180,8 @@ impl Function<'_> {
             }
             (Function::Custom(a), Function::Custom(b)) => a.forward.same(&b.forward) && a.backward.same(&b.backward),
             (Function::Closure { serial: a, .. }, Function::Closure { serial: b, .. }) => a == b,
-            (Function::Variant { of: a, variant: i }, Function::Variant { of: b, variant: j }) => {
-                std::ptr::eq(a.def, b.def) && i == j
+            (Function::Variant { of: a, variant: i, types: s }, Function::Variant { of: b, variant: j, types: t }) => {
+                std::ptr::eq(a.def, b.def) && i == j && s.is_empty() && t.is_empty()
             }
             (Function::VariantOf(a), Function::VariantOf(b)) => std::ptr::eq(a.def, b.def),
             (
@@ -198,7 +202,7 @@ impl Function<'_> {
             Function::Item { def, .. } => def.name.text.clone(),
             Function::Closure { .. } => "a function".to_string(),
             Function::Builtin(b) => b.name.to_string(),
-            Function::Variant { of, variant } => {
+            Function::Variant { of, variant, .. } => {
                 format!("{}.{}", of.def.name.text, of.def.variants[*variant].name.text)
             }
             Function::VariantOf(of) => format!("{}.of", of.def.name.text),

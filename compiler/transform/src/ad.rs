@@ -24,9 +24,11 @@
 
 mod activity;
 mod adjoint;
+mod checkpoint;
 pub mod custom;
 mod emit;
 mod fused;
+pub mod kept;
 mod linearise;
 mod rules;
 mod transpose;
@@ -37,6 +39,7 @@ use whorl_core::prim::Prim;
 use whorl_core::rewrite::{Substitution, free_vars_of};
 use whorl_core::{Atom, Body, Builder, Function, Spans, Var};
 
+pub use linearise::without_effects;
 use linearise::{Mode, Tangents};
 
 /// What [`vjp`] emitted.

@@ -9,8 +9,8 @@ use whorl_core::interp::run;
 use whorl_core::prim::{Binary, Compare, Dot, Monoid, Prim, Unary};
 use whorl_core::print::print;
 use whorl_core::{
-    ArrayData, Atom, Body, Builder, Carry, DType, Effect, Form, Function, Lit, Map, Op, Program, Stmt, Switch, Type,
-    Var, While,
+    ArrayData, Atom, Body, Builder, Carry, Checkpoint, DType, Effect, Form, Function, Lit, Map, Op, Program, Stmt,
+    Switch, Type, Var, While,
 };
 use whorl_source::{FileId, Span};
 use whorl_transform::ad::{AdError, jvp, vjp};
@@ -114,7 +114,13 @@ fn squares(b: &mut Builder, x: Atom, max: Option<usize>) -> Atom {
     b.begin();
     let next = b.mul(c.into(), c.into());
     let body = b.end(vec![next]);
-    b.form(Form::While(While { carries: vec![Carry { var: c, init: x }], condition, body, max }))[0]
+    b.form(Form::While(While {
+        carries: vec![Carry { var: c, init: x }],
+        condition,
+        body,
+        max,
+        checkpoint: Checkpoint::Carries,
+    }))[0]
 }
 
 #[test]

@@ -176,7 +176,7 @@ fn lanes_that_loop_differently() {
             let count = b.add(steps.into(), Lit::i32(1).into());
             let body = b.end(vec![next, count]);
             let carries = vec![Carry { var: v, init: x }, Carry { var: steps, init: Lit::i32(0).into() }];
-            b.form(Form::While(While { carries, condition, body, max: None })).to_vec()
+            b.form(Form::While(While { carries, condition, body, max: None, checkpoint: Checkpoint::Carries })).to_vec()
         })
         .to_vec()
     });

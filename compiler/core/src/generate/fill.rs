@@ -259,7 +259,18 @@ impl Generator<'_> {
                 let sums = self.b.prim1(sums, &[x]);
                 self.tamed(sums)
             }
-            4 if !self.config.smooth => {
+            4 if self.config.smooth => {
+                // By whole numbers, of which some are equal.
+                let shape = self.b.ty(x).shape;
+                let places = self.b.prim1(Prim::Iota(shape[axis]), &[]);
+                let (times, range) = (Lit::i32(2 + self.random.below(3) as i32), Lit::i32(3));
+                let keys = self.b.mul(places, times.into());
+                let keys = self.b.binary(Binary::Rem, keys, range.into());
+                let axes = std::iter::once(axis).collect();
+                let keys = self.b.prim1(Prim::Broadcast { shape, axes }, &[keys]);
+                self.b.prim(Prim::Sort { axis, keys: 1 }, &[keys, x])[1]
+            }
+            4 => {
                 let shape = self.b.ty(x).shape;
                 let payload = self.float_of(&shape);
                 self.b.prim(Prim::Sort { axis, keys: 1 }, &[x, payload])[1]

@@ -73,7 +73,10 @@ impl Generator<'_> {
                 self.scope.pop();
                 let form = match self.random.below(2) {
                     0 => Form::Map(Map { n, index, accs: vec![inner], body }),
-                    _ => Form::Scan(Scan { n, reverse: false, train: false, index, carries: vec![inner], body }),
+                    _ => {
+                        let (reverse, train, checkpoint) = (false, false, Checkpoint::Carries);
+                        Form::Scan(Scan { n, reverse, train, checkpoint, index, carries: vec![inner], body })
+                    }
                 };
                 self.b.form(form)[0]
             }
@@ -96,10 +99,20 @@ impl Generator<'_> {
             results.extend((0..g.random.below(2)).map(|_| g.float()));
             results
         });
-        let mut made = self.b.form(Form::Scan(Scan { n, reverse, train: false, index, carries, body })).to_vec();
+        let checkpoint = self.checkpoint();
+        let mut made =
+            self.b.form(Form::Scan(Scan { n, reverse, train: false, checkpoint, index, carries, body })).to_vec();
         // Arrays without elements are for programs written by hand.
         made.retain(|a| self.b.ty(*a).size() > 0);
         made
+    }
+
+    /// What is kept for derivatives: of no influence on anything.
+    fn checkpoint(&mut self) -> Checkpoint {
+        match self.depth {
+            0 => self.random.pick(&[Checkpoint::Carries, Checkpoint::Every(2), Checkpoint::Sqrt]),
+            _ => Checkpoint::Carries,
+        }
     }
 
     /// A carry's next value: moderate, whatever it was.
@@ -130,7 +143,8 @@ impl Generator<'_> {
         });
         let bounded = !self.config.unbounded || self.random.below(2) == 0;
         let max = bounded.then(|| self.config.largest + self.random.below(3));
-        self.b.form(Form::While(While { carries: vec![count, state], condition, body, max })).to_vec()
+        let checkpoint = self.checkpoint();
+        self.b.form(Form::While(While { carries: vec![count, state], condition, body, max, checkpoint })).to_vec()
     }
 
     fn switch(&mut self) -> Vec<Atom> {

@@ -334,7 +334,7 @@ fn nested_scans_and_while() {
             let m = b.add(n.into(), Lit::i32(1).into());
             let body = b.end(vec![next, m]);
             let max = Some(5);
-            let w = b.form(Form::While(While { carries, condition, body, max }));
+            let w = b.form(Form::While(While { carries, condition, body, max, checkpoint: Checkpoint::Carries }));
             vec![w[0], w[1], inner[1]]
         });
         outs.to_vec()
@@ -403,7 +403,8 @@ fn runs_and_train() {
             b.effect(Effect::Log { name: "loss".into(), value: loss, mask: Lit::bool(true).into() });
             let body = b.end(vec![next, loss]);
             let carries = vec![Carry { var: c, init: start }];
-            let scan = Scan { n: 4, reverse: false, train: true, index, carries, body };
+            let scan =
+                Scan { n: 4, reverse: false, train: true, checkpoint: Checkpoint::Carries, index, carries, body };
             let outs = b.form(Form::Scan(scan));
             let end = b.add(outs[0], start);
             vec![end, outs[1], run]

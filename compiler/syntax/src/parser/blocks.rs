@@ -84,21 +84,55 @@ impl Parser<'_> {
         block_of(statements, span)
     }
 
-    fn line_start(&self, offset: u32) -> usize {
+    pub(super) fn line_start(&self, offset: u32) -> usize {
         self.text[..offset as usize].rfind('\n').map_or(0, |i| i + 1)
     }
 
     /// How many bytes of space the line of `offset` begins with.
-    fn column_of_line(&self, offset: u32) -> usize {
+    pub(super) fn column_of_line(&self, offset: u32) -> usize {
         let line = &self.text[self.line_start(offset)..];
         line.len() - line.trim_start_matches([' ', '\t']).len()
     }
 
     /// At `{` with `name:` or `name,` after it.
     pub(super) fn looks_like_record(&self) -> bool {
-        self.at(TokenKind::LBrace)
+        let named = self.at(TokenKind::LBrace)
             && self.nth(1) == TokenKind::Ident
-            && matches!(self.nth(2), TokenKind::Colon | TokenKind::Comma)
+            && matches!(self.nth(2), TokenKind::Colon | TokenKind::Comma);
+        named && !self.looks_like_binding()
+    }
+
+    /// At `{` with `a, b =`, `x: f32 =`, `x :=` or `try:` and a line's end after it: statements of other languages.
+    fn looks_like_binding(&self) -> bool {
+        let on_line = |k: usize| self.significant.get(self.at + k).is_some_and(|s| !s.newline_before);
+        let mut k = 2;
+        match self.nth(2) {
+            TokenKind::Colon if self.nth(3) == TokenKind::Equals => true,
+            TokenKind::Colon => {
+                let word = self.significant.get(self.at + 1).map_or("", |s| self.text_of(s.token));
+                if matches!(word, "try" | "except" | "finally") && !on_line(3) {
+                    return true;
+                }
+                while on_line(k + 1)
+                    && matches!(
+                        self.nth(k + 1),
+                        TokenKind::Ident | TokenKind::Dot | TokenKind::LBracket | TokenKind::RBracket | TokenKind::Int
+                    )
+                {
+                    k += 1;
+                }
+                k > 2 && self.nth(k + 1) == TokenKind::Equals && on_line(k + 1)
+            }
+            _ => {
+                while self.nth(k) == TokenKind::Comma && self.nth(k + 1) == TokenKind::Ident && on_line(k + 1) {
+                    k += 2;
+                }
+                // `{ a, b = 1 }` on one line may be a record with a slip in it.
+                self.nth(k) == TokenKind::Equals
+                    && on_line(k)
+                    && self.significant.get(self.at + 1).is_some_and(|s| s.newline_before)
+            }
+        }
     }
 
     /// At `{ x: …`, where a body belongs: a record meant as the body's value, or one that belongs to the head.
@@ -131,7 +165,13 @@ impl Parser<'_> {
         } else {
             let message = format!("expected the end of the line, found {}", self.found_token());
             let diagnostic = Diagnostic::error(codes::EXPECTED_LINE_END, message);
-            let help = "one statement a line, or `;` between them";
+            let before = &self.significant[self.at.saturating_sub(1)];
+            let number = matches!(before.token.kind, TokenKind::Int | TokenKind::Float)
+                && matches!(self.kind(), TokenKind::Ident | TokenKind::LParen);
+            let help = match number {
+                true => format!("{} * {}", self.text_of(before.token), self.current_text()),
+                false => "one statement a line, or `;` between them".to_string(),
+            };
             self.report(diagnostic.at(self.here(), "").help(help));
         }
         self.skip_line();
@@ -140,6 +180,10 @@ impl Parser<'_> {
     /// `None` for what is no statement; the complaint is made.
     pub(super) fn statement(&mut self) -> Option<Statement> {
         let mark = self.mark();
+        if let Some(foreign) = self.foreign_statement() {
+            let span = self.close(mark, NodeKind::Error);
+            return foreign.map(|kind| Statement { kind, span });
+        }
         let (kind, node) = match self.kind() {
             TokenKind::Let => {
                 let (pattern, ty, value) = self.let_parts();
@@ -197,7 +241,9 @@ impl Parser<'_> {
         let span = self.span_from(mark);
         if self.diagnostics.len() == known {
             let message = "a function in a block is a value with a name";
-            let help = format!("let {} = fn(…) …", def.name.text);
+            let rest = &self.text[def.name.span.end as usize..span.end as usize];
+            let rest = if rest.len() > 50 || rest.contains('\n') { "(…) …" } else { rest.trim_end() };
+            let help = format!("let {} = fn{rest}", def.name.text);
             self.complain(codes::ITEM_IN_BLOCK, def.name.span, message, help);
         }
         let (params, result, body) = (def.params, def.result, Box::new(def.body));
@@ -221,6 +267,19 @@ impl Parser<'_> {
                 self.assignment(equals, target, value, codes::ASSIGNMENT)
             }
             TokenKind::AssignOperator => self.assign_operator(mark, target),
+            TokenKind::Comma | TokenKind::Colon => match self.bare_binding(&target) {
+                Some(binding) => binding,
+                None => StatementKind::Expr(target),
+            },
+            TokenKind::Plus if self.nth(1) == TokenKind::Plus => {
+                let at = self.current_span();
+                self.bump();
+                self.bump();
+                let written = self.written(&target);
+                let help = format!("let {written} = {written} + 1");
+                self.complain(codes::ASSIGN_OPERATOR, at, "nothing changes in place: a new value gets a `let`", help);
+                StatementKind::Expr(target)
+            }
             _ => StatementKind::Expr(target),
         }
     }
@@ -253,7 +312,27 @@ impl Parser<'_> {
     fn assignment(&mut self, equals: Span, target: Expr, value: Expr, code: codes::Code) -> StatementKind {
         let span = target.span;
         let written = self.written(&value);
-        let (pattern, value, help) = self.rebound(target, value, written);
+        let state = match &target.kind {
+            ExprKind::Name(name) if self.loops > 0 => Some(name.clone()),
+            _ => None,
+        };
+        let function = match &target.kind {
+            ExprKind::Call { callee, .. } => match &callee.kind {
+                ExprKind::Name(name) => {
+                    let params = &self.text[callee.span.end as usize..span.end as usize];
+                    Some(format!("let {name} = fn{params} = {written}"))
+                }
+                _ => None,
+            },
+            _ => None,
+        };
+        let (pattern, value, mut help) = self.rebound(target, value, written);
+        if let Some(name) = state {
+            help += &format!(
+                "\nfrom one round of a loop to the next, `scan {name} = start for x in xs {{ … }}` carries it"
+            );
+        }
+        let help = function.unwrap_or(help);
         self.complain(code, equals, "nothing changes in place: a new value gets a `let`", help);
         StatementKind::Let { pattern: Pattern { kind: pattern, span }, ty: None, value }
     }

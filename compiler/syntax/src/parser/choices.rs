@@ -1,9 +1,7 @@
 //! `enum` and `match`.
 
-use super::Parser;
-use crate::ast::{
-    Arm, Case, CaseKind, EnumDef, ExprKind, Name, Pattern, PatternKind, Type, TypeKind, Variant, VariantField,
-};
+use super::{MAX_DEPTH, Parser};
+use crate::ast::{Arm, Case, CaseKind, EnumDef, ExprKind, Name, Type, TypeKind, Variant, VariantField};
 use crate::codes;
 use crate::lexer::{TokenKind, int_value, unescape};
 use crate::tree::NodeKind;
@@ -13,6 +11,10 @@ impl Parser<'_> {
     pub(super) fn enum_def(&mut self) -> EnumDef {
         self.bump();
         let name = self.name("a name for the enum");
+        let params = match self.kind() {
+            TokenKind::LBracket => self.list(TokenKind::RBracket, "]", |p| p.name("a type parameter")),
+            _ => Vec::new(),
+        };
         let mut variants = Vec::new();
         if self.at(TokenKind::LBrace) {
             variants = self.list(TokenKind::RBrace, "}", |p| p.variant());
@@ -27,7 +29,7 @@ impl Parser<'_> {
         } else {
             self.error(codes::EXPECTED, format!("expected `{{` and the variants, found {}", self.found()), "");
         }
-        EnumDef { name, variants }
+        EnumDef { name, params, variants }
     }
 
     fn variant(&mut self) -> Variant {
@@ -86,21 +88,34 @@ impl Parser<'_> {
         while self.eat(TokenKind::Or) {
             cases.push(self.case());
         }
+        let guard = self.eat(TokenKind::If).then(|| self.expr());
         if self.at(TokenKind::Arrow) || self.at(TokenKind::Colon) {
             let message = format!("an arm is written with `=>`, not {}", self.found_token());
-            self.complain(codes::EXPECTED, self.current_span(), message, "Empty => 0.0");
+            let at = self.current_span();
             self.bump();
+            let case = cases[0].span.to(cases[cases.len() - 1].span);
+            let body = self.expr();
+            let help = format!("{} => {}", self.source(case), self.written(&body));
+            self.complain(codes::EXPECTED, at, message, help);
+            self.close(mark, NodeKind::Arm);
+            return Arm { cases, guard: None, body };
         } else {
             self.expect(TokenKind::FatArrow, "=>", "after the case");
         }
         let body = self.expr();
         self.close(mark, NodeKind::Arm);
-        Arm { cases, body }
+        Arm { cases, guard, body }
     }
 
     fn case(&mut self) -> Case {
         let mark = self.mark();
+        if self.depth >= MAX_DEPTH {
+            self.too_deep();
+            return Case { kind: CaseKind::Error, span: self.here() };
+        }
+        self.depth += 1;
         let kind = self.case_kind();
+        self.depth -= 1;
         Case { kind, span: self.close(mark, NodeKind::Pattern) }
     }
 
@@ -111,27 +126,42 @@ impl Parser<'_> {
             TokenKind::True => CaseKind::Bool(true),
             TokenKind::False => CaseKind::Bool(false),
             TokenKind::String => CaseKind::String(unescape(text)),
-            TokenKind::Int => CaseKind::Int(int_value(text).and_then(|i| i64::try_from(i).ok()).unwrap_or(0)),
-            TokenKind::Minus if self.nth(1) == TokenKind::Int => {
-                let mark = self.mark();
-                self.bump();
-                let number = int_value(self.current_text()).and_then(|i| i64::try_from(i).ok());
-                self.bump();
-                self.close(mark, NodeKind::Unary);
-                return CaseKind::Int(number.map_or(0, |i| -i));
+            TokenKind::Int => return self.numbers(),
+            TokenKind::Minus if self.nth(1) == TokenKind::Int => return self.numbers(),
+            TokenKind::LParen => {
+                let comma_after_one = self.one_element_tuple();
+                let mut parts = self.list(TokenKind::RParen, ")", |p| p.case());
+                return match parts.pop() {
+                    Some(only) if parts.is_empty() && !comma_after_one => only.kind,
+                    last => {
+                        parts.extend(last);
+                        CaseKind::Tuple(parts)
+                    }
+                };
             }
+            TokenKind::LBracket => return CaseKind::Array(self.list(TokenKind::RBracket, "]", |p| p.case())),
+            TokenKind::LBrace => return self.fields_of_case(),
             TokenKind::Ident => {
-                let path = self.path("a variant");
+                let mut path = self.path("a variant");
                 let payload = match self.kind() {
                     TokenKind::LParen if !self.line_ended() => {
                         let mark = self.mark();
-                        let parts = self.list(TokenKind::RParen, ")", |p| p.pattern());
-                        Some(Pattern { kind: PatternKind::Tuple(parts), span: self.close(mark, NodeKind::Parameters) })
+                        let kind = CaseKind::Tuple(self.list(TokenKind::RParen, ")", |p| p.case()));
+                        Some(Box::new(Case { kind, span: self.close(mark, NodeKind::Parameters) }))
                     }
-                    TokenKind::LBrace if !self.line_ended() => Some(self.pattern()),
+                    TokenKind::LBrace if !self.line_ended() => {
+                        let mark = self.mark();
+                        let kind = self.fields_of_case();
+                        Some(Box::new(Case { kind, span: self.close(mark, NodeKind::Pattern) }))
+                    }
                     _ => None,
                 };
-                return CaseKind::Variant { path, payload };
+                return match &mut path[..] {
+                    [name] if payload.is_none() && !name.text.starts_with(char::is_uppercase) => {
+                        CaseKind::Name(std::mem::take(&mut name.text))
+                    }
+                    _ => CaseKind::Variant { path, payload },
+                };
             }
             _ => {
                 let message = format!("expected a variant, a whole number, a bool or `_`, found {}", self.found());
@@ -141,5 +171,43 @@ impl Parser<'_> {
         };
         self.bump();
         kind
+    }
+
+    /// At `{`.
+    fn fields_of_case(&mut self) -> CaseKind {
+        CaseKind::Record(self.list(TokenKind::RBrace, "}", |p| {
+            let name = p.name("the name of a field");
+            let inner = p.eat(TokenKind::Colon).then(|| p.case());
+            (name, inner)
+        }))
+    }
+
+    /// `3`, `-3` or `-3..3`
+    fn numbers(&mut self) -> CaseKind {
+        let first = self.whole_number();
+        if !self.at(TokenKind::DotDot) {
+            return CaseKind::Int(first);
+        }
+        self.bump();
+        let number = self.at(TokenKind::Int) || (self.at(TokenKind::Minus) && self.nth(1) == TokenKind::Int);
+        if number && !self.line_ended() {
+            return CaseKind::Range(first, self.whole_number());
+        }
+        let message = format!("expected the number that the range ends before, found {}", self.found());
+        self.error(codes::EXPECTED_PATTERN, message, "0..10");
+        CaseKind::Error
+    }
+
+    /// At a number or its sign.
+    fn whole_number(&mut self) -> i64 {
+        let mark = self.mark();
+        let negative = self.eat(TokenKind::Minus);
+        let number = int_value(self.current_text()).and_then(|i| i64::try_from(i).ok()).unwrap_or(0);
+        self.bump();
+        if negative {
+            self.close(mark, NodeKind::Unary);
+            return -number;
+        }
+        number
     }
 }

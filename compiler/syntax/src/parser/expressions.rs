@@ -65,7 +65,7 @@ impl Parser<'_> {
         if self.at(TokenKind::If) && !self.current().newline_before && !matches!(e.kind, ExprKind::Error) {
             return self.conditional(e);
         }
-        e
+        self.foreign_suffix(e)
     }
 
     pub(super) fn error_expr(&self) -> Expr {
@@ -108,6 +108,16 @@ impl Parser<'_> {
             // A line that begins with `-` is a statement of its own; any other operator goes on.
             let new_statement = self.at(TokenKind::Minus) && self.line_ended();
             if level < min || new_statement || !self.grow() {
+                break;
+            }
+            // `i++`
+            if self.at(TokenKind::Plus)
+                && self.nth(1) == TokenKind::Plus
+                && self
+                    .significant
+                    .get(self.at + 2)
+                    .is_some_and(|s| s.newline_before || s.token.kind == TokenKind::RBrace)
+            {
                 break;
             }
             let at = self.current_span();
@@ -248,6 +258,17 @@ impl Parser<'_> {
             self.bump();
             return ExprKind::TupleField(Box::new(e), index.unwrap_or(0), span);
         }
+        let word = self.current_text();
+        if !self.line_ended()
+            && word.len() > 1
+            && word.chars().all(|c| c.is_ascii_lowercase())
+            && !self.at(TokenKind::Ident)
+        {
+            // A word of the language, as in `lax.scan`: there is no such field, which is told where that is known.
+            let name = Name { text: word.to_string(), span: self.current_span() };
+            self.bump();
+            return ExprKind::Field(Box::new(e), name);
+        }
         ExprKind::Field(Box::new(e), self.name("a field's name after the dot"))
     }
 
@@ -282,6 +303,14 @@ impl Parser<'_> {
         let start = if matches!(self.kind(), TokenKind::DotDot | TokenKind::Colon) { None } else { Some(self.expr()) };
         if self.at(TokenKind::Colon) {
             return self.colon_slice(start);
+        }
+        if self.at(TokenKind::DotDot) && self.nth(1) == TokenKind::Dot {
+            let at = self.current_span();
+            self.bump();
+            self.bump();
+            let help = "`..` is one whole axis; axes behind the last index are taken whole";
+            self.complain(codes::COLON_SLICE, at, "there is no `...`", help);
+            return IndexArg::Slice { start, end: None, span: self.close(mark, NodeKind::Range) };
         }
         if self.eat(TokenKind::DotDot) {
             let ends = matches!(self.kind(), TokenKind::Comma | TokenKind::RBracket);
@@ -335,6 +364,9 @@ impl Parser<'_> {
                 let elements = self.list(TokenKind::RBracket, "]", |p| p.element());
                 return (comprehended(elements), NodeKind::Array);
             }
+            TokenKind::LBrace if self.nth(1) == TokenKind::String && self.nth(2) == TokenKind::Colon => {
+                return (self.dictionary(), NodeKind::Error);
+            }
             TokenKind::LBrace if self.looks_like_record() => return (self.record(None), NodeKind::Record),
             TokenKind::LBrace => return (ExprKind::Block(self.block()), NodeKind::Block),
             TokenKind::Fn => return (self.lambda(), NodeKind::Lambda),
@@ -356,6 +388,13 @@ impl Parser<'_> {
             ("train", TokenKind::Scan) => (self.scan_expr(), NodeKind::Scan),
             ("lambda", TokenKind::Ident | TokenKind::Colon) => (self.python_lambda(), NodeKind::Lambda),
             ("None" | "True" | "False", _) => (self.python_constant(), NodeKind::Literal),
+            (_, TokenKind::String) => match self.prefixed_string() {
+                Some(kind) => (kind, NodeKind::Literal),
+                None => {
+                    self.bump();
+                    (ExprKind::Name(text.to_string()), NodeKind::Name)
+                }
+            },
             _ => {
                 self.bump();
                 (ExprKind::Name(text.to_string()), NodeKind::Name)

@@ -1,7 +1,7 @@
 //! Expressions with a body: `if`, `for`, `scan`, `while`, lambdas.
 
 use super::Parser;
-use crate::ast::{Expr, ExprKind, Pattern, PatternKind, Scan};
+use crate::ast::{Checkpoint, Expr, ExprKind, Pattern, PatternKind, Policy, Scan};
 use crate::codes;
 use crate::lexer::TokenKind;
 
@@ -54,8 +54,25 @@ impl Parser<'_> {
 
     pub(super) fn for_expr(&mut self) -> ExprKind {
         self.bump();
+        if self.counting_for() {
+            self.block();
+            return ExprKind::Error;
+        }
         let (pattern, iter) = self.element_in_iter();
+        if self.at_word("until") {
+            let help = "scan s = s0 for x in xs until c { … }";
+            self.complain(
+                codes::EXPECTED,
+                self.current_span(),
+                "`until` belongs to `scan`: every lane of a `for` runs",
+                help,
+            );
+            self.bump();
+            self.head_expr();
+        }
+        self.loops += 1;
         let body = self.block();
+        self.loops -= 1;
         ExprKind::For { pattern, iter: Box::new(iter), body }
     }
 
@@ -84,8 +101,9 @@ impl Parser<'_> {
             (Pattern { kind: PatternKind::Error, span }, Expr { kind: ExprKind::Error, span })
         };
         let until = self.eat_word("until").then(|| self.head_expr());
+        let checkpoint = self.checkpoint();
         let body = self.block();
-        ExprKind::Scan(Box::new(Scan { train, reverse, pattern, init, element, iter, until, body }))
+        ExprKind::Scan(Box::new(Scan { train, reverse, pattern, init, element, iter, until, checkpoint, body }))
     }
 
     pub(super) fn while_expr(&mut self) -> ExprKind {
@@ -97,11 +115,47 @@ impl Parser<'_> {
         let pattern = self.pattern();
         self.expect(TokenKind::Equals, "=", "after the state of the `while`");
         let init = Box::new(self.head_value());
+        if self.at(TokenKind::LBrace) {
+            let message = "a `while` has a condition behind its first state";
+            self.complain(codes::EXPECTED, self.here(), message, "while s = s0; condition { … }");
+            let condition = Box::new(self.error_expr());
+            let body = self.block();
+            return ExprKind::While { pattern, init, condition, max: None, checkpoint: None, body };
+        }
         self.expect(TokenKind::Semicolon, ";", "after the first state");
         let condition = Box::new(self.head_expr());
         let max = self.eat_word("max").then(|| Box::new(self.head_expr()));
+        let checkpoint = self.checkpoint().map(Box::new);
         let body = self.block();
-        ExprKind::While { pattern, init, condition, max, body }
+        ExprKind::While { pattern, init, condition, max, checkpoint, body }
+    }
+
+    /// `checkpoint every k`, `checkpoint sqrt` or `checkpoint carries`, if it stands here: what a derivative keeps of a loop.
+    fn checkpoint(&mut self) -> Option<Checkpoint> {
+        if !self.at_word("checkpoint") {
+            return None;
+        }
+        let mark = self.mark();
+        self.bump();
+        let policy = if self.eat_word("every") {
+            Policy::Every(self.head_expr())
+        } else if self.eat_word("sqrt") {
+            Policy::Sqrt
+        } else if self.eat_word("carries") {
+            Policy::Carries
+        } else {
+            let message = format!("expected `every k`, `sqrt` or `carries` after `checkpoint`, found {}", self.found());
+            let number = self.at(TokenKind::Int);
+            match number {
+                true => {
+                    let help = format!("checkpoint every {}", self.current_text());
+                    self.complain(codes::EXPECTED, self.current_span(), message, help);
+                }
+                false => self.error(codes::EXPECTED, message, ""),
+            }
+            if number { Policy::Every(self.head_expr()) } else { Policy::Error }
+        };
+        Some(Checkpoint { policy, span: self.span_from(mark) })
     }
 
     fn while_without_state(&mut self, at: whorl_source::Span) -> ExprKind {
@@ -109,9 +163,11 @@ impl Parser<'_> {
         self.complain(codes::WHILE_WITHOUT_STATE, at, message, "while s = s0; condition { … }");
         let init = Box::new(Expr { kind: ExprKind::Tuple(Vec::new()), span: at });
         let condition = Box::new(self.head_expr());
+        self.loops += 1;
         let body = self.block();
+        self.loops -= 1;
         let pattern = Pattern { kind: PatternKind::Ignore, span: at };
-        ExprKind::While { pattern, init, condition, max: None, body }
+        ExprKind::While { pattern, init, condition, max: None, checkpoint: None, body }
     }
 
     /// A pattern stands here and `=` follows it.

@@ -168,8 +168,12 @@ impl Parser<'_> {
         self.bump();
         let exponent = exponent(self);
         let (x, y) = (self.written(&base), self.written(&exponent));
-        let simple = matches!(base.kind, ExprKind::Name(_)) && y == "2";
-        let help = if simple { format!("{x} * {x}, or pow({x}, {y})") } else { format!("pow({x}, {y})") };
+        let x = without_parentheses(&x);
+        let help = match y == "2" {
+            true if matches!(base.kind, ExprKind::Name(_)) => format!("{x} * {x}, or square({x})"),
+            true => format!("square({x})"),
+            false => format!("pow({x}, {y})"),
+        };
         self.complain(codes::STAR_STAR, at, "a power is the function `pow`", help);
         let callee = Box::new(Expr { kind: ExprKind::Name("pow".to_string()), span: at });
         let args = [base, exponent].into_iter().map(|value| Arg { name: None, value }).collect();
@@ -187,6 +191,13 @@ impl Parser<'_> {
         span = end.as_ref().map_or(span, |e| span.to(e.span));
         let text = |e: &Option<Expr>| e.as_ref().map_or(String::new(), |e| self.written(e));
         let mut help = format!("{}..{}", text(&start), text(&end));
+        match (&start, &end) {
+            (None, None) => help = "`..` for the whole axis, as in `x[.., 0]`".to_string(),
+            (_, Some(Expr { kind: ExprKind::Unary(crate::ast::UnaryOp::Neg, last), .. })) => {
+                help = format!("{}..len(xs) - {}: places are counted from the front", text(&start), self.written(last));
+            }
+            _ => {}
+        }
         if self.eat(TokenKind::Colon) {
             help = "a slice has no step: for i in 0..n { xs[2 * i] }".to_string();
             if !ends(self) {
@@ -221,6 +232,15 @@ impl Parser<'_> {
 /// One line of text, or `…`.
 fn quote(text: &str) -> String {
     if text.len() > LONGEST_QUOTE || text.contains('\n') { "…".to_string() } else { text.to_string() }
+}
+
+/// `(a + b)` without its parentheses, as an argument.
+fn without_parentheses(text: &str) -> &str {
+    let inner = text.strip_prefix('(').and_then(|t| t.strip_suffix(')'));
+    match inner {
+        Some(t) if !t.contains(['(', ')']) => t,
+        Some(_) | None => text,
+    }
 }
 
 /// A block of one expression.

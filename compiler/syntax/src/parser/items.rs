@@ -32,6 +32,10 @@ impl Parser<'_> {
         let doc = self.doc_paragraphs().pop().unwrap_or_default();
         let mark = self.mark();
         let public = self.eat(TokenKind::Pub);
+        if let Some(kind) = self.foreign_item() {
+            let span = self.close(mark, NodeKind::Error);
+            return Item { doc, public, span, kind };
+        }
         let (kind, node) = match self.kind() {
             TokenKind::Import => (self.import(), NodeKind::Import),
             TokenKind::Fn => (self.fn_item(), NodeKind::Fn),
@@ -90,10 +94,35 @@ impl Parser<'_> {
 
     fn import(&mut self) -> ItemKind {
         self.bump();
-        let path = self.path("a module to import");
+        let path = self.import_path();
         let alias = self.eat_word("as").then(|| self.name("a name for the module"));
         let names = self.at(TokenKind::LBrace).then(|| self.import_names());
         ItemKind::Import(Import { path, alias, names })
+    }
+
+    /// `a.b.c`; also `"a/b"` and `a/b`, which are complained about.
+    fn import_path(&mut self) -> Vec<Name> {
+        let start = self.current_span();
+        if self.at(TokenKind::String) {
+            let text = unescape(self.current_text());
+            self.bump();
+            let names = text.split(['/', '.']).filter(|n| !n.is_empty() && *n != "whorl");
+            let path: Vec<Name> = names.map(|n| Name { text: n.to_string(), span: start }).collect();
+            let help = format!("import {}", path.iter().map(|n| n.text.as_str()).collect::<Vec<_>>().join("."));
+            self.complain(codes::FROM_IMPORT, start, "a module is named without quotes", help);
+            return path;
+        }
+        let mut path = self.path("a module to import");
+        if self.at(TokenKind::Slash) && !self.line_ended() {
+            let at = self.current_span();
+            while self.at(TokenKind::Slash) && !self.line_ended() {
+                self.bump();
+                path.extend(self.path("a name after the slash"));
+            }
+            let help = format!("import {}", path.iter().map(|n| n.text.as_str()).collect::<Vec<_>>().join("."));
+            self.complain(codes::FROM_IMPORT, at, "the parts of a module's name stand with dots between", help);
+        }
+        path
     }
 
     fn import_names(&mut self) -> Vec<Name> {
@@ -116,7 +145,9 @@ impl Parser<'_> {
         self.bump();
         let name = self.name(&format!("a name for the {word}"));
         let ty = self.eat(TokenKind::Colon).then(|| self.ty());
+        let outer = std::mem::replace(&mut self.bounds_may_follow, true);
         let value = self.value_after_equals(&format!("and a default for the {word}"));
+        self.bounds_may_follow = outer;
         let bounds = if self.at_word("in") { self.bounds() } else { None };
         let mut about = String::new();
         if self.at(TokenKind::String) && !self.line_ended() {
@@ -202,10 +233,28 @@ impl Parser<'_> {
             let mark = self.mark();
             params = self.list(TokenKind::RParen, ")", |p| p.fn_param());
             self.close(mark, NodeKind::Parameters);
+        } else if self.at(TokenKind::LBrace) {
+            let message = "a function has parameters in parentheses, if only `()`";
+            let name = self.significant.get(self.at.wrapping_sub(1)).map_or("f", |s| self.text_of(s.token));
+            self.complain(codes::EXPECTED, self.current_span(), message, format!("fn {name}() {{ … }}"));
         } else {
             self.error(codes::EXPECTED, format!("expected `(` before the parameters, found {}", self.found()), "");
         }
-        let result = self.eat(TokenKind::Arrow).then(|| self.ty());
+        // `): f32 = …`
+        let colon = self.at(TokenKind::Colon)
+            && self.nth(1) == TokenKind::Ident
+            && !self.significant[self.at + 1].newline_before;
+        let result = if colon && self.equals_on_line() {
+            let at = self.current_span();
+            self.bump();
+            let ty = self.ty();
+            let help = format!("-> {}", self.source(ty.span));
+            self.complain(codes::RESULT_COLON, at, "the type of the result stands behind `->`", help);
+            Some(ty)
+        } else {
+            self.eat(TokenKind::Arrow).then(|| self.ty())
+        };
+        let loops = std::mem::replace(&mut self.loops, 0);
         let body = if self.eat(TokenKind::Equals) {
             self.expr()
         } else if matches!(self.kind(), TokenKind::LBrace | TokenKind::Colon) {
@@ -215,6 +264,7 @@ impl Parser<'_> {
             self.error(codes::EXPECTED, message, "");
             self.error_expr()
         };
+        self.loops = loops;
         (params, result, body)
     }
 
@@ -235,6 +285,10 @@ impl Parser<'_> {
         } else {
             self.pattern()
         };
+        if self.at(TokenKind::Comma) && !self.line_ended() {
+            let (pattern, value) = self.let_names(pattern);
+            return (pattern, None, value);
+        }
         let ty = self.eat(TokenKind::Colon).then(|| self.ty());
         let value = self.value_after_equals("after the pattern");
         (pattern, ty, value)

@@ -23,6 +23,7 @@ impl Parser<'_> {
         let mark = self.mark();
         let kind = self.plain_type();
         let mut ty = Type { kind, span: self.close(mark, NodeKind::Type) };
+        self.foreign_type_args(&ty);
         let mut applications = 0;
         while self.at(TokenKind::LBracket) && !self.line_ended() {
             applications += 1;

@@ -18,12 +18,12 @@ macro_rules! table {
 pub const TABLE: &[Builtin] = table! {
     "grad" ("f" "wrt?" "aux?") |t, g| derivative(t, g, DerivativeKind::Grad), "the function that gives the gradient of f, which gives one f32, by its first argument, or by what wrt says: the number or name of an argument, a field of one (\"net.first\"), or a tuple of these"
     "value_and_grad" ("f" "wrt?" "aux?") |t, g| derivative(t, g, DerivativeKind::ValueAndGrad), "the function that gives (f, its gradient); with aux: true f gives (loss, rest), and the result is ((loss, rest), gradient)"
-    "jacobian" ("f" "wrt?") |t, g| derivative(t, g, DerivativeKind::Jacobian), "the function that gives the derivatives of an array f(x) by an array x, of the sizes of f(x) and then those of x"
-    "hessian" ("f" "wrt?") hessian, "the function that gives the second derivatives of f, which gives one f32, by an array x: the jacobian of its gradient"
-    "jvp" ("f" "x" "t") jvp, "(f(x), the derivative of f at x along t)"
-    "vjp" ("f" "x" "c") vjp, "(f(x), what the cotangent c of f(x) gives for x: the derivative of f transposed)"
+    "jacobian" ("f" "wrt?" "aux?") |t, g| derivative(t, g, DerivativeKind::Jacobian), "the function that gives the derivatives of every array in f(x) by every array in x, each of the sizes of the first and then those of the second: for each part of f(x) a value like x. With aux: true f gives (y, rest), and the result is (jacobian of y, rest)"
+    "hessian" ("f" "wrt?") hessian, "the function that gives the second derivatives of f, which gives one number, by x: the jacobian of its gradient, for each part of x a value like x"
+    "jvp" ("f" "x" "t") jvp, "(f(x), the derivative of f at x along t); where f takes several arguments, x and t are tuples"
+    "vjp" ("f" "x" "c") vjp, "(f(x), what the cotangent c of f(x) gives for x: the derivative of f transposed); where f takes several arguments, x is a tuple"
     "custom_vjp" ("forward" "backward") custom_vjp, "a function with a reverse derivative of your own: forward(x, …) gives (its value, anything to keep), backward(kept, c) the cotangents of the arguments, a tuple where there are several"
-    "checkpoint" ("f") checkpoint, "f itself: a derivative keeps no more than the states of loops and runs their bodies again, so there is nothing to say"
+    "checkpoint" ("f") checkpoint, "f itself: a derivative runs the bodies of loops again, and keeps their states and what is computed outside of loops. The head of a loop says how many states: `scan … checkpoint sqrt`"
     "log" ("x" "value?") log, "of a number, its natural logarithm; log(\"name\", value) records a value"
 };
 
@@ -76,7 +76,12 @@ fn part<'a>(t: &mut Tracer<'a>, v: &Value<'a>, span: whorl_source::Span) -> R<Pa
             let argument = Argument::Name(names.next().unwrap_or_default());
             Ok(Part { argument, fields: names.collect() })
         }
-        v => Ok(Part { argument: Argument::Place(t.size(v, span)?), fields: Rc::default() }),
+        Value::Int(_) => Ok(Part { argument: Argument::Place(t.size(v, span)?), fields: Rc::default() }),
+        other => {
+            let e = Diagnostic::error("E0206", "by what is differentiated is the number or the name of an argument");
+            let e = e.at(span, format!("this is {}", other.describe(&t.b)));
+            fail(e.help("the gradient is a function: `grad(f)(x)`, or `grad(f, wrt: 1)(x, y)`"))
+        }
     }
 }
 

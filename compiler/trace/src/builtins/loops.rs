@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use smallvec::SmallVec;
-use whorl_core::{Atom, Carry, DType, Form, Map, Prim, Shape, Type};
+use whorl_core::{Atom, Carry, Checkpoint, DType, Form, Map, Prim, Shape, Type};
 use whorl_source::Diagnostic;
 
 use super::{Builtin, Given};
@@ -17,7 +17,7 @@ macro_rules! table {
 }
 
 pub const TABLE: &[Builtin] = table! {
-    "fold" ("f" "init" "xs") fold, "f(… f(f(init, xs[0]), xs[1]) …, xs[n - 1]): a scan that yields nothing"
+    "fold" ("f" "init" "xs" "checkpoint?") fold, "f(… f(f(init, xs[0]), xs[1]) …, xs[n - 1]): a scan that yields nothing. `checkpoint: 10` or `checkpoint: \"sqrt\"` says which states a derivative keeps, as in the head of a scan"
     "associative_scan" ("f" "xs" "reverse?") associative_scan, "all xs[0], f(xs[0], xs[1]), f(f(xs[0], xs[1]), xs[2]), …, in about 2 log n steps: f must be associative. Elements may be records"
     "scatter_add" ("xs" "places" "values") scatter_add, "xs with each value added at its place; several may go to one place"
     "scatter_set" ("xs" "places" "values") scatter_set, "xs with each value put at its place; of several for one place the last stays"
@@ -36,7 +36,19 @@ fn function<'a>(t: &Tracer<'a>, g: &Given<'a>) -> R<Rc<Function<'a>>> {
 
 fn fold<'a>(t: &mut Tracer<'a>, g: &Given<'a>) -> R<Value<'a>> {
     let f = function(t, g)?;
-    t.fold_over(&f, &g.arg(1), &g.arg(2), g.span)
+    let checkpoint = match g.opt(3) {
+        None => Checkpoint::Carries,
+        Some(arg) => match &arg.value {
+            Value::Str(s) if **s == *"sqrt" => Checkpoint::Sqrt,
+            Value::Str(s) if **s == *"carries" => Checkpoint::Carries,
+            Value::Str(_) => {
+                let e = Diagnostic::error("E0508", "`checkpoint` is a number of steps, \"sqrt\" or \"carries\"");
+                return fail(e.at(arg.span, ""));
+            }
+            v => t.checkpoint_every(v, arg.span)?,
+        },
+    };
+    t.fold_over(&f, &g.arg(1), &g.arg(2), checkpoint, g.span)
 }
 
 /// Pairs are joined, the half as many are scanned in the same way, and the places between are filled in (Ladner & Fischer,

@@ -109,7 +109,8 @@ pub fn call<'a>(t: &mut Tracer<'a>, b: &'static Builtin, args: Vec<Arg<'a>>, spa
             }
             None => {
                 let e = Diagnostic::error("E0601", format!("`{}` takes {}", b.name, arguments(b.params.len())));
-                return fail(e.at(arg.span, "one too many").note(signature(b)));
+                let e = e.at(arg.span, format!("this is argument {}", next + 1)).note(signature(b));
+                return fail(if b.name == "arange" { e.help("`2..5` goes from one number to another") } else { e });
             }
         };
         match place {
@@ -121,8 +122,9 @@ pub fn call<'a>(t: &mut Tracer<'a>, b: &'static Builtin, args: Vec<Arg<'a>>, spa
             None => {
                 let name = arg.name.unwrap_or("");
                 let mut e = Diagnostic::error("E0602", format!("`{}` has no parameter `{name}`", b.name));
-                e.help = did_you_mean(name, b.params.iter().map(|p| plain(p)));
-                return fail(e.at(arg.span, "").note(signature(b)));
+                e.help = crate::habits::of_argument(name, b.params)
+                    .or_else(|| did_you_mean(name, b.params.iter().map(|p| plain(p))));
+                return fail(e.at(t.name_span(name, arg.span), "").note(signature(b)));
             }
         }
     }

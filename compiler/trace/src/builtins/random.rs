@@ -22,6 +22,7 @@ pub const TABLE: &[Builtin] = table! {
     "bits" ("key" "sizes*") bits, "random u32"
     "uniform" ("key" "sizes*" "low?" "high?") |t, g| between(t, g, random::uniform, 0.0, 1.0, DType::F32), "f32 from low (0) up to but without high (1)"
     "normal" ("key" "sizes*") |t, g| plain(t, g, random::normal), "f32 of mean 0 and variance 1"
+    "normal_like" ("key" "tree") normal_like, "f32 of mean 0 and variance 1, of the structure and sizes of a record of parameters or of an array"
     "gumbel" ("key" "sizes*") |t, g| plain(t, g, random::gumbel), "-log(-log(u)) of uniform u"
     "exponential" ("key" "sizes*") |t, g| plain(t, g, random::exponential), "f32 of the exponential distribution of mean 1"
     "bernoulli" ("key" "p" "sizes*") bernoulli, "true with probability p"
@@ -50,7 +51,10 @@ fn the_key<'a>(t: &Tracer<'a>, g: &Given<'a>) -> R<Key> {
                 Value::Function(f) if f.name() == "key" => {
                     e.help("`key` is a function here: the key is a parameter `key: Key`, or `key(0)`")
                 }
-                _ => e,
+                _ => e.help(format!(
+                    "`{}(key, …)`: `key` is a parameter `key: Key`, or one of those that `split(key)` gives",
+                    g.name
+                )),
             })
         }
     }
@@ -106,6 +110,25 @@ fn plain<'a>(t: &mut Tracer<'a>, g: &Given<'a>, f: fn(&mut Builder, [Atom; 2], &
     let sizes = t.sizes(&g.rest)?;
     let key = used(t, g)?;
     Ok(Value::Leaf(f(&mut t.b, key, &sizes)))
+}
+
+/// Each leaf under a key of its own.
+fn normal_like<'a>(t: &mut Tracer<'a>, g: &Given<'a>) -> R<Value<'a>> {
+    let tree = g.arg(1);
+    let v = t.settle(&tree.value, tree.span)?;
+    let leaves = v.leaves();
+    if leaves.is_empty() || leaves.iter().any(|a| t.b.ty(*a).dtype != DType::F32) {
+        let e = Diagnostic::error("E0206", "`normal_like` takes f32, in any structure");
+        return fail(e.at(tree.span, format!("this is {}", v.describe(&t.b))));
+    }
+    let key = used(t, g)?;
+    let mut place = 0;
+    v.map_leaves(&mut |a| {
+        let here = random::fold_in(&mut t.b, key, Lit::u32(place).into());
+        place += 1;
+        let shape = t.b.ty(a).shape;
+        Ok(random::normal(&mut t.b, here, &shape))
+    })
 }
 
 type Between = fn(&mut Builder, [Atom; 2], &[usize], Atom, Atom) -> Atom;

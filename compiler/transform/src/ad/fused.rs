@@ -20,14 +20,13 @@ pub(super) fn form(b: &mut Builder, outs: &[Var], form: Form, t: &mut Tangents) 
             let active = Activity::of_scan(&b.vars, t, &s);
             let carries = with_tangents(b, &s.carries, &active, t);
             let (body, outs) = looped(b, &active, s.body, outs, s.n, t)?;
-            let (n, reverse, train, index) = (s.n, s.reverse, s.train, s.index);
-            push_form(b, outs, Form::Scan(Scan { n, reverse, train, index, carries, body }));
+            push_form(b, outs, Form::Scan(Scan { carries, body, ..s }));
         }
         Form::While(w) => {
             let active = Activity::of_while(&b.vars, t, &w);
             let carries = with_tangents(b, &w.carries, &active, t);
             let (body, outs) = looped(b, &active, w.body, outs, 0, t)?;
-            push_form(b, outs, Form::While(While { carries, condition: w.condition, body, max: w.max }));
+            push_form(b, outs, Form::While(While { carries, body, ..w }));
         }
         Form::Switch(s) => {
             let active = Activity::of_arms(&b.vars, t, &s.arms);

@@ -16,11 +16,13 @@ use std::collections::HashMap;
 use smallvec::SmallVec;
 use whorl_core::prim::Prim;
 use whorl_core::rewrite::{Substitution, free_vars, free_vars_of};
-use whorl_core::{Atom, Body, Builder, Carry, DType, Form, Lit, Map, Op, Scan, Spans, Stmt, Switch, Type, Var, While};
+use whorl_core::{
+    Atom, Body, Builder, Carry, Checkpoint, DType, Form, Lit, Map, Op, Scan, Spans, Stmt, Switch, Type, Var, While,
+};
 
 use super::activity::Activity;
 use super::emit::{or_zeros, prune};
-use super::{AdError, fused, rules};
+use super::{AdError, checkpoint, fused, rules};
 
 /// The tangent of each active variable.
 pub(super) type Tangents = HashMap<Var, Atom>;
@@ -136,6 +138,10 @@ fn map(b: &mut Builder, outs: &[Var], m: Map, t: &mut Tangents) -> Result<(), Ad
 }
 
 fn scan(b: &mut Builder, outs: &[Var], mut s: Scan, t: &mut Tangents) -> Result<(), AdError> {
+    if let Some(every) = checkpoint::blocks_of(&s) {
+        let stmts = checkpoint::nested(b, outs, s, every);
+        return walk(b, stmts, t, Mode::Linear);
+    }
     let active = Activity::of_scan(&b.vars, t, &s);
     let count = s.carries.len();
     let inits: Vec<Atom> = s.carries.iter().map(|c| c.init).collect();
@@ -166,6 +172,9 @@ fn scan(b: &mut Builder, outs: &[Var], mut s: Scan, t: &mut Tangents) -> Result<
             let saved = b.fresh(ty.stacked(s.n));
             s.body.results.push(s.carries[k].var.into());
             all.push(saved);
+            if !matches!(s.checkpoint, Checkpoint::Kept { .. }) {
+                s.checkpoint = Checkpoint::Kept { steps: s.n, every: 1 };
+            }
             (Prim::Index(None), SmallVec::from_iter([saved.into(), index.into()]))
         };
         let outs = SmallVec::from_iter([entering[k]]);
@@ -175,7 +184,8 @@ fn scan(b: &mut Builder, outs: &[Var], mut s: Scan, t: &mut Tangents) -> Result<
     body.stmts = restore;
     let (n, reverse) = (s.n, s.reverse);
     push_form(b, all, Form::Scan(s));
-    let linear = b.form(Form::Scan(Scan { n, reverse, train: false, index, carries, body }));
+    let checkpoint = Checkpoint::Carries;
+    let linear = b.form(Form::Scan(Scan { n, reverse, train: false, checkpoint, index, carries, body }));
     bind(t, &bound, &linear);
     Ok(())
 }
@@ -223,7 +233,8 @@ fn while_(b: &mut Builder, outs: &[Var], w: While, t: &mut Tangents, spans: Span
     body.stmts.append(&mut b.end(Vec::new()).stmts);
     body.results = next.into_iter().map(Atom::Var).collect();
     let index = b.fresh(Type::scalar(DType::I32));
-    scan(b, outs, Scan { n, reverse: false, train: false, index, carries: w.carries, body }, t)
+    let (carries, checkpoint) = (w.carries, w.checkpoint);
+    scan(b, outs, Scan { n, reverse: false, train: false, checkpoint, index, carries, body }, t)
 }
 
 /// A fresh copy of the body that only computes.
@@ -231,6 +242,12 @@ fn rerun(b: &mut Builder, copy: &mut Substitution, body: &Body) -> Body {
     let mut again = copy.body(&mut b.vars, body);
     only_compute(&mut again);
     again
+}
+
+/// What the body computes, without effects.
+pub fn without_effects(mut body: Body) -> Body {
+    only_compute(&mut body);
+    body
 }
 
 /// Drops effects and the host's pace.

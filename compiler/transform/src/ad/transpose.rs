@@ -193,7 +193,8 @@ fn scan(b: &mut Builder, s: Scan, received: &[Option<Atom>], cts: &mut Cotangent
     if carries.is_empty() {
         return;
     }
-    let form = Scan { n: s.n, reverse: !s.reverse, train: false, index: s.index, carries, body };
+    let (n, reverse, checkpoint) = (s.n, !s.reverse, s.checkpoint);
+    let form = Scan { n, reverse, train: false, checkpoint, index: s.index, carries, body };
     let outs = b.form(Form::Scan(form));
     free.bind(cts, &kept, &outs[live.len()..]);
     for (&k, ct) in live.iter().zip(&outs) {

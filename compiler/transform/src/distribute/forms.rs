@@ -71,7 +71,7 @@ fn scan(d: &mut Distributor, s: &Scan, outs: &[Var]) -> SmallVec<[Value; 2]> {
         let atoms: Vec<Atom> = atoms.map(|(k, r)| if k < count { d.spread(r, &levels[k]) } else { r.atom }).collect();
         let body = d.b.end(atoms);
         let carries = spread_inits(d, carries, &inits, &levels);
-        let form = Scan { n: s.n, reverse: s.reverse, train: s.train, index, carries, body };
+        let form = Scan { index, carries, body, ..*s };
         let last = d.b.form(Form::Scan(form));
         debug_assert_eq!(last.len(), outs.len());
         let mut values = SmallVec::new();
@@ -164,7 +164,7 @@ fn while_loop(d: &mut Distributor, w: &While) -> SmallVec<[Value; 2]> {
         let atoms = results.iter().zip(&levels).map(|(r, l)| d.spread(r, l)).collect();
         let body = d.b.end(atoms);
         let carries = spread_inits(d, carries, &inits, &levels);
-        let last = d.b.form(Form::While(While { carries, condition, body, max: w.max }));
+        let last = d.b.form(Form::While(While { carries, condition, body, ..*w }));
         return last.into_iter().zip(levels).map(|(atom, l)| Value::over(atom, l)).collect();
     }
 }

@@ -2,7 +2,7 @@
 
 use whorl_core::prim::{Binary, Compare, Dot, Monoid, Prim, Unary};
 use whorl_core::rewrite::Substitution;
-use whorl_core::{Atom, Builder, Carry, DType, Form, Function, Lit, Map, Program, Switch, Type, While};
+use whorl_core::{Atom, Builder, Carry, Checkpoint, DType, Form, Function, Lit, Map, Program, Switch, Type, While};
 use whorl_transform::ad::{jvp, vjp};
 
 use super::{f64s, program};
@@ -150,7 +150,7 @@ fn bounded(b: &mut Builder, rest: &[Layer], x: Atom, w: Atom) -> Atom {
     let y = b.mul(y, x);
     let next = b.binary(Binary::Add, k.into(), Lit::i32(1).into());
     let body = b.end(vec![y, next]);
-    b.form(Form::While(While { carries, condition, body, max: Some(3) }))[0]
+    b.form(Form::While(While { carries, condition, body, max: Some(3), checkpoint: Checkpoint::Carries }))[0]
 }
 
 /// `x -> sum(sin(rest(x, w)))`, with `w` from outside.

@@ -131,12 +131,19 @@ pub fn check(p: &Program, args: &[ArrayData], order: usize) {
     let h = 1e-5;
     let forward = jvp_program(p);
     let jt = results(&forward, &[args, &t].concat());
-    for ((above, below), jt) in at(h).iter().zip(&at(-h)).zip(&jt) {
-        for ((a, b), d) in above.to_f64().iter().zip(below.to_f64()).zip(jt.to_f64()) {
-            let fd = (a - b) / (2.0 * h);
-            let close = (fd - d).abs() <= 3e-6 * (1.0 + d.abs() + a.abs());
-            assert!(close, "order {order}: differences {fd}, jvp {d}, of\n{}", print(p));
-        }
+    // With the step and with half of it: what they differ by says how well a difference can do here.
+    let differences = |h: f64| -> Vec<f64> {
+        let (above, below) = (at(h), at(-h));
+        let flat = |all: &[ArrayData]| all.iter().flat_map(ArrayData::to_f64).collect::<Vec<f64>>();
+        flat(&above).iter().zip(flat(&below)).map(|(a, b)| (a - b) / (2.0 * h)).collect()
+    };
+    let tangents: Vec<f64> = jt.iter().flat_map(ArrayData::to_f64).collect();
+    let sizes: Vec<f64> = float_results(p, args).iter().flat_map(ArrayData::to_f64).collect();
+    let (whole, half) = (differences(h), differences(h / 2.0));
+    for (k, &d) in tangents.iter().enumerate() {
+        let (fd, unsure) = ((4.0 * half[k] - whole[k]) / 3.0, (whole[k] - half[k]).abs());
+        let close = (fd - d).abs() <= 3e-6 * (1.0 + d.abs() + sizes[k].abs()) + unsure;
+        assert!(close, "order {order}: differences {fd}, jvp {d}, of\n{}", print(p));
     }
     let c: Vec<ArrayData> = jt.iter().map(|r| numbers.array(&r.ty)).collect();
     let backward = vjp_program(p);

@@ -97,11 +97,11 @@ fn mark(mark: Mark, arrays: &[Array]) -> plot::Mark {
         Mark::Line { x, y } => plot::Mark::Lines(lines(x, y)),
         Mark::Points { x, y } => plot::Mark::Points(lines(x, y).concat()),
         Mark::Band { x, low, high } => {
-            let both = lines(x, low).into_iter().zip(lines(x, high));
-            let band = |(low, high): (Vec<(f64, f64)>, Vec<(f64, f64)>)| {
-                low.into_iter().zip(high).map(|((x, low), (_, high))| (x, low, high)).collect()
-            };
-            plot::Mark::Bands(both.map(band).collect())
+            let mut bands = Vec::new();
+            for (low, high) in lines(x, low).into_iter().zip(lines(x, high)) {
+                bands.push(low.into_iter().zip(high).map(|((x, low), (_, high))| (x, low, high)).collect());
+            }
+            plot::Mark::Bands(bands)
         }
         Mark::Level { y } => plot::Mark::Level(arrays[y].number(0)),
     }

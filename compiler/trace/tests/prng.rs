@@ -92,7 +92,7 @@ fn worst(name: &str, ours: &[f32], theirs: &[f32]) -> u64 {
 
 #[test]
 fn every_recorded_case() {
-    let Some(mut recorded) = recorded() else { return };
+    let Some(recorded) = recorded() else { return };
     let cases = recorded.cases.clone();
     let mut worst_of: std::collections::BTreeMap<String, u64> = Default::default();
     for case in &cases {

@@ -264,12 +264,12 @@ fn whorl(line: &[&str]) -> Output {
 /// `name = 1.5`, `name = [1, 2]` or `name = true`.
 fn result(line: &str) -> Option<(String, Vec<f64>)> {
     let (name, value) = line.split_once(" = ")?;
-    let number = |text: &str| match text.trim() {
+    let number = |text: &str| match text.trim_matches(['[', ']', ' ']) {
         "true" => 1.0,
         "false" => 0.0,
         number => number.parse().unwrap_or_else(|e| panic!("{line}: {e}")),
     };
-    Some((name.to_string(), value.trim_matches(['[', ']']).split(',').map(number).collect()))
+    Some((name.to_string(), value.split(',').map(number).collect()))
 }
 
 fn mean(values: &[f64]) -> f64 {

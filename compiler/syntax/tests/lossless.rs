@@ -13,10 +13,10 @@ const PROGRAMS: [&str; 3] = [
 const WORDS: &[&str] = &[
     "import", "pub", "fn", "let", "in", "if", "else", "for", "scan", "train", "reverse", "while", "max", "yield",
     "test", "prop", "fails", "E0101", "assert", "with", "and", "or", "not", "true", "match", "enum", "size", "param",
-    "type", "data", "load", "as", "def", "elif", "lambda", "None", "return", "from", "mut", "x", "y", "f", "_", "0", "1.5", "1.", "0x",
-    "\"s\"", "\"", "'", "#", "$", "é", "//c\n", "///d\n", "(", ")", "[", "]", "{", "}", "(", "[", "{", ",", ":", ";",
-    ".", "..", "->", "=", "==", "!=", "<", "<=", "+", "-", "*", "**", "/", "%", "@", "&&", "||", "!", "+=", "\n", "\n",
-    " ", "/*", "\r\n", "\t",
+    "type", "data", "load", "as", "def", "elif", "lambda", "None", "return", "from", "mut", "x", "y", "f", "_", "0",
+    "1.5", "1.", "0x", "\"s\"", "\"", "'", "#", "$", "é", "//c\n", "///d\n", "(", ")", "[", "]", "{", "}", "(", "[",
+    "{", ",", ":", ";", ".", "..", "->", "=", "==", "!=", "<", "<=", "+", "-", "*", "**", "/", "%", "@", "&&", "||",
+    "!", "+=", "\n", "\n", " ", "/*", "\r\n", "\t",
 ];
 
 /// Parses, shows every diagnostic, and compares the tree's text.

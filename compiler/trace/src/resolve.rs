@@ -7,8 +7,8 @@ use std::collections::HashSet;
 
 use whorl_source::{Diagnostic, Span};
 use whorl_syntax::ast::{
-    Block, Case, CaseKind, Expr, ExprKind, FnParam, IndexArg, ItemKind, Name, Pattern, PatternKind, StatementKind, Type,
-    TypeArg, TypeKind,
+    Block, Case, CaseKind, Checkpoint, Expr, ExprKind, FnParam, IndexArg, ItemKind, Name, Pattern, PatternKind, Policy,
+    StatementKind, Type, TypeArg, TypeKind,
 };
 
 use crate::names::{self, did_you_mean};
@@ -228,7 +228,7 @@ impl<'s> Resolver<'s> {
     // Names.
 
     fn name(&mut self, name: &'s str, span: Span, called: bool) {
-        if self.is_local(name) {
+        if self.is_local(name) || self.type_params.iter().any(|p| p.text == name) {
             return;
         }
         if self.module.values.contains_key(name) {
@@ -506,6 +506,7 @@ impl<'s> Resolver<'s> {
                     None => self.pattern_as_value(&scan.pattern),
                 }
                 self.expr(&scan.iter);
+                self.kept(scan.checkpoint.as_ref());
                 self.scope(|r| {
                     r.bind(&scan.pattern, Bound::Quiet);
                     scan.until.iter().for_each(|e| r.expr(e));
@@ -513,9 +514,10 @@ impl<'s> Resolver<'s> {
                     r.block(&scan.body);
                 });
             }
-            ExprKind::While { pattern, init, condition, max, body } => {
+            ExprKind::While { pattern, init, condition, max, checkpoint, body } => {
                 self.expr(init);
                 max.iter().for_each(|e| self.expr(e));
+                self.kept(checkpoint.as_deref());
                 self.scope(|r| {
                     r.bind(pattern, Bound::Quiet);
                     r.expr(condition);
@@ -558,6 +560,13 @@ impl<'s> Resolver<'s> {
             }
             PatternKind::Tuple(parts) => parts.iter().for_each(|p| self.pattern_as_value(p)),
             PatternKind::Ignore | PatternKind::Array(_) | PatternKind::Record(_) | PatternKind::Error => {}
+        }
+    }
+
+    fn kept(&mut self, checkpoint: Option<&'s Checkpoint>) {
+        match checkpoint.map(|c| &c.policy) {
+            Some(Policy::Every(e)) => self.expr(e),
+            Some(Policy::Carries | Policy::Sqrt | Policy::Error) | None => {}
         }
     }
 

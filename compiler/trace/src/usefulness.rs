@@ -38,6 +38,8 @@ pub struct TooMany;
 
 /// Steps before that.
 const MOST_STEPS: usize = 20_000;
+/// Parts side by side before that: each is a call deeper.
+const MOST_COLUMNS: usize = 1_000;
 
 type Rows<'a> = Vec<Vec<Pat<'a>>>;
 
@@ -194,14 +196,14 @@ fn defaults<'a>(rows: &[Vec<Pat<'a>>]) -> Rows<'a> {
     rows.iter().filter(|r| r[0] == Pat::Any).map(|r| r[1..].to_vec()).collect()
 }
 
-fn count(steps: &mut usize) -> Result<(), TooMany> {
+fn count(steps: &mut usize, columns: usize) -> Result<(), TooMany> {
     *steps += 1;
-    if *steps > MOST_STEPS { Err(TooMany) } else { Ok(()) }
+    if *steps > MOST_STEPS || columns > MOST_COLUMNS { Err(TooMany) } else { Ok(()) }
 }
 
 /// Values for `n` columns that no row admits.
 fn left_out<'a>(rows: &Rows<'a>, n: usize, steps: &mut usize) -> Result<Option<Vec<Pat<'a>>>, TooMany> {
-    count(steps)?;
+    count(steps, n)?;
     if rows.is_empty() {
         return Ok(Some(vec![Pat::Any; n]));
     }
@@ -226,7 +228,7 @@ fn left_out<'a>(rows: &Rows<'a>, n: usize, steps: &mut usize) -> Result<Option<V
 }
 
 fn is_useful<'a>(rows: &Rows<'a>, pattern: &[Pat<'a>], steps: &mut usize) -> Result<bool, TooMany> {
-    count(steps)?;
+    count(steps, pattern.len())?;
     if rows.is_empty() {
         return Ok(true);
     }

@@ -18,6 +18,16 @@ fn nn() {
 }
 
 #[test]
+fn attention() {
+    passes("stdlib/nn/attention.whorl");
+}
+
+#[test]
+fn recurrent() {
+    passes("stdlib/nn/recurrent.whorl");
+}
+
+#[test]
 fn optim() {
     passes("stdlib/optim.whorl");
 }

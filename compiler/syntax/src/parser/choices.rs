@@ -98,7 +98,7 @@ impl Parser<'_> {
             let help = format!("{} => {}", self.source(case), self.written(&body));
             self.complain(codes::EXPECTED, at, message, help);
             self.close(mark, NodeKind::Arm);
-            return Arm { cases, body };
+            return Arm { cases, guard: None, body };
         } else {
             self.expect(TokenKind::FatArrow, "=>", "after the case");
         }

@@ -120,7 +120,7 @@ impl Parser<'_> {
             self.complain(codes::EXPECTED, self.here(), message, "while s = s0; condition { … }");
             let condition = Box::new(self.error_expr());
             let body = self.block();
-            return ExprKind::While { pattern, init, condition, max: None, body };
+            return ExprKind::While { pattern, init, condition, max: None, checkpoint: None, body };
         }
         self.expect(TokenKind::Semicolon, ";", "after the first state");
         let condition = Box::new(self.head_expr());

@@ -83,12 +83,23 @@ fn collect(node: &Node, out: &mut Vec<Range<usize>>) -> Option<Range<usize>> {
 
 fn is_expression(kind: NodeKind) -> bool {
     use NodeKind::*;
-    match kind {
-        Block | Literal | Name | Tuple | Array | Record | Access | Call | Index | Unary | Binary | Range | With
-        | Lambda | If | For | Scan | While | Match => true,
-        Module | Import | Param | Size | TypeDef | Fn | Let | Test | Prop | PropParam | Yield | Assert
-        | ExprStatement | Parameters | Bounds | Type | Pattern | Field | Argument | Enum | Arm | Error => false,
-    }
+    matches!(
+        kind,
+        Block
+            | Literal
+            | Name
+            | Tuple
+            | Array
+            | Record
+            | Access
+            | Call
+            | Index
+            | Unary
+            | Binary
+            | Range
+            | With
+            | Lambda
+    ) || matches!(kind, If | For | Scan | While | Match)
 }
 
 /// Every script of the repository, in an order that is always the same.

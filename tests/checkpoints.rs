@@ -64,7 +64,7 @@ fn machines_and_policies_agree() {
     let key = [ArrayData::scalar(0u32), ArrayData::scalar(1u32)];
     let of = |policy: &str| {
         let traced = source(policy, &sizes);
-        agree(&traced, &key).expect("machines agree").expect("no assertion").results;
+        agree(&traced, &key).expect("machines agree").expect("no assertion");
         let flat = flatten(traced).expect("well-formed");
         same_bits(&flat, &key).expect("machines agree").expect("no assertion").results
     };

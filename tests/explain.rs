@@ -8,11 +8,12 @@ mod support;
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use whorl::test::Trials;
 use whorl::{explain, pipeline};
 use whorl_source::Diagnostic;
 
 /// Codes that no program brings about: their pages only say what they mean.
-const WITHOUT_PROGRAM: &[&str] = &["E0400"];
+const WITHOUT_PROGRAM: &[&str] = &["E0400", "E0614", "E0616"];
 
 struct Block {
     line: usize,
@@ -47,7 +48,7 @@ fn blocks(page: &str) -> Vec<Block> {
     found
 }
 
-/// The code of the first thing said of a program: of its parts, its `main` and its tests, which run.
+/// The code of the first thing said of a program: of its parts, its `main`, and its tests, which run as `whorl test` runs them.
 fn first_code(block: &Block) -> Result<Option<String>, String> {
     // In a file of its own, so that it can import itself.
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("explain");
@@ -75,16 +76,11 @@ fn first_code(block: &Block) -> Result<Option<String>, String> {
         }
     }
     for k in 0..source.script.tests().len() {
-        match source.script.trace_test(k) {
-            Err(diagnostics) => return Ok(code(&diagnostics)),
-            Ok(traced) if !traced.warnings.is_empty() => return Ok(code(&traced.warnings)),
-            Ok(traced) => {
-                let compiled = pipeline::compile(traced.program, &source.map, 1)?;
-                compiled.executable.run_to_end(&[], 1).map_err(|e| e.to_string())?;
-            }
+        if let Err(diagnostics) = whorl::test::check(&source, k, Trials::default()) {
+            return Ok(code(&diagnostics));
         }
     }
-    Ok(None)
+    Ok(code(source.script.unused()))
 }
 
 fn rendered_code(rendered: &str) -> Option<String> {

@@ -126,7 +126,7 @@ impl<'a> Tracer<'a> {
         let one = self.b.prim1(Prim::Convert(around.dtype), &[hit]);
         let direction = self.b.prim1(Prim::Reshape(around.shape.clone()), &[one]);
         let given = f(self, direction);
-        let body = self.b.end(given.as_ref().map(|g| g.clone()).unwrap_or_default());
+        let body = self.b.end(given.clone().unwrap_or_default());
         given?;
         Ok(self.b.form(Form::Map(Map { n, index, accs: Vec::new(), body })).to_vec())
     }

@@ -228,7 +228,7 @@ impl<'s> Resolver<'s> {
     // Names.
 
     fn name(&mut self, name: &'s str, span: Span, called: bool) {
-        if self.is_local(name) {
+        if self.is_local(name) || self.type_params.iter().any(|p| p.text == name) {
             return;
         }
         if self.module.values.contains_key(name) {

@@ -334,7 +334,7 @@ fn nested_scans_and_while() {
             let m = b.add(n.into(), Lit::i32(1).into());
             let body = b.end(vec![next, m]);
             let max = Some(5);
-            let w = b.form(Form::While(While { carries, condition, body, max }));
+            let w = b.form(Form::While(While { carries, condition, body, max, checkpoint: Checkpoint::Carries }));
             vec![w[0], w[1], inner[1]]
         });
         outs.to_vec()

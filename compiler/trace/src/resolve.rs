@@ -325,11 +325,7 @@ impl<'s> Resolver<'s> {
                     // `env.State` may be a type as well as a size.
                     match expr_path(e) {
                         Some(_) => _ = self.path(e, false),
-                        // `f32[4 * n]`, where `n` may be an argument of the type.
-                        None => self.scope(|r| {
-                            r.type_params.iter().for_each(|p| r.bind_name(&p.text, p.span, Bound::Quiet));
-                            r.expr(e);
-                        }),
+                        None => self.expr(e),
                     }
                     return;
                 };

@@ -80,6 +80,10 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("mod", "mod(-7, 3)  // = 2"),
     ("norm", "norm([3.0, 4.0])  // = 5.0\nnorm({ a: 3.0, b: [0.0, 4.0] })  // = 5.0"),
     ("normal", "abs(mean(normal(key(0), 10_000))) < 0.05  // = true"),
+    (
+        "normal_like",
+        "let net = { weight: zeros(2, 3), bias: 0.0 }\nshape(normal_like(key(0), net).weight)  // = [2, 3]",
+    ),
     ("one_hot", "one_hot(2, 4)  // = [0, 0, 1, 0]\none_hot([1, 0], 2)  // = [[0.0, 1.0], [1.0, 0.0]]"),
     ("ones", "ones(2)  // = [1.0, 1.0]\nones(2, dtype: i32)  // = [1, 1]"),
     ("ones_like", "ones_like({ a: [5.0, 6.0], b: 7 })  // = { a: [1, 1], b: 1 }"),

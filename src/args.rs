@@ -234,7 +234,7 @@ mod tests {
         assert_eq!((run.seed, run.json, run.script.settings), (3, true, expected.to_vec()));
         assert_eq!(run.checks, Checks { index: false, nan: false });
         let Ok(Command::Test(test)) = parsed("test std --trap-nan") else { panic!("not a test") };
-        assert_eq!(test.checks, Checks { index: true, nan: true });
+        assert_eq!(test.trials.checks, Checks { index: true, nan: true });
     }
 
     #[test]

@@ -421,9 +421,11 @@ impl<'a> Parser<'a> {
         let message = format!("`{}` is not closed", self.text_of(open));
         let missing = self.here();
         let line = |span: Span| self.line_start(span.start);
-        // A string that runs to the end of its line took the bracket with it.
-        let string =
-            |d: &Diagnostic| d.code == codes::UNCLOSED_STRING && d.labels.iter().any(|l| line(l.span) == line(missing));
+        // A string or a comment that runs to the end of its line took the bracket with it.
+        let string = |d: &Diagnostic| {
+            matches!(d.code, codes::UNCLOSED_STRING | codes::DIVISION_COMMENT)
+                && d.labels.iter().any(|l| line(l.span) == line(missing))
+        };
         if self.diagnostics.iter().any(string) {
             return;
         }

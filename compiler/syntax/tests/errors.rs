@@ -1,6 +1,6 @@
 //! What errors look like: a program with mistakes, and the whole text that the user reads.
 
-use whorl_source::SourceMap;
+use whorl_source::{FileId, SourceMap};
 use whorl_syntax::parse;
 
 fn errors(text: &str) -> String {
@@ -656,6 +656,7 @@ error[E0010]: expected `in` after the pattern, found `xs`
   ┌─ t.whorl:2:15
 2 │ let s = for x xs { 1 }
   │               ^^
+  help: for x in xs { … }
 error[E0010]: expected `for` after the state of the `scan`, found `{`
   ┌─ t.whorl:3:20
 3 │ let t = scan s = 0 { 1 }
@@ -809,4 +810,52 @@ error[E0010]: expected `every k`, `sqrt` or `carries` after `checkpoint`, found 
   │                                           ^^^^^
 "##,
     );
+}
+
+#[test]
+fn other_languages() {
+    let says = |text: &str, code: &str, help: &str| {
+        let file = FileId(0);
+        let mut map = SourceMap::new();
+        map.add("t.whorl", text);
+        let told: Vec<String> = parse(file, text).diagnostics.iter().map(|d| d.render(&map)).collect();
+        assert_eq!(told.len(), 1, "{text}: {}", told.join(""));
+        assert!(told[0].contains(code) && told[0].contains(help), "{text}: {}", told[0]);
+    };
+    let block = |statement: &str| format!("fn f(x) {{\n  {statement}\n  x\n}}\n");
+    says("class Net:\n    def f(self):\n        return 1\n\nfn f() = 1\n", "E0063", "type Net");
+    says("struct S { x: f32 }\n", "E0063", "type S = {");
+    says("const n = 4\n", "E0063", "let n = 4");
+    says("function f(x) { x }\n", "E0044", "fn f(x) { x }");
+    says("@jit\nfn f() = 1\n", "E0063", "leave it out");
+    says("test { assert true }\n", "E0010", "test \"");
+    says("import \"std/nn\"\n", "E0055", "import std.nn");
+    says("import std/nn\n", "E0055", "import std.nn");
+    says("fn f(x: f32): f32 = x\n", "E0062", "-> f32");
+    says("fn f { 1 }\n", "E0010", "fn f() {");
+    says("fn f(x: f32(3)) = x\n", "E0019", "f32[3]");
+    says(&block("let a, b = (1, 2)"), "E0061", "let (a, b) = (1, 2)");
+    says(&block("a, b = g(x)"), "E0061", "let (a, b) = g(x)");
+    says(&block("y: f32 = 1.0"), "E0043", "let y: f32 = 1.0");
+    says(&block("y := 1.0"), "E0043", "let y = 1.0");
+    says(&block("x++"), "E0042", "let x = x + 1");
+    says(&block("global y"), "E0064", "leave it out");
+    says(&block("with torch.no_grad():"), "E0064", "stop_gradient");
+    says(&block("print x"), "E0064", "log(\"x\", x)");
+    says(&block("for (i = 0; i < 3; i++) { i }"), "E0064", "for i in 0..n");
+    says(&block("let y = x as f32"), "E0065", "f32(x)");
+    says(&block("let y = x in xs"), "E0065", "any(xs == x)");
+    says(&block("let y = x is z"), "E0065", "x == z");
+    says(&block("let y = |a, b| a + b"), "E0041", "fn(a, b) = …");
+    says(&block("let y = a => a + 1"), "E0041", "fn(a) = a + 1");
+    says(&block("let y = {\"a\": 1}"), "E0065", "{ a: … }");
+    says(&block("log(f\"x\", x)"), "E0065", "plain string");
+    says(&block("let y = x[..., 0]"), "E0049", "whole axis");
+    says("fn f(x) = floor(x // 2)\n", "E0025", "floor_div(a, 2)");
+    says(&block("\"\"\"Adds.\"\"\""), "E0026", "/// Adds.");
+    // What only looks like them is read as it is written.
+    for fine in ["let y = { a, b: 1 }", "let y = x  // 2 of them", "let print = x", "match x { a => a, _ => 1 }"] {
+        let parsed = parse(FileId(0), &block(fine));
+        assert!(parsed.diagnostics.is_empty(), "{fine}: {:?}", parsed.diagnostics);
+    }
 }

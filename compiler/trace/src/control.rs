@@ -540,8 +540,15 @@ impl<'a> Tracer<'a> {
     fn carry_changes<T>(&self, m: Mismatch, next: &Value<'a>, span: Span, init: Span, what: &str) -> R<T> {
         let e = Diagnostic::error("E0204", format!("a step of `{what}` gives something else than it got"));
         let ([left, right], note) = self.mismatch(&m, init, span);
-        let mut e =
-            e.at(span, format!("{} is {right} here", m.place())).at(init, format!("{} began as {left}", m.place()));
+        let now = match right.as_str() {
+            NO_FIELD => format!("it has no field `{}` here", m.path),
+            _ => format!("{} is {right} here", m.place()),
+        };
+        let began = match left.as_str() {
+            NO_FIELD => format!("it began without `{}`", m.path),
+            _ => format!("{} began as {left}", m.place()),
+        };
+        let mut e = e.at(span, now).at(init, began);
         e.notes.extend(note);
         fail(match next {
             Value::Unit => e.help("the last line of the body is the next state"),

@@ -78,6 +78,8 @@ const NAMES: &[(&str, &str)] = &[
     ("nn", "`import std.nn`"),
     ("optim", "`import std.optim`"),
     ("pi", "`let pi = 3.14159265`"),
+    ("NaN", "`0.0 / 0.0`"),
+    ("Inf", "`1.0 / 0.0`"),
     ("inf", "`1.0 / 0.0`"),
     ("nan", "`0.0 / 0.0`"),
     ("print", "`log(\"name\", value)` records a value"),

@@ -209,7 +209,10 @@ impl<'a> Tracer<'a> {
             if side.value.is_tree() {
                 let e = Diagnostic::error("E0206", "a comparison is between numbers");
                 let e = e.at(side.span, format!("this is {}", side.value.describe(&self.b)));
-                return fail(e.help("compare the fields"));
+                return fail(match side.value {
+                    Value::Tuple(_) => e.help("a tuple is taken apart: `let (a, b) = …`, or `.0`, `.1`"),
+                    _ => e.help("compare the fields"),
+                });
             }
         }
         let atoms = self.numbers("a comparison", span, &[l.clone(), r.clone()])?;

@@ -187,6 +187,9 @@ impl<'s> Resolver<'s> {
             let name = self.script.map.file(at.file).and_then(|f| f.text.get(at.start as usize..at.end as usize));
             let Some((name, bound)) = self.bound.iter().rev().find(|(n, _)| Some(*n) == name) else { continue };
             let line = self.script.map.line_name(*bound);
+            if *bound == at {
+                continue;
+            }
             e.help = Some(if bound.start > at.start {
                 format!("`{name}` is bound below, at {line}")
             } else {

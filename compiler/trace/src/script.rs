@@ -263,7 +263,7 @@ impl Loading<'_> {
         let from = module.display.clone();
         let target = self.find(&path, &from, first.span.to(last.span));
         let Some(names) = &import.names else {
-            if let Some(target) = target.unwrap_or_else(|e| self.fail(e)) {
+            if let Some(target) = target.unwrap_or_else(|e| self.fail(*e)) {
                 self.value(module, import.alias.as_ref().unwrap_or(last), Def::Module(target), places);
             }
             return;
@@ -274,7 +274,7 @@ impl Loading<'_> {
         if let Err(e) = target
             && names.is_empty()
         {
-            self.errors.push(e);
+            self.errors.push(*e);
         }
     }
 
@@ -284,7 +284,7 @@ impl Loading<'_> {
         module: &mut Module,
         name: &ast::Name,
         path: &[String],
-        target: &Result<Option<ModuleId>, Diagnostic>,
+        target: &Result<Option<ModuleId>, Box<Diagnostic>>,
         places: &mut HashMap<String, Span>,
         span: Span,
     ) {
@@ -314,7 +314,7 @@ impl Loading<'_> {
         match target {
             Err(e) => {
                 if !self.errors.iter().any(|known| known.labels == e.labels) {
-                    self.errors.push(e.clone());
+                    self.errors.push((**e).clone());
                 }
             }
             Ok(None) => {}
@@ -337,21 +337,21 @@ impl Loading<'_> {
     }
 
     /// The module at a path, read if it was not yet; `None` where reading it was already reported.
-    fn find(&mut self, path: &[String], from: &str, span: Span) -> Result<Option<ModuleId>, Diagnostic> {
+    fn find(&mut self, path: &[String], from: &str, span: Span) -> Result<Option<ModuleId>, Box<Diagnostic>> {
         let dotted = path.join(".");
         let (display, text) = self.loader.load(path, Some(from)).map_err(|why| {
             let mut e = Diagnostic::error("E0403", format!("there is no module `{dotted}`")).at(span, why);
             let known = self.loader.known();
             e.help = did_you_mean(&dotted, known.iter().map(String::as_str))
                 .or_else(|| path.first().and_then(|p| crate::habits::of_name(p)).map(str::to_string));
-            e
+            Box::new(e)
         })?;
         if let Some(start) = self.open.iter().position(|d| *d == display) {
             let mut ring = self.open[start..].to_vec();
             ring.push(display);
             let e =
                 Diagnostic::error("E0408", format!("`{dotted}` imports itself")).at(span, "comes back to the start");
-            return Err(e.note(ring.join(" imports ")).help("move what both need into a third file"));
+            return Err(Box::new(e.note(ring.join(" imports ")).help("move what both need into a third file")));
         }
         match self.by_name.get(&display) {
             Some(&id) => Ok(Some(id)),

@@ -80,7 +80,9 @@ impl Parser<'_> {
     fn element_in_iter(&mut self) -> (Pattern, Expr) {
         let pattern = self.pattern();
         if !self.eat_word("in") {
-            self.error(codes::EXPECTED, format!("expected `in` after the pattern, found {}", self.found()), "");
+            let message = format!("expected `in` after the pattern, found {}", self.found());
+            let diagnostic = whorl_source::Diagnostic::error(codes::EXPECTED, message).at(self.here(), "");
+            self.report(diagnostic.help("for x in xs { … }"));
         }
         (pattern, self.head_expr())
     }

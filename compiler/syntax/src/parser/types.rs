@@ -168,11 +168,14 @@ impl Parser<'_> {
                 PatternKind::Name(self.name("a name").text)
             }
             _ => {
-                self.error(
-                    codes::EXPECTED_PATTERN,
-                    format!("expected a name or a pattern, found {}", self.found()),
-                    "",
-                );
+                let message = format!("expected a name or a pattern, found {}", self.found());
+                let e = whorl_source::Diagnostic::error(codes::EXPECTED_PATTERN, message).at(self.here(), "");
+                self.report(match self.kind() {
+                    TokenKind::Star | TokenKind::StarStar => {
+                        e.help("a function names each of its parameters; an array holds many values")
+                    }
+                    _ => e,
+                });
                 PatternKind::Error
             }
         }

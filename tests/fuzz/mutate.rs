@@ -86,7 +86,7 @@ fn is_expression(kind: NodeKind) -> bool {
     match kind {
         Block | Literal | Name | Tuple | Array | Record | Access | Call | Index | Unary | Binary | Range | With
         | Lambda | If | For | Scan | While | Match => true,
-        Module | Import | Param | Size | TypeDef | Fn | Let | Test | Prop | PropParam | Yield | Assert
+        Module | Import | Param | Size | TypeDef | Fn | Let | Data | Test | Prop | PropParam | Yield | Assert
         | ExprStatement | Parameters | Bounds | Type | Pattern | Field | Argument | Enum | Arm | Error => false,
     }
 }

@@ -91,7 +91,11 @@ fn traced(name: &str, text: &str) -> Vec<String> {
 fn without_words(body: &mut Body) {
     for stmt in &mut body.stmts {
         match &mut stmt.op {
-            Op::Effect(Effect::Assert { message, .. }) => *message = "".into(),
+            Op::Effect(Effect::Check { check, .. }) => {
+                let check = std::sync::Arc::make_mut(check);
+                check.text = "".into();
+                check.calls.clear();
+            }
             Op::Form(form) => form.bodies_mut().into_iter().for_each(without_words),
             Op::Prim(..) | Op::Constant(_) | Op::Effect(Effect::Log { .. }) => {}
         }

@@ -83,23 +83,12 @@ fn collect(node: &Node, out: &mut Vec<Range<usize>>) -> Option<Range<usize>> {
 
 fn is_expression(kind: NodeKind) -> bool {
     use NodeKind::*;
-    matches!(
-        kind,
-        Block
-            | Literal
-            | Name
-            | Tuple
-            | Array
-            | Record
-            | Access
-            | Call
-            | Index
-            | Unary
-            | Binary
-            | Range
-            | With
-            | Lambda
-    ) || matches!(kind, If | For | Scan | While | Match)
+    match kind {
+        Block | Literal | Name | Tuple | Array | Record | Access | Call | Index | Unary | Binary | Range | With
+        | Lambda | If | For | Scan | While | Match => true,
+        Module | Import | Param | Size | TypeDef | Fn | Let | Data | Test | Prop | PropParam | Yield | Assert
+        | ExprStatement | Parameters | Bounds | Type | Pattern | Field | Argument | Enum | Arm | Error => false,
+    }
 }
 
 /// Every script of the repository, in an order that is always the same.

@@ -19,7 +19,16 @@ fn hold(config: &Config, seeds: std::ops::Range<u64>, order: usize) {
 }
 
 fn smooth() -> Config {
-    Config { float: DType::F64, statements: 4, depth: 2, largest: 3, smooth: true, unbounded: false }
+    Config {
+        float: DType::F64,
+        statements: 4,
+        depth: 2,
+        largest: 3,
+        smooth: true,
+        unbounded: false,
+        checks: false,
+        halves: false,
+    }
 }
 
 #[test]

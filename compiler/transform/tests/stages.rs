@@ -22,7 +22,15 @@ fn runs(b: &mut Builder, n: usize, start: Atom) -> Atom {
     let next = b.add(half, number);
     let body = b.end(vec![next]);
     let carries = vec![Carry { var: carry, init }];
-    let last = b.form(Form::Scan(Scan { n: 4, reverse: false, train: true, index: step, carries, body }))[0];
+    let last = b.form(Form::Scan(Scan {
+        n: 4,
+        reverse: false,
+        train: true,
+        index: step,
+        carries,
+        body,
+        checkpoint: Checkpoint::Carries,
+    }))[0];
     let body = b.end(vec![last]);
     b.form(Form::Map(Map { n, index, accs: Vec::new(), body }))[0]
 }

@@ -29,7 +29,8 @@ pub fn check(options: &args::Script) -> Result<ExitCode, String> {
     for save in &traced.saves {
         println!("{}", crate::save::described(save));
     }
-    let flat = pipeline::flatten(traced.program);
+    let (program, after) = pipeline::cut(traced.program);
+    let flat = pipeline::flatten(program);
     let program = pipeline::schedule(&flat, &source.map)?;
     match program.runs {
         Some(n) => println!("{n} runs, {} each", bytes(program.arena_bytes)),
@@ -39,6 +40,10 @@ pub fn check(options: &args::Script) -> Result<ExitCode, String> {
         if let Phase::Train { n, .. } = phase {
             println!("train scan of {n} steps");
         }
+    }
+    if let Some(after) = after {
+        let after = pipeline::schedule(&pipeline::flatten(after), &source.map)?;
+        println!("one program over all runs behind them, {}", bytes(after.arena_bytes));
     }
     print!("{}", whorl_schedule::memory_table(&program, 8, &|spans| pipeline::lines(&source.map, spans)));
     print!("{}", kept_table(&kept(&flat), &|spans| pipeline::lines(&source.map, spans)));

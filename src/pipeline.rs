@@ -10,6 +10,7 @@ use whorl_trace::{Script, Traced};
 use whorl_transform::distribute::distribute;
 use whorl_transform::ranges;
 use whorl_transform::simplify::simplify;
+use whorl_transform::stages;
 use whorl_transform::trap::trap_nan;
 
 use crate::args;
@@ -67,6 +68,15 @@ pub fn checked(mut program: Program, checks: Checks) -> Program {
         debug_verify(&program, "trap_nan");
     }
     program
+}
+
+/// The program up to its runs, and what comes after them: see [`stages::cut`].
+pub fn cut(program: Program) -> (Program, Option<Program>) {
+    let (first, after) = stages::cut(program);
+    for part in [Some(&first), after.as_ref()].into_iter().flatten() {
+        debug_verify(part, "cut");
+    }
+    (first, after)
 }
 
 /// Core as it is scheduled: simplified, with inner maps distributed.

@@ -17,6 +17,7 @@ use whorl_host::drive::{End, Observer, Pace, Progress, Saved, drive};
 use whorl_host::engine::{Engine, LogValue, StateArray};
 use whorl_host::folder::{Folder, record_json, values_json};
 use whorl_host::metrics::{Metrics, spread};
+use whorl_source::SourceMap;
 
 use crate::args;
 use crate::engine::CpuEngine;
@@ -38,7 +39,10 @@ pub fn run(options: &args::Run) -> Result<ExitCode, String> {
     let trace_time = begin.elapsed();
     let inputs = main_arguments(&traced.params, options.seed)?;
     let program = pipeline::checked(traced.program, options.checks);
+    let (program, after) = pipeline::cut(program);
     let compiled = pipeline::compile(program, &source.map, options.threads)?;
+    let after = after.map(|p| pipeline::compile(p, &source.map, options.threads)).transpose()?;
+    let compile_time = compiled.time + after.as_ref().map_or(Duration::ZERO, |c| c.time);
     let engine = CpuEngine { program: compiled.program, executable: compiled.executable, inputs };
 
     let mut watch = Watch::new(&engine, options, &source)?;
@@ -46,11 +50,11 @@ pub fn run(options: &args::Run) -> Result<ExitCode, String> {
     watch.say_json(json!({
         "event": "compiled",
         "trace_s": trace_time.as_secs_f64(),
-        "compile_s": compiled.time.as_secs_f64(),
+        "compile_s": compile_time.as_secs_f64(),
         "arena_bytes": arena_bytes,
     }));
     if !options.quiet && !options.json {
-        let seconds = (trace_time + compiled.time).as_secs_f64();
+        let seconds = (trace_time + compile_time).as_secs_f64();
         eprintln!("compiled in {seconds:.2} s, {} a run", bytes(arena_bytes));
     }
 
@@ -60,36 +64,40 @@ pub fn run(options: &args::Run) -> Result<ExitCode, String> {
     let _ = ctrlc::set_handler(move || on_signal.store(true, Ordering::Relaxed));
     let pace = Pace { threads: options.threads, ..Pace::default() };
     let driven = drive(&engine, &pace, &stop, &mut watch);
-    let saved = match driven.end {
-        End::Finished => watch.save(&traced.saves, &driven.states),
-        End::Stopped { .. } | End::Failed(_) => {
-            if !traced.saves.is_empty() && !options.quiet {
-                eprintln!("nothing was saved: the program did not come to its end");
-            }
-            ExitCode::SUCCESS
-        }
-    };
     watch.finish(&driven.end, &driven.states, driven.elapsed)?;
-    Ok(match driven.end {
-        End::Finished => {
-            if !options.quiet && !options.json {
-                print_results(&engine, &traced.results, &driven.states);
+    match driven.end {
+        End::Finished => match results(&engine, &driven.states, after.as_ref()) {
+            Ok(results) => {
+                let saved = watch.save(&traced.saves, &results);
+                if !options.quiet && !options.json {
+                    print_results(&traced.results, &results);
+                }
+                Ok(saved)
             }
-            saved
+            Err(error) => Ok(watch.fail(&error, None, &source.map)),
+        },
+        End::Stopped { .. } => {
+            watch.nothing_saved(&traced.saves);
+            Ok(ExitCode::from(130))
         }
-        End::Stopped { .. } => ExitCode::from(130),
         End::Failed(failure) => {
+            watch.nothing_saved(&traced.saves);
             let run = engine.program.runs.map(|of| Run { number: failure.run, of });
-            let told = fault::told(&failure.error, run, watch.saved.take(), &source.map);
-            let mut event = told.json;
-            if let Some(fields) = event.as_object_mut() {
-                fields.shift_insert(0, "event".into(), "error".into());
-            }
-            watch.say_json(event);
-            eprint!("{}", told.text);
-            ExitCode::FAILURE
+            Ok(watch.fail(&failure.error, run, &source.map))
         }
-    })
+    }
+}
+
+/// What the program gives: of runs a row of each, and behind them what is computed of them together.
+fn results(
+    engine: &CpuEngine,
+    states: &[RunState],
+    after: Option<&pipeline::Compiled>,
+) -> Result<Vec<ArrayData>, RunError> {
+    let given = engine.executable.gathered(states);
+    let Some(after) = after else { return Ok(given) };
+    let inputs: Vec<ArrayData> = engine.inputs.iter().cloned().chain(given).collect();
+    after.executable.run_to_end(&inputs, 1)
 }
 
 /// The arrays that `main`'s parameters are: a key, from the seed.
@@ -102,17 +110,16 @@ fn main_arguments(params: &[whorl_trace::Leaf], seed: u32) -> Result<Vec<ArrayDa
     params.iter().map(argument).collect()
 }
 
-/// The script's results, if they are small; larger ones are in the checkpoint.
-fn print_results(engine: &CpuEngine, leaves: &[whorl_trace::Leaf], states: &[RunState]) {
+/// The script's results, as far as they are small; larger ones are in the checkpoint.
+fn print_results(leaves: &[whorl_trace::Leaf], results: &[ArrayData]) {
     const MOST: usize = 64;
-    if leaves.iter().map(|l| l.ty.size()).sum::<usize>() > MOST {
-        return;
-    }
-    let outputs: Vec<Vec<ArrayData>> = states.iter().map(|s| engine.executable.outputs(s)).collect();
-    for (k, leaf) in leaves.iter().enumerate() {
-        let values: Vec<String> =
-            outputs.iter().flat_map(|o| o[k].to_f64()).map(|x| shortest(leaf.ty.dtype, x)).collect();
+    for (leaf, result) in leaves.iter().zip(results) {
         let name = if leaf.path.is_empty() { "result" } else { &leaf.path };
+        if leaf.ty.size() > MOST {
+            println!("{name}: {}{:?}", leaf.ty.dtype.name(), leaf.ty.shape.as_slice());
+            continue;
+        }
+        let values: Vec<String> = result.to_f64().into_iter().map(|x| shortest(leaf.ty.dtype, x)).collect();
         println!("{name} = {}", bracketed(&leaf.ty.shape, &values));
     }
 }
@@ -257,10 +264,28 @@ impl<'a> Watch<'a> {
         }
     }
 
+    /// What stopped the run, told and written as an event.
+    fn fail(&mut self, error: &RunError, run: Option<Run>, map: &SourceMap) -> ExitCode {
+        let told = fault::told(error, run, self.saved.take(), map);
+        let mut event = told.json;
+        if let Some(fields) = event.as_object_mut() {
+            fields.shift_insert(0, "event".into(), "error".into());
+        }
+        self.say_json(event);
+        eprint!("{}", told.text);
+        ExitCode::FAILURE
+    }
+
+    fn nothing_saved(&self, saves: &[whorl_trace::Save]) {
+        if !saves.is_empty() && !self.options.quiet {
+            eprintln!("nothing was saved: the program did not come to its end");
+        }
+    }
+
     /// Writes what the script saves, and says so.
-    fn save(&self, saves: &[whorl_trace::Save], states: &[RunState]) -> ExitCode {
+    fn save(&self, saves: &[whorl_trace::Save], results: &[ArrayData]) -> ExitCode {
         let mut code = ExitCode::SUCCESS;
-        for file in crate::save::write_all(saves, self.engine, states, &self.folder.path) {
+        for file in crate::save::write_all(saves, results, &self.folder.path) {
             let path = file.path.display();
             match file.result {
                 Ok(()) => {

@@ -3,12 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use whorl_core::ir::ArrayData;
-use whorl_cpu::RunState;
 use whorl_data::{Array, image, npy, npz, table, tensors};
 use whorl_host::plot;
 use whorl_trace::{Curve, Leaf, Mark, Save, SaveFormat};
 
-use crate::engine::{CpuEngine, element};
+use crate::engine::element;
 
 /// What became of a file.
 pub struct Written {
@@ -17,26 +16,22 @@ pub struct Written {
 }
 
 /// Writes every file, also where another could not be written. Relative paths are inside `folder`.
-pub fn write_all(saves: &[Save], engine: &CpuEngine, states: &[RunState], folder: &Path) -> Vec<Written> {
-    if saves.is_empty() {
-        return Vec::new();
-    }
-    let outputs: Vec<Vec<ArrayData>> = states.iter().map(|s| engine.executable.outputs(s)).collect();
+pub fn write_all(saves: &[Save], results: &[ArrayData], folder: &Path) -> Vec<Written> {
     let write = |save: &Save| {
         let path = folder.join(&save.file);
-        let arrays = arrays(save, &outputs);
+        let arrays = arrays(save, results);
         let result = bytes(save, &arrays).and_then(|bytes| put(&path, Path::new(&save.file), &bytes));
         Written { path, result }
     };
     saves.iter().map(write).collect()
 }
 
-/// The arrays of a save: where the program is many runs, one row is of each.
-fn arrays(save: &Save, outputs: &[Vec<ArrayData>]) -> Vec<Array> {
+/// The arrays of a save, among all results of the program.
+fn arrays(save: &Save, results: &[ArrayData]) -> Vec<Array> {
     let array = |(k, leaf): (usize, &Leaf)| Array {
         element: element(leaf.ty.dtype),
         shape: leaf.ty.shape.to_vec(),
-        bytes: outputs.iter().flat_map(|run| run[save.first + k].bytes.iter().copied()).collect(),
+        bytes: results[save.first + k].bytes.clone(),
     };
     save.arrays.iter().enumerate().map(array).collect()
 }

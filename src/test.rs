@@ -231,7 +231,7 @@ fn counterexample(
         return Ok(e.help("sums may be added in another order: compare with a tolerance"));
     };
     let best = property::simpler(&drawn, case, |c| fails(c).is_some_and(|e| same_check(&e, &first)));
-    let said = failure(&first, &source.map, span);
+    let said = failure(&fails(&best).unwrap_or(first), &source.map, span);
     let mut e = Diagnostic::error("E0611", format!("the property `{name}` does not hold: {}", said.message));
     e.labels = said.labels;
     let sizes = batch.names.iter().zip(&batch.sizes).map(|(name, n)| format!("{name} = {n}"));

@@ -153,6 +153,12 @@ impl Executable {
         Ok(self.outputs(&state))
     }
 
+    /// The results of all runs, a row of each where there are any, as they are now.
+    pub fn gathered(&self, states: &[RunState]) -> Vec<ArrayData> {
+        let rows: Vec<Vec<ArrayData>> = states.iter().map(|s| self.outputs(s)).collect();
+        (0..self.program.outputs.len()).map(|k| self.stacked(k, &rows)).collect()
+    }
+
     /// Output `k` of all runs.
     fn stacked(&self, k: usize, rows: &[Vec<ArrayData>]) -> ArrayData {
         let buffer = &self.program.buffers[self.program.outputs[k].0 as usize];

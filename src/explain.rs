@@ -36,9 +36,10 @@ pub fn find(asked: &str) -> Result<Page, String> {
     match known.iter().position(|p| p.code == code) {
         Some(k) => Ok(known.swap_remove(k)),
         None => {
-            // Of two as near, the one of the same group: the first digits are seldom wrong.
-            known.sort_by_key(|p| code.get(..3) != p.code.get(..3));
-            let hint = nearest(&code, known.iter().map(|p| p.code));
+            // The first digits are seldom wrong: the codes of the same group are looked at first.
+            let (group, others): (Vec<&str>, Vec<&str>) =
+                known.iter().map(|p| p.code).partition(|c| code.get(..3) == c.get(..3));
+            let hint = nearest(&code, group).or_else(|| nearest(&code, others));
             let hint = hint.map_or(String::new(), |c| format!("; did you mean `{c}`?"));
             Err(format!("error: there is no error or warning `{asked}`{hint} (`whorl explain` lists all)"))
         }

@@ -64,11 +64,18 @@ pub fn run(options: &args::Run) -> Result<ExitCode, String> {
     let _ = ctrlc::set_handler(move || on_signal.store(true, Ordering::Relaxed));
     let pace = Pace { threads: options.threads, ..Pace::default() };
     let driven = drive(&engine, &pace, &stop, &mut watch);
+    let results = match driven.end {
+        End::Finished => Some(results(&engine, &driven.states, after.as_ref())),
+        End::Stopped { .. } | End::Failed(_) => None,
+    };
+    let saved = match &results {
+        Some(Ok(results)) => watch.save(&traced.saves, results),
+        Some(Err(_)) | None => watch.nothing_saved(&traced.saves),
+    };
     watch.finish(&driven.end, &driven.states, driven.elapsed)?;
     match driven.end {
-        End::Finished => match results(&engine, &driven.states, after.as_ref()) {
+        End::Finished => match results.unwrap_or(Ok(Vec::new())) {
             Ok(results) => {
-                let saved = watch.save(&traced.saves, &results);
                 if !options.quiet && !options.json {
                     print_results(&traced.results, &results);
                 }
@@ -76,12 +83,8 @@ pub fn run(options: &args::Run) -> Result<ExitCode, String> {
             }
             Err(error) => Ok(watch.fail(&error, None, &source.map)),
         },
-        End::Stopped { .. } => {
-            watch.nothing_saved(&traced.saves);
-            Ok(ExitCode::from(130))
-        }
+        End::Stopped { .. } => Ok(ExitCode::from(130)),
         End::Failed(failure) => {
-            watch.nothing_saved(&traced.saves);
             let run = engine.program.runs.map(|of| Run { number: failure.run, of });
             Ok(watch.fail(&failure.error, run, &source.map))
         }
@@ -276,10 +279,11 @@ impl<'a> Watch<'a> {
         ExitCode::FAILURE
     }
 
-    fn nothing_saved(&self, saves: &[whorl_trace::Save]) {
+    fn nothing_saved(&self, saves: &[whorl_trace::Save]) -> ExitCode {
         if !saves.is_empty() && !self.options.quiet {
             eprintln!("nothing was saved: the program did not come to its end");
         }
+        ExitCode::SUCCESS
     }
 
     /// Writes what the script saves, and says so.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use whorl_core::ir::ArrayData;
 use whorl_cpu::{Executable, RunError};
 use whorl_source::{Diagnostic, SourceMap, Span};
-use whorl_trace::{Claim, Expected, TestKind};
+use whorl_trace::{Claim, Expected, TestCase, TestKind};
 
 use crate::args;
 use crate::pipeline::{self, Checks, Source};
@@ -102,7 +102,7 @@ pub fn check(source: &Source, k: usize, trials: Trials) -> Result<(), Vec<Diagno
             run.map(|_| ()).map_err(|e| vec![failure(&e, &source.map, case.span)])
         }
         TestKind::Fails(expected) => fails(source, k, expected, case.span, trials.checks),
-        TestKind::Prop => holds(source, k, trials, &case.name, case.span),
+        TestKind::Prop => holds(source, k, trials, &case),
         TestKind::Example => {
             let traced = source.script.trace_test(k)?;
             let executable = compiled(traced.program, &source.map, case.span, trials.checks)?;
@@ -162,20 +162,22 @@ fn fails(source: &Source, k: usize, expected: &Expected, span: Span, checks: Che
 }
 
 /// A property: on many cases at once, and where one fails, on it alone, made simpler.
-fn holds(source: &Source, k: usize, trials: Trials, name: &str, span: Span) -> Result<(), Vec<Diagnostic>> {
+fn holds(source: &Source, k: usize, trials: Trials, case: &TestCase) -> Result<(), Vec<Diagnostic>> {
     for batch in property::batches(source, k, trials)? {
-        let Some(Failing { mut cases, error }) = first_failing(source, &batch, span, trials.checks)? else { continue };
+        let Some(Failing { mut cases, error }) = first_failing(source, &batch, case.span, trials.checks)? else {
+            continue;
+        };
         let mut batch = batch;
         for smaller in property::smaller(source, k, &batch, Trials { cases: batch.cases.len(), ..trials })? {
             let smaller = smaller?;
-            if let Some(failing) = first_failing(source, &smaller, span, trials.checks)?
+            if let Some(failing) = first_failing(source, &smaller, case.span, trials.checks)?
                 && same_check(&failing.error, &error)
             {
                 (batch, cases) = (smaller, failing.cases);
                 break;
             }
         }
-        let e = counterexample(source, k, &batch, &cases, &error, trials.checks, name, span)?;
+        let e = counterexample(source, k, &batch, &cases, &error, trials.checks, case)?;
         let again = format!("`--seed {} --cases {}` draws it again", trials.seed, trials.cases);
         return Err(vec![if e.help.is_none() { e.help(again) } else { e }]);
     }
@@ -219,9 +221,9 @@ fn counterexample(
     cases: &[Case],
     together: &RunError,
     checks: Checks,
-    name: &str,
-    span: Span,
+    property: &TestCase,
 ) -> Result<Diagnostic, Vec<Diagnostic>> {
+    let (name, span) = (&property.name, property.span);
     let (traced, drawn) = source.script.trace_prop(k, &batch.sizes, None)?;
     let executable = compiled(traced.program.clone(), &source.map, span, checks)?;
     let fails = |case: &Case| executable.run_to_end(&property::arguments(&traced, case), 1).err();

@@ -10,6 +10,7 @@ use whorl_core::print::print;
 use whorl_source::FileId;
 use whorl_syntax::lexer::TokenKind;
 use whorl_syntax::{format, parse};
+use whorl_trace::TestKind;
 
 /// All scripts that have no errors, by name.
 fn all() -> Vec<(String, String)> {
@@ -77,8 +78,10 @@ fn words(text: &str) -> Vec<String> {
 fn traced(name: &str, text: &str) -> Vec<String> {
     let source: Source =
         pipeline::load_text(name, text.to_string(), &[]).unwrap_or_else(|e| panic!("{name}: {e}\n{text}"));
-    let tests = (0..source.script.tests().len()).map(|k| source.script.trace_test(k));
-    let shown = tests.chain([source.script.trace_main()]).map(|traced| match traced {
+    // A blank line cuts a doc comment, and with it its example.
+    let cases = source.script.tests().into_iter().enumerate().filter(|(_, t)| t.kind != TestKind::Example);
+    let tests: Vec<_> = cases.map(|(k, _)| source.script.trace_test(k)).collect();
+    let shown = tests.into_iter().chain([source.script.trace_main()]).map(|traced| match traced {
         Ok(mut t) => {
             without_words(&mut t.program.main.body);
             print(&t.program)

@@ -737,9 +737,8 @@ error[E0010]: expected bounds such as `(0, 1)` or `[0, 1]`, found `3`
 error[E0012]: `(` is not closed
   ┌─ t.whorl:1:10
 1 │ prop "a" (x: f32
-  │          ^ opened here
-1 │ prop "a" (x: f32
-  │                 ^ expected `)`
+  │          ^      ^ expected `)`
+  │          opened here
 "##,
     );
 }

@@ -201,7 +201,8 @@ mod tests {
         assert!(wide.contains("1099511627776") && wide.contains("i32"), "{wide}");
         assert!(of("{'descr': '<c8', 'fortran_order': False, 'shape': (2,)}", &[]).contains("complex numbers (`<c8`)"));
         assert!(of("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (2,)}", &[]).contains("records"));
-        assert!(of("{'descr': '<f4', 'fortran_order': False, 'shape': (0,)}", &[]).contains("no elements"));
+        let none = read_all(&file("{'descr': '<f4', 'fortran_order': False, 'shape': (0, 2)}", &[]));
+        assert_eq!(none.map(|a| (a.shape, a.bytes)), Ok((vec![0, 2], Vec::new())));
         let huge = of("{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999, 99999999999)}", &[]);
         assert!(huge.contains("more than any machine has"), "{huge}");
         let large = of("{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999,)}", &[]);

@@ -25,13 +25,21 @@ pub fn write(arrays: &[(String, Array)]) -> io::Result<Vec<u8>> {
 
 /// The arrays of a `.npz` file, in its order.
 pub fn read(from: impl Read + Seek, room: &mut Room) -> Result<Vec<(String, Array)>, Problem> {
+    each(from, room)?.into_iter().map(|(name, array)| Ok((name, array?))).collect()
+}
+
+/// An array of an archive, with its name.
+pub type Entry = (String, Result<Array, Problem>);
+
+/// What is in a `.npz` file, array by array: what cannot be read is a problem of its own.
+pub fn each(from: impl Read + Seek, room: &mut Room) -> Result<Vec<Entry>, Problem> {
     let mut zip = ZipArchive::new(from).map_err(|e| Problem::malformed(format!("this is no `.npz` file: {e}")))?;
-    let mut out: Vec<(String, Array)> = Vec::new();
+    let mut out = Vec::new();
     for k in 0..zip.len() {
         let mut file = zip.by_index(k).map_err(|e| Problem::malformed(format!("entry {k} of the archive: {e}")))?;
         let path = String::from_utf8_lossy(file.name_raw()).into_owned();
         let Some(name) = path.strip_suffix(".npy") else { continue };
-        let array = npy::read(&mut file, room).map_err(|e| e.of(name))?;
+        let array = npy::read(&mut file, room).map_err(|e| e.of(name));
         out.push((name.to_string(), array));
     }
     if out.is_empty() {

@@ -53,9 +53,10 @@ pub struct Room(pub u64);
 impl Room {
     /// Takes room for an array of these sizes; gives its bytes.
     pub fn take(&mut self, shape: &[usize], width: usize) -> Result<usize, Problem> {
-        let bytes = shape.iter().try_fold(width as u64, |all, n| all.checked_mul(*n as u64));
+        // An array without elements takes none, but its other sizes are multiplied here and there.
+        let bytes = shape.iter().try_fold(width as u64, |all, n| all.checked_mul((*n).max(1) as u64));
         match bytes {
-            Some(0) => Err(Problem::malformed(format!("an array of sizes {shape:?} has no elements"))),
+            Some(bytes) if bytes <= self.0 && shape.contains(&0) => Ok(0),
             Some(bytes) if bytes <= self.0 => {
                 self.0 -= bytes;
                 Ok(bytes as usize)

@@ -9,6 +9,9 @@ use whorl_cpu::{Options, RunError, VectorMode, compile};
 use whorl_schedule::loop_ir::*;
 use whorl_schedule::{EvalError, evaluate};
 
+/// What is computed with; halves are only stored.
+pub const COMPUTED: [DType; 6] = [DType::F32, DType::F64, DType::I32, DType::U32, DType::U8, DType::Bool];
+
 /// Numbers that look random and are always the same.
 pub struct Random(pub u64);
 

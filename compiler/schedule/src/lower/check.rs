@@ -83,6 +83,14 @@ fn holds(b: &mut LaneBuilder, kind: CheckKind, values: &[Value]) -> Value {
                 let infinite = b.lit(Lit::of(dtype, f64::INFINITY));
                 compare(b, Compare::Lt, size, infinite)
             };
+            // Halves are compared as what they stand for.
+            let values: Vec<Value> = values
+                .iter()
+                .map(|&x| match b.ops[x.0 as usize].dtype.is_half() {
+                    true => b.op(LaneKind::Convert(x), DType::F32),
+                    false => x,
+                })
+                .collect();
             let result = values[0];
             let mut good = finite(b, result);
             for &x in &values[1..] {

@@ -16,37 +16,37 @@ pub fn check(options: &args::Script) -> Result<ExitCode, String> {
     let traced = source.script.trace_main().map_err(|d| pipeline::render(&d, &source.map))?;
     pipeline::warn(&traced, &source.map);
     for knob in source.script.knobs() {
-        println!("{:24} {:>12}  {}", knob.name, knob.value, knob.about);
+        say!("{:24} {:>12}  {}", knob.name, knob.value, knob.about);
     }
     for file in source.script.data_files() {
-        println!("{}", crate::data::described(&file));
+        say!("{}", crate::data::described(&file));
     }
     let results = traced.results.iter();
     for leaf in results {
         let name = if leaf.path.is_empty() { "(result)" } else { &leaf.path };
-        println!("main gives {name}: {}{:?}", leaf.ty.dtype.name(), leaf.ty.shape.as_slice());
+        say!("main gives {name}: {}{:?}", leaf.ty.dtype.name(), leaf.ty.shape.as_slice());
     }
     for save in &traced.saves {
-        println!("{}", crate::save::described(save));
+        say!("{}", crate::save::described(save));
     }
     let (program, after) = pipeline::cut(traced.program);
     let flat = pipeline::flatten(program);
     let program = pipeline::schedule(&flat, &source.map)?;
     match program.runs {
-        Some(n) => println!("{n} runs, {} each", bytes(program.arena_bytes)),
-        None => println!("one run, {}", bytes(program.arena_bytes)),
+        Some(n) => say!("{n} runs, {} each", bytes(program.arena_bytes)),
+        None => say!("one run, {}", bytes(program.arena_bytes)),
     }
     for phase in &program.phases {
         if let Phase::Train { n, .. } = phase {
-            println!("train scan of {n} steps");
+            say!("train scan of {n} steps");
         }
     }
     if let Some(after) = after {
         let after = pipeline::schedule(&pipeline::flatten(after), &source.map)?;
-        println!("one program over all runs behind them, {}", bytes(after.arena_bytes));
+        say!("one program over all runs behind them, {}", bytes(after.arena_bytes));
     }
-    print!("{}", whorl_schedule::memory_table(&program, 8, &|spans| pipeline::lines(&source.map, spans)));
-    print!("{}", kept_table(&kept(&flat), &|spans| pipeline::lines(&source.map, spans)));
+    crate::put(whorl_schedule::memory_table(&program, 8, &|spans| pipeline::lines(&source.map, spans)));
+    crate::put(kept_table(&kept(&flat), &|spans| pipeline::lines(&source.map, spans)));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -85,11 +85,16 @@ fn dtype(e: Element) -> DType {
 
 /// Bytes that a new array may take: half of what is free, since compiled code has constants of its own.
 fn free_memory() -> u64 {
+    available_memory() / 2
+}
+
+/// Bytes that the system can still give.
+pub fn available_memory() -> u64 {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"));
     let kilobytes = line.and_then(|l| l.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
     // Where the system does not say, the system decides.
-    kilobytes.map_or(u64::MAX >> 1, |k| k * 1024 / 2)
+    kilobytes.map_or(u64::MAX, |k| k * 1024)
 }
 
 /// One line on a data file, for `whorl check`.

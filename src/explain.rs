@@ -19,10 +19,10 @@ pub struct Page {
 /// Prints the page of a code, or a line for every code there is.
 pub fn explain(code: Option<&str>) -> Result<ExitCode, String> {
     match code {
-        Some(code) => print!("{}", find(code)?.text),
+        Some(code) => crate::put(find(code)?.text),
         None => {
             for page in pages() {
-                println!("{}  {}", page.code, page.title);
+                say!("{}  {}", page.code, page.title);
             }
         }
     }

@@ -25,10 +25,10 @@ pub fn fmt(options: &args::Fmt) -> Result<ExitCode, String> {
         }
         changed += 1;
         if options.check {
-            println!("{name}: would be formatted");
+            say!("{name}: would be formatted");
         } else {
             std::fs::write(file, formatted).map_err(|e| format!("error: {name}: {e}"))?;
-            println!("{name}: formatted");
+            say!("{name}: formatted");
         }
     }
     let well = broken == 0 && !(options.check && changed > 0);

@@ -1,5 +1,12 @@
 //! Whorl: from a script to a compiled program. The rooms are crates of their own (see docs/architecture.md); this one joins them.
 
+/// As `println!`; a reader that has gone away is no reason to stop.
+macro_rules! say {
+    ($($part:tt)*) => {
+        $crate::put(format_args!("{}\n", format_args!($($part)*)))
+    };
+}
+
 pub mod args;
 pub mod check;
 pub mod data;
@@ -14,3 +21,9 @@ pub mod save;
 pub mod show;
 pub mod standard_library;
 pub mod test;
+
+/// Writes to standard output, if anybody still reads it (`whorl check … | head`).
+pub fn put(text: impl std::fmt::Display) {
+    use std::io::Write;
+    let _ = write!(std::io::stdout(), "{text}");
+}

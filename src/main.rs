@@ -14,7 +14,7 @@ fn main() -> ExitCode {
     };
     let done = match command {
         Command::Help(text) => {
-            print!("{text}");
+            whorl::put(text);
             Ok(ExitCode::SUCCESS)
         }
         Command::Run(options) => whorl::run::run(&options),

@@ -17,6 +17,7 @@ use whorl_host::drive::{End, Observer, Pace, Progress, Saved, drive};
 use whorl_host::engine::{Engine, LogValue, StateArray};
 use whorl_host::folder::{Folder, record_json, values_json};
 use whorl_host::metrics::{Metrics, spread};
+use whorl_schedule::loop_ir::LoopProgram;
 use whorl_source::SourceMap;
 
 use crate::args;
@@ -45,6 +46,7 @@ pub fn run(options: &args::Run) -> Result<ExitCode, String> {
     let compile_time = compiled.time + after.as_ref().map_or(Duration::ZERO, |c| c.time);
     let engine = CpuEngine { program: compiled.program, executable: compiled.executable, inputs };
 
+    fits(&engine.program, &source.map)?;
     let mut watch = Watch::new(&engine, options, &source)?;
     let arena_bytes = engine.program.arena_bytes;
     watch.say_json(json!({
@@ -91,6 +93,26 @@ pub fn run(options: &args::Run) -> Result<ExitCode, String> {
     }
 }
 
+/// Refuses a program that needs more memory than there is.
+fn fits(program: &LoopProgram, map: &SourceMap) -> Result<(), String> {
+    let runs = program.runs.unwrap_or(1);
+    let free = usize::try_from(crate::data::available_memory()).unwrap_or(usize::MAX);
+    if program.arena_bytes.checked_mul(runs).is_some_and(|needed| needed <= free) {
+        return Ok(());
+    }
+    let table = whorl_schedule::memory_table(program, 8, &|spans| pipeline::lines(map, spans));
+    let each = if runs > 1 {
+        format!("{runs} runs of {} each", bytes(program.arena_bytes))
+    } else {
+        bytes(program.arena_bytes)
+    };
+    Err(format!(
+        "error: this needs more memory than there is: {each}, and {} are free\n{table}\
+         help: fewer or smaller of the arrays above; of a loop that is differentiated, `checkpoint sqrt` keeps fewer states",
+        bytes(free)
+    ))
+}
+
 /// What the program gives: of runs a row of each, and behind them what is computed of them together.
 fn results(
     engine: &CpuEngine,
@@ -113,17 +135,22 @@ fn main_arguments(params: &[whorl_trace::Leaf], seed: u32) -> Result<Vec<ArrayDa
     params.iter().map(argument).collect()
 }
 
-/// The script's results, as far as they are small; larger ones are in the checkpoint.
+/// The script's results, if they are few; larger ones are in the checkpoint, and of a few only what they are is said.
 fn print_results(leaves: &[whorl_trace::Leaf], results: &[ArrayData]) {
-    const MOST: usize = 64;
+    /// Numbers in all, and arrays.
+    const MOST: (usize, usize) = (64, 8);
+    let all = leaves.iter().map(|l| l.ty.size()).sum::<usize>() <= MOST.0;
+    if !all && leaves.len() > MOST.1 {
+        return;
+    }
     for (leaf, result) in leaves.iter().zip(results) {
         let name = if leaf.path.is_empty() { "result" } else { &leaf.path };
-        if leaf.ty.size() > MOST {
-            println!("{name}: {}{:?}", leaf.ty.dtype.name(), leaf.ty.shape.as_slice());
+        if !all && leaf.ty.size() > MOST.0 / MOST.1 {
+            say!("{name}: {}{:?}", leaf.ty.dtype.name(), leaf.ty.shape.as_slice());
             continue;
         }
         let values: Vec<String> = result.to_f64().into_iter().map(|x| shortest(leaf.ty.dtype, x)).collect();
-        println!("{name} = {}", bracketed(&leaf.ty.shape, &values));
+        say!("{name} = {}", bracketed(&leaf.ty.shape, &values));
     }
 }
 

@@ -64,7 +64,7 @@ pub fn test(options: &args::Test) -> Result<ExitCode, String> {
             Some(_) | None => format!("error: no tests in {what}; a test is `test \"name\" {{ assert … }}`"),
         });
     }
-    println!("{passed} passed, {failed} failed");
+    say!("{passed} passed, {failed} failed");
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -353,3 +353,29 @@ fn test_runs_folders() {
     folder.whorl("test elsewhere").bad(1, &["elsewhere"]);
     folder.whorl("test . --cases 0").bad(2, &["at least one case"]);
 }
+
+#[test]
+fn what_does_not_fit_is_refused_with_its_largest_arrays() {
+    let text = "fn main() = sum(for i in 0..100000 {\n  scan s = zeros(1000000) for x in 0..10 { s + f32(i) }\n})\n";
+    let folder = Folder::with("large", text);
+    let wanted = ["more memory than there is", "f32[100000, 1000000]", "script.whorl:1", "checkpoint sqrt"];
+    folder.whorl("run script.whorl").bad(1, &wanted);
+}
+
+#[test]
+fn work_behind_the_runs_is_done_once() {
+    let text = "fn learn(key: Key) = train scan x = uniform(key) for _ in 0..50 { log(\"x\", x); 0.5 * x + 1.0 }\n\
+                fn main(key: Key) {\n  let xs = for k in split(key, 4) { learn(k) }\n  { mean: mean(xs), xs }\n}\n";
+    let folder = Folder::with("behind", text);
+    let said = folder.whorl("run script.whorl").good();
+    assert_eq!(said.out, "mean = 2\nxs = [2, 2, 2, 2]\n");
+    let said = folder.whorl("check script.whorl").good();
+    assert!(said.out.contains("4 runs") && said.out.contains("one program over all runs behind them"), "{}", said.out);
+}
+
+#[test]
+fn of_large_results_their_types_are_said() {
+    let folder = Folder::with("results", "fn main() = { all: zeros(10, 10), sum: sum(ones(10)) }\n");
+    let said = folder.whorl("run script.whorl").good();
+    assert_eq!(said.out, "all: f32[10, 10]\nsum = 10\n");
+}

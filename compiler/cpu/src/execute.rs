@@ -33,7 +33,7 @@ impl Executable {
     pub(crate) fn new(program: &LoopProgram, options: &Options) -> Result<Executable, CpuError> {
         check(program)?;
         let program = program.clone();
-        let constants: Vec<Option<Bytes>> = program.buffers.iter().map(constant).collect();
+        let constants: Vec<Option<Bytes>> = program.buffers.iter().map(constant).collect::<Result<_, _>>()?;
         let code = build(&program, &addresses(&constants), options)?;
         let phases = code.phases.clone();
         Ok(Executable { program, options: options.clone(), constants, phases, code: Mutex::new(Some(code)) })
@@ -45,7 +45,9 @@ impl Executable {
 
     /// The state of run `run` before its first phase. The inputs are the program's parameters, in order.
     pub fn new_run(&self, run: usize, inputs: &[ArrayData]) -> Result<RunState, RunError> {
-        let arena = Bytes::new(self.program.arena_bytes);
+        let bytes = self.program.arena_bytes;
+        let arena =
+            Bytes::new(bytes).ok_or_else(|| RunError::misuse(format!("there is no memory for {bytes} bytes")))?;
         let context = Box::new(Context { run: self.program.runs.map(|_| run), ..Context::default() });
         let mut state = RunState { run, arena, context };
         if inputs.len() != self.program.inputs.len() {
@@ -189,11 +191,13 @@ impl std::fmt::Debug for Executable {
     }
 }
 
-fn constant(buffer: &Buffer) -> Option<Bytes> {
-    let Place::Constant(data) = &buffer.place else { return None };
-    let mut bytes = Bytes::new(data.bytes.len());
-    bytes.get_mut()[..data.bytes.len()].copy_from_slice(&data.bytes);
-    Some(bytes)
+fn constant(buffer: &Buffer) -> Result<Option<Bytes>, CpuError> {
+    let Place::Constant(data) = &buffer.place else { return Ok(None) };
+    let len = data.bytes.len();
+    let none = || CpuError::internal(format!("there is no memory for a constant of {len} bytes"));
+    let mut bytes = Bytes::new(len).ok_or_else(none)?;
+    bytes.get_mut()[..len].copy_from_slice(&data.bytes);
+    Ok(Some(bytes))
 }
 
 fn addresses(constants: &[Option<Bytes>]) -> Vec<usize> {

@@ -1,6 +1,6 @@
 //! One run's memory.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ptr::NonNull;
 
 use crate::RunError;
@@ -19,11 +19,12 @@ unsafe impl Send for Bytes {}
 unsafe impl Sync for Bytes {}
 
 impl Bytes {
-    pub fn new(len: usize) -> Bytes {
-        let layout = Layout::from_size_align(len.max(64), 64).expect("an arena's size fits the address space");
+    /// `None` where there is not so much memory.
+    pub fn new(len: usize) -> Option<Bytes> {
+        let layout = Layout::from_size_align(len.max(64), 64).ok()?;
         // SAFETY: the layout's size is not zero.
-        let Some(start) = NonNull::new(unsafe { alloc_zeroed(layout) }) else { handle_alloc_error(layout) };
-        Bytes { start, layout }
+        let start = NonNull::new(unsafe { alloc_zeroed(layout) })?;
+        Some(Bytes { start, layout })
     }
 
     pub fn address(&self) -> usize {

@@ -255,7 +255,6 @@ fn rule(s: &Simplifier, prim: &mut Prim, args: &mut Atoms, outs: &[Var]) -> Opti
     }
 }
 
-/// Only maps of a few statements are compared: those that gather.
 /// The carries of a loop that never runs its body.
 fn without_rounds(form: &Form) -> Option<&[Carry]> {
     match form {
@@ -265,6 +264,7 @@ fn without_rounds(form: &Form) -> Option<&[Carry]> {
     }
 }
 
+/// Only maps of a few statements are compared: those that gather.
 fn is_small_map(m: &Map) -> bool {
     m.body.stmts.len() <= 16
         && m.body.stmts.iter().all(|s| match &s.op {

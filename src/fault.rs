@@ -11,6 +11,7 @@ pub fn told(error: &RunError, run: Option<Run>, saved: Option<String>, map: &Sou
     match error {
         RunError::Misuse(what) => Told { text: format!("error: {what}\n"), json: json!({ "message": what }) },
         RunError::Fault(fault) => {
+            let run = run.filter(|_| !fault.maps.is_empty());
             let mut e = diagnostic(fault, run, map);
             if let Some(saved) = saved {
                 e = e.note(saved);

@@ -257,7 +257,7 @@ impl Control<'_, '_, '_> {
         let (check, spans, dims) = (c.check.clone(), c.spans.clone(), c.dims.clone());
         let mask = c.mask.as_ref().map(|m| m.strides.to_vec());
         let steps = c.steps.iter().map(|s| Step { at: 0, n: s.n, train: s.train, span: s.span }).collect();
-        let site = self.site(CheckSite { check, spans, dims, values, mask, steps });
+        let site = self.site(CheckSite { check, spans, dims, values, mask, steps, in_run: c.in_run });
         let views: Vec<&View> = c.values.iter().chain(&c.mask).chain(c.steps.iter().map(|s| &s.index)).collect();
         let pointers = self.pointers(&views)?;
         let args = [self.frame.context, site, pointers];

@@ -51,6 +51,7 @@ pub struct CheckSite {
     pub mask: Option<Strides>,
     /// Where each is, is known at the time.
     pub steps: Vec<Step>,
+    pub in_run: bool,
 }
 
 /// All positions of `dims`, row-major, until `f` says no more.
@@ -145,7 +146,7 @@ pub unsafe extern "C" fn check(context: *mut Context, site: *const CheckSite, po
     };
     let steps = site.steps.iter().zip(indices).map(step).collect();
     let (check, spans) = (site.check.clone(), site.spans.clone());
-    let maps = context.run.into_iter().collect();
+    let maps = context.run.filter(|_| site.in_run).into_iter().collect();
     context.failure = Some(Box::new(Fault { check, spans, values, place, steps, maps }));
     1
 }

@@ -254,6 +254,7 @@ fn assertions() {
                 values: SmallVec::from_iter([view(condition, &[1])]),
                 mask: mask.map(|m| view(m, &[0])),
                 steps: Vec::new(),
+                in_run: false,
                 spans: Spans::new(),
             });
             let index = build.buffer(DType::I32, &[]);

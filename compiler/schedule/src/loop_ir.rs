@@ -163,6 +163,8 @@ pub struct CheckNode {
     pub mask: Option<View>,
     /// The loops around, outermost first.
     pub steps: Vec<CheckStep>,
+    /// Whether it is of one run; what stands before the runs is of none, though each of them does it.
+    pub in_run: bool,
     pub spans: Spans,
 }
 

@@ -184,7 +184,7 @@ impl Machine<'_> {
         };
         let steps = c.steps.iter().map(step).collect::<Result<Vec<Step>, EvalError>>()?;
         let (check, spans) = (c.check.clone(), c.spans.clone());
-        let maps = if self.p.runs.is_some() { vec![self.run] } else { Vec::new() };
+        let maps = if c.in_run { vec![self.run] } else { Vec::new() };
         Err(EvalError::Fault(Box::new(Fault { check, spans, values, place, steps, maps })))
     }
 

@@ -55,7 +55,8 @@ impl Lowerer<'_> {
             let values = values.iter().map(|v| l.view(v)).collect();
             let mask = mask.as_ref().map(|m| l.view(m));
             let (check, spans) = (check.clone(), l.spans.clone());
-            l.emit(Node::Check(CheckNode { check, dims, values, mask, steps, spans }));
+            let in_run = l.program.runs.is_some();
+            l.emit(Node::Check(CheckNode { check, dims, values, mask, steps, in_run, spans }));
             Ok(())
         })?;
         self.emit(Node::Switch { which: Scalar::Buffer(flag), arms: vec![tell, Vec::new()] });

@@ -371,6 +371,11 @@ impl<'a> Tracer<'a> {
 }
 
 pub fn gathered(b: &mut whorl_core::Builder, x: Atom, indices: Atom, rank: usize) -> Atom {
+    let (of, at) = (b.ty(x), b.ty(indices));
+    if at.size() == 0 {
+        let shape = at.shape.iter().chain(&of.shape[1..]).copied().collect();
+        return b.zeros(&whorl_core::Type { dtype: of.dtype, shape });
+    }
     if rank == 0 {
         return b.prim1(Prim::Index(None), &[x, indices]);
     }

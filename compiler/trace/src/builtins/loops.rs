@@ -237,6 +237,9 @@ fn x_arg<'a>(v: &Value<'a>, x: &Arg<'a>) -> Arg<'a> {
 
 fn scatter_add<'a>(t: &mut Tracer<'a>, g: &Given<'a>) -> R<Value<'a>> {
     let s = scatter(t, g)?;
+    if s.n == 0 {
+        return Ok(s.xs);
+    }
     let mut values = s.values.leaves().into_iter();
     s.xs.map_leaves(&mut |x| {
         let v = values.next().unwrap_or(x);
@@ -260,6 +263,9 @@ fn scatter_add<'a>(t: &mut Tracer<'a>, g: &Given<'a>) -> R<Value<'a>> {
 
 fn scatter_set<'a>(t: &mut Tracer<'a>, g: &Given<'a>) -> R<Value<'a>> {
     let s = scatter(t, g)?;
+    if s.n == 0 {
+        return Ok(s.xs);
+    }
     let mut values = s.values.leaves().into_iter();
     s.xs.map_leaves(&mut |x| {
         let v = values.next().unwrap_or(x);

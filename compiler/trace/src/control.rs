@@ -7,6 +7,7 @@ use whorl_source::{Diagnostic, Span};
 use whorl_syntax::ast::{self, Block, Expr, ExprKind, Pattern, PatternKind, Policy};
 
 use crate::keys::Pick;
+use crate::limits::LONGEST_AXIS;
 use crate::origin::Over;
 use crate::report::follows;
 use crate::tracer::{Tracer, Yielded, fail};
@@ -210,7 +211,13 @@ impl<'a> Tracer<'a> {
 
     fn source_of(&mut self, v: &Value<'a>, span: Span) -> R<(usize, Source<'a>)> {
         if let &Value::Range(from, to) = v {
-            return Ok(((to - from).max(0) as usize, Source::Range(from)));
+            let steps = to.saturating_sub(from).max(0) as usize;
+            if steps > LONGEST_AXIS || steps > 0 && i32::try_from(from).and(i32::try_from(to - 1)).is_err() {
+                let e = Diagnostic::error("E0105", "this range does not fit i32, which the numbers of a loop are");
+                let e = e.at(span, format!("it has {steps} numbers, from {from} on"));
+                return fail(e.help("`while` goes on for as long as a condition holds"));
+            }
+            return Ok((steps, Source::Range(from)));
         }
         let v = if matches!(v, Value::List(_)) { self.settle(v, span)? } else { self.arrayed(v, 1, span)? };
         let (sizes, _) = v.outer(&self.b);

@@ -9,7 +9,7 @@ use crate::value::{R, Value};
 /// Elements of an array: no machine has room for more.
 pub(crate) const MOST_ELEMENTS: usize = 1 << 44;
 /// Elements along an axis: places are `i32`.
-const LONGEST_AXIS: usize = i32::MAX as usize;
+pub(crate) const LONGEST_AXIS: usize = i32::MAX as usize;
 /// Calls that are followed: a function that calls itself twice, forty deep, would be followed for days.
 pub(crate) const MOST_CALLS: usize = 1 << 17;
 /// Values of a program that is differentiated again: each derivative of a derivative has about twice as many.

@@ -144,14 +144,16 @@ impl Control<'_, '_, '_> {
         let zero = self.builder.ins().iconst(I64, 0);
         self.jump(header, &[zero]);
         self.builder.switch_to_block(header);
+        // Where it may go on no longer, the condition is not asked: what it looks at may not be there.
+        if let Some(max) = max {
+            let ask = self.block();
+            let below = self.builder.ins().icmp_imm_s(IntCC::SignedLessThan, count, max as i64);
+            self.builder.ins().brif(below, ask, &[], done, &[]);
+            self.enter(ask);
+        }
         self.nodes(condition)?;
         let place = self.frame.start(self.builder, test)?;
-        let mut go = self.builder.ins().uload8(I32, memory(), place.pointer, place.bytes);
-        if let Some(max) = max {
-            let below = self.builder.ins().icmp_imm_s(IntCC::SignedLessThan, count, max as i64);
-            let below = self.builder.ins().uextend(I32, below);
-            go = self.builder.ins().band(go, below);
-        }
+        let go = self.builder.ins().uload8(I32, memory(), place.pointer, place.bytes);
         self.builder.ins().brif(go, turn, &[], done, &[]);
         self.enter(turn);
         self.nodes(body)?;

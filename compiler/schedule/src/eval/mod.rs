@@ -126,11 +126,13 @@ impl Machine<'_> {
                 self.block(body)
             }),
             Node::While { condition, test, max, body } => {
-                self.block(condition)?;
                 let mut done = 0;
-                while max.is_none_or(|max| done < max) && self.memory.read(*test, 0)? != 0 {
-                    self.block(body)?;
+                while max.is_none_or(|max| done < max) {
                     self.block(condition)?;
+                    if self.memory.read(*test, 0)? == 0 {
+                        break;
+                    }
+                    self.block(body)?;
                     done += 1;
                 }
                 Ok(())

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::json;
+use whorl_core::data::bracketed;
 use whorl_core::fault::Run;
 use whorl_core::ir::{ArrayData, DType};
 use whorl_cpu::{RunError, RunState};
@@ -151,19 +152,6 @@ fn print_results(leaves: &[whorl_trace::Leaf], results: &[ArrayData]) {
         }
         let values: Vec<String> = result.to_f64().into_iter().map(|x| shortest(leaf.ty.dtype, x)).collect();
         say!("{name} = {}", bracketed(&leaf.ty.shape, &values));
-    }
-}
-
-/// Brackets around the elements of an array, row by row.
-fn bracketed(shape: &[usize], values: &[String]) -> String {
-    match shape {
-        [] => values.concat(),
-        [_] => format!("[{}]", values.join(", ")),
-        [n, rest @ ..] => {
-            let row = rest.iter().product::<usize>();
-            let rows: Vec<String> = (0..*n).map(|k| bracketed(rest, &values[k * row..(k + 1) * row])).collect();
-            format!("[{}]", rows.join(", "))
-        }
     }
 }
 

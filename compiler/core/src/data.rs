@@ -107,6 +107,19 @@ impl From<Lit> for ArrayData {
     }
 }
 
+/// Brackets around the elements of an array, row by row.
+pub fn bracketed(shape: &[usize], values: &[String]) -> String {
+    match shape {
+        [] => values.concat(),
+        [_] => format!("[{}]", values.join(", ")),
+        [n, rest @ ..] => {
+            let row = rest.iter().product::<usize>();
+            let rows: Vec<String> = (0..*n).map(|k| bracketed(rest, &values[k * row..(k + 1) * row])).collect();
+            format!("[{}]", rows.join(", "))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,9 +3,8 @@
 
 use whorl_core::{DType, Lit, Type as CoreType};
 use whorl_source::{Diagnostic, Span};
-use whorl_syntax::ast::{Expr, ExprKind, IndexArg, ItemKind, Name, Type, TypeArg, TypeKind};
+use whorl_syntax::ast::{Expr, ExprKind, IndexArg, Name, Type, TypeArg, TypeKind};
 
-use crate::script::ModuleId;
 use crate::tracer::{Tracer, fail};
 use crate::tree::join;
 use crate::types::{Site, expr_path};
@@ -249,7 +248,7 @@ impl<'a> Tracer<'a> {
             }
             return self.zero_of_enum(of, &TypeArgs::new(), depth);
         }
-        match self.type_item(path) {
+        match self.find_type(path, self.module) {
             Some((id, def)) if def.params.is_empty() => {
                 let module = std::mem::replace(&mut self.module, id);
                 let zero = self.zero_of(&def.ty, &TypeArgs::new(), depth + 1);
@@ -293,7 +292,7 @@ impl<'a> Tracer<'a> {
         let TypeKind::Path(names) = &of.kind else { return Ok(None) };
         let path: Vec<(&'a str, Span)> = names.iter().map(|n| (n.text.as_str(), n.span)).collect();
         let of_enum = self.find_enum(&path, self.module);
-        let of_type = self.type_item(&path);
+        let of_type = self.find_type(&path, self.module);
         let params: &'a [Name] = match (&of_enum, &of_type) {
             (Some(e), _) => &e.def.params,
             (None, Some((_, def))) => &def.params,
@@ -334,27 +333,10 @@ impl<'a> Tracer<'a> {
         })?;
         Ok(Value::within(sizes, zero))
     }
-
-    fn type_item(&self, path: &[(&'a str, Span)]) -> Option<(ModuleId, &'a whorl_syntax::ast::TypeDef)> {
-        let id = self.script.find_named_type(path, self.module)?;
-        match &self.script.item(id).kind {
-            ItemKind::Type(def) => Some((id.module, def)),
-            ItemKind::Enum(_)
-            | ItemKind::Import(_)
-            | ItemKind::Param(_)
-            | ItemKind::Size(_)
-            | ItemKind::Fn(_)
-            | ItemKind::Let { .. }
-            | ItemKind::Data(_)
-            | ItemKind::Test { .. }
-            | ItemKind::Prop(_)
-            | ItemKind::Error => None,
-        }
-    }
 }
 
 /// An unnamed record of the type that it was declared as.
-fn named<'a>(v: Value<'a>, name: &'a str) -> Value<'a> {
+pub(crate) fn named<'a>(v: Value<'a>, name: &'a str) -> Value<'a> {
     match v {
         Value::Record(r) if r.name.is_none() => Value::record(Some(Of::Type(name)), r.fields.clone()),
         other => other,

@@ -1,6 +1,6 @@
 //! What is too large to be a program, said before anything counts its bytes.
 
-use whorl_core::{Body, Form, Op, Stmt, Vars};
+use whorl_core::{Body, Op, Stmt, Vars};
 use whorl_source::{Diagnostic, Span};
 
 use crate::tracer::fail;
@@ -56,7 +56,7 @@ pub(crate) fn too_large(vars: &Vars, body: &Body) -> Option<Diagnostic> {
 
 fn of_statement(vars: &Vars, stmt: &Stmt) -> Option<Diagnostic> {
     let inner = match &stmt.op {
-        Op::Form(form) => bodies(form).into_iter().find_map(|b| too_large(vars, b)),
+        Op::Form(form) => form.bodies().into_iter().find_map(|b| too_large(vars, b)),
         Op::Prim(..) | Op::Constant(_) | Op::Effect(_) => None,
     };
     inner.or_else(|| {
@@ -73,13 +73,4 @@ fn of_statement(vars: &Vars, stmt: &Stmt) -> Option<Diagnostic> {
             None => e,
         })
     })
-}
-
-fn bodies(form: &Form) -> Vec<&Body> {
-    match form {
-        Form::Map(m) => vec![&m.body],
-        Form::Scan(s) => vec![&s.body],
-        Form::While(w) => vec![&w.condition, &w.body],
-        Form::Switch(s) => s.arms.iter().collect(),
-    }
 }

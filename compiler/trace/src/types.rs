@@ -112,7 +112,7 @@ impl<'a> Tracer<'a> {
             TypeKind::Apply(of, args) => {
                 if let TypeKind::Path(names) = &of.kind
                     && let path = names.iter().map(|n| (n.text.as_str(), n.span)).collect::<Vec<_>>()
-                    && (self.find_type(&path, scope).is_some_and(|(_, def)| !def.params.is_empty())
+                    && (self.find_type(&path, scope.module).is_some_and(|(_, def)| !def.params.is_empty())
                         || self.find_enum(&path, scope.module).is_some_and(|e| !e.def.params.is_empty()))
                 {
                     return self.check_path(v, &path, args, scope, outer, sizes, c);
@@ -220,7 +220,7 @@ impl<'a> Tracer<'a> {
                 _ => self.broken(v, c),
             };
         }
-        let Some((module, def)) = self.find_type(path, scope) else {
+        let Some((module, def)) = self.find_type(path, scope.module) else {
             return self.unknown_type(path, scope);
         };
         if args.len() > def.params.len() {
@@ -460,8 +460,9 @@ impl<'a> Tracer<'a> {
         }
     }
 
-    fn find_type(&self, path: &[(&'a str, Span)], scope: &Scope<'a>) -> Option<(ModuleId, &'a TypeDef)> {
-        let id = self.script.find_named_type(path, scope.module)?;
+    /// The declaration of the type of this name.
+    pub fn find_type(&self, path: &[(&'a str, Span)], module: ModuleId) -> Option<(ModuleId, &'a TypeDef)> {
+        let id = self.script.find_named_type(path, module)?;
         match &self.script.item(id).kind {
             ItemKind::Type(def) => Some((id.module, def)),
             ItemKind::Import(_)

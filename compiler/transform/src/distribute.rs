@@ -77,21 +77,12 @@ fn runs_of(body: &Body) -> Option<(usize, &Map, Vec<usize>)> {
         return None;
     }
     // What is before them happens in every run: a check again, with the same outcome, but a record would be there many times.
-    if body.stmts[..last].iter().any(records) {
+    if body.stmts[..last].iter().any(cost::records) {
         return None;
     }
     let place = |a: &Atom| stmt.outs.iter().position(|v| Atom::Var(*v) == *a);
     let order: Option<Vec<usize>> = body.results.iter().map(place).collect();
     Some((last, m, order?))
-}
-
-/// Whether the statement logs.
-fn records(stmt: &Stmt) -> bool {
-    match &stmt.op {
-        Op::Prim(..) | Op::Constant(_) | Op::Effect(Effect::Check { .. }) => false,
-        Op::Effect(Effect::Log { .. }) => true,
-        Op::Form(f) => f.bodies().iter().any(|b| b.stmts.iter().any(records)),
-    }
 }
 
 /// What a variable of the source has become.

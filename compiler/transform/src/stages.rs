@@ -10,7 +10,7 @@
 use whorl_core::ir::*;
 
 use crate::dce::dce;
-use crate::distribute::cost::holds_train;
+use crate::distribute::cost::{holds_train, records};
 
 /// The program up to its runs, whose results it gives, and what comes after them: a program of the parameters and of those
 /// results. A program that has no runs, or gives them as they are, is left whole; so is one that logs or trains elsewhere,
@@ -22,7 +22,7 @@ pub fn cut(program: Program) -> (Program, Option<Program>) {
     let own = |a: &Atom| a.var().is_some_and(|v| outs.contains(&v));
     let is_all = k + 1 == body.stmts.len() && body.results.iter().all(own);
     let others = || body.stmts.iter().enumerate().filter(|(i, _)| *i != k).map(|(_, s)| s);
-    if is_all || !is_runs(&body.stmts[k]) || others().any(|s| trains(s) || logs(s)) {
+    if is_all || !is_runs(&body.stmts[k]) || others().any(|s| trains(s) || records(s)) {
         return (program, None);
     }
     let mut first = program.clone();
@@ -45,13 +45,5 @@ fn is_runs(stmt: &Stmt) -> bool {
     match &stmt.op {
         Op::Form(f) => matches!(&**f, Form::Map(m) if m.accs.is_empty() && m.n > 0),
         Op::Prim(..) | Op::Constant(_) | Op::Effect(_) => false,
-    }
-}
-
-fn logs(stmt: &Stmt) -> bool {
-    match &stmt.op {
-        Op::Effect(Effect::Log { .. }) => true,
-        Op::Form(f) => f.bodies().into_iter().any(|b| b.stmts.iter().any(logs)),
-        Op::Prim(..) | Op::Constant(_) | Op::Effect(Effect::Check { .. }) => false,
     }
 }

@@ -5,6 +5,7 @@ use whorl_source::{Diagnostic, Span};
 use whorl_syntax::ast::{Bounds, ItemKind, PropDef, PropParam, Type, TypeArg, TypeKind};
 
 use super::Layout;
+use crate::generics::named;
 use crate::keys::Pick;
 use crate::tracer::{Tracer, fail};
 use crate::value::{Env, Of, R, Value};
@@ -240,12 +241,7 @@ impl<'a> Tracer<'a> {
         let value = match &self.script.item(id).kind {
             ItemKind::Enum(_) => self.drawn_enum(path, id.module, ty, outer, depth),
             ItemKind::Type(def) if def.params.is_empty() => {
-                self.drawn(&def.ty, &Env::default(), outer, depth + 1).map(|v| match v {
-                    Value::Record(r) if r.name.is_none() => {
-                        Value::record(Some(Of::Type(&def.name.text)), r.fields.clone())
-                    }
-                    other => other,
-                })
+                self.drawn(&def.ty, &Env::default(), outer, depth + 1).map(|v| named(v, &def.name.text))
             }
             ItemKind::Type(_)
             | ItemKind::Import(_)
@@ -282,8 +278,7 @@ impl<'a> Tracer<'a> {
     fn is_generic(&self, ty: &'a Type) -> bool {
         let TypeKind::Path(names) = &ty.kind else { return false };
         let path: Vec<(&'a str, Span)> = names.iter().map(|n| (n.text.as_str(), n.span)).collect();
-        let id = self.script.find_named_type(&path, self.module);
-        id.is_some_and(|id| matches!(&self.script.item(id).kind, ItemKind::Type(def) if !def.params.is_empty()))
+        self.find_type(&path, self.module).is_some_and(|(_, def)| !def.params.is_empty())
     }
 
     fn fresh(&mut self, dtype: DType, shape: &[usize], ty: &Type) -> R<Atom> {

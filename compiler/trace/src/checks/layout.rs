@@ -1,5 +1,6 @@
 //! What a value is made of, for those who draw, compare or print one outside of the program.
 
+use whorl_core::data::bracketed;
 use whorl_core::{ArrayData, Builder, DType, Type};
 
 use crate::value::{EnumRef, Of, Value};
@@ -114,7 +115,7 @@ fn write(layout: &Layout, data: &mut [(&ArrayData, usize)], at: &mut usize, show
             let numbers: Vec<String> = (*cursor..*cursor + ty.size()).map(|k| number(array, k)).collect();
             *cursor += ty.size();
             *at += 1;
-            say(&nested(&ty.shape, &numbers));
+            say(&bracketed(&ty.shape, &numbers));
         }
         Layout::Key => {
             let mut word = |k: usize| {
@@ -200,19 +201,6 @@ fn write_fields(
             *out += &if named { format!("{name}: ") } else { String::new() };
         }
         write(layout, data, at, shown, out);
-    }
-}
-
-/// Brackets around the numbers of an array, row by row.
-fn nested(shape: &[usize], numbers: &[String]) -> String {
-    match shape {
-        [] => numbers.concat(),
-        [_] => format!("[{}]", numbers.join(", ")),
-        [n, rest @ ..] => {
-            let row = rest.iter().product::<usize>();
-            let rows: Vec<String> = (0..*n).map(|k| nested(rest, &numbers[k * row..(k + 1) * row])).collect();
-            format!("[{}]", rows.join(", "))
-        }
     }
 }
 

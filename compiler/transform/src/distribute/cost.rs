@@ -19,6 +19,15 @@ fn holds(body: &Body, is: &impl Fn(&Form) -> bool) -> bool {
     })
 }
 
+/// Whether the statement logs.
+pub(crate) fn records(stmt: &Stmt) -> bool {
+    match &stmt.op {
+        Op::Prim(..) | Op::Constant(_) | Op::Effect(Effect::Check { .. }) => false,
+        Op::Effect(Effect::Log { .. }) => true,
+        Op::Form(f) => f.bodies().iter().any(|b| b.stmts.iter().any(records)),
+    }
+}
+
 /// The most that an arm may cost in a lane, in simple operations, to be computed in all lanes whether they take it or not.
 /// A branch on `any` costs a reduction over the lanes and ends the loop around it: about this much for a few lanes.
 pub(crate) const CHEAP: usize = 64;

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use lexopt::Parser;
 use lexopt::prelude::*;
 
 use crate::pipeline::Checks;
@@ -99,30 +100,43 @@ Options of test
 /// Reads the command line; an error is a sentence.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, String> {
     let mut parser = lexopt::Parser::from_iter(args);
-    let say = |e: lexopt::Error| format!("{e}; `whorl --help` lists what there is");
-    let command = match parser.next().map_err(say)? {
-        None | Some(Short('h')) | Some(Long("help")) => return Ok(Command::Help(HELP.to_string())),
-        Some(Short('V')) | Some(Long("version")) => {
+    let parsed = command(&mut parser);
+    parsed.or_else(|problem| match problem {
+        Problem::Asked => Ok(Command::Help(HELP.to_string())),
+        Problem::Wrong(text) => Err(text),
+    })
+}
+
+fn command(parser: &mut Parser) -> Read<Command> {
+    let name = match parser.next()? {
+        None | Some(Short('h') | Long("help")) => return Err(Problem::Asked),
+        Some(Short('V') | Long("version")) => {
             return Ok(Command::Help(format!("whorl {}\n", env!("CARGO_PKG_VERSION"))));
         }
         Some(Value(v)) => v.to_string_lossy().into_owned(),
-        Some(other) => return Err(say(other.unexpected())),
+        Some(other) => return Err(other.unexpected().into()),
     };
-    match command.as_str() {
-        "run" | "check" | "test" | "show" | "fmt" | "explain" => rest(&command, parser).map_err(|e| match e {
-            Problem::Asked => String::new(),
-            Problem::Wrong(text) => text,
-        }),
-        other => Err(format!("there is no command `{other}`; there are run, check, test, show, fmt and explain")),
-    }
-    .or_else(|message| if message.is_empty() { Ok(Command::Help(HELP.to_string())) } else { Err(message) })
+    Ok(match name.as_str() {
+        "run" => Command::Run(run(parser)?),
+        "check" => Command::Check(check(parser)?),
+        "test" => Command::Test(test(parser)?),
+        "show" => Command::Show(show(parser)?),
+        "fmt" => Command::Fmt(fmt(parser)?),
+        "explain" => Command::Explain(explain(parser)?),
+        other => {
+            return wrong(format!("there is no command `{other}`; there are run, check, test, show, fmt and explain"));
+        }
+    })
 }
 
+/// Why a command line is not carried out.
 enum Problem {
     /// `--help` behind a command.
     Asked,
     Wrong(String),
 }
+
+type Read<T> = Result<T, Problem>;
 
 impl From<lexopt::Error> for Problem {
     fn from(e: lexopt::Error) -> Problem {
@@ -130,89 +144,178 @@ impl From<lexopt::Error> for Problem {
     }
 }
 
-fn rest(command: &str, mut parser: lexopt::Parser) -> Result<Command, Problem> {
-    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
-    let mut files: Vec<PathBuf> = Vec::new();
-    let mut settings = Vec::new();
-    let (mut seed, mut threads, mut out, mut json, mut quiet) = (0, cores, None, false, false);
-    let (mut stage, mut filter, mut only_check) = (None, None, false);
-    let mut trials = Trials::default();
+fn wrong<T>(text: impl Into<String>) -> Read<T> {
+    Err(Problem::Wrong(text.into()))
+}
+
+fn run(parser: &mut Parser) -> Read<Run> {
+    let (mut files, mut settings) = (Vec::new(), Vec::new());
+    let (mut seed, mut threads, mut out, mut json, mut quiet) = (0, cores(), None, false, false);
     let mut checks = Checks::default();
     while let Some(arg) = parser.next()? {
-        match (command, arg) {
-            (_, Short('h') | Long("help")) => return Err(Problem::Asked),
-            (_, Value(v)) => files.push(v.into()),
-            ("run", Long("seed")) => seed = parser.value()?.parse()?,
-            ("run", Long("threads")) => threads = parser.value()?.parse()?,
-            ("run", Long("out")) => out = Some(parser.value()?.into()),
-            ("run", Long("json")) => json = true,
-            ("run", Long("quiet")) => quiet = true,
-            ("test", Long("cases")) => trials.cases = parser.value()?.parse()?,
-            ("test", Long("seed")) => trials.seed = parser.value()?.parse()?,
-            ("run" | "test", Long("trap-nan")) => checks.nan = true,
-            ("run" | "test", Long("no-checks")) => checks.index = false,
-            ("fmt", Long("check")) => only_check = true,
-            ("test", Long("filter")) => filter = Some(parser.value()?.string()?),
-            ("show", Long("stage")) => stage = Some(parse_stage(&parser.value()?.string()?)?),
-            ("run" | "check" | "show", Long("set")) => {
-                let text = parser.value()?.string()?;
-                let Some((name, value)) = text.split_once('=') else {
-                    return Err(Problem::Wrong(format!("--set {text}: write --set name=value")));
-                };
-                settings.push((name.trim().to_string(), value.trim().to_string()));
-            }
-            ("run" | "check" | "show", Long(name)) => {
-                let name = name.replace('-', "_");
-                settings.push((name, parser.value()?.string()?));
-            }
-            (_, other) => return Err(other.unexpected().into()),
+        match arg {
+            Value(v) => files.push(v.into()),
+            Long("seed") => seed = parser.value()?.parse()?,
+            Long("threads") => threads = thread_count(parser)?,
+            Long("out") => out = Some(parser.value()?.into()),
+            Long("json") => json = true,
+            Long("quiet") => quiet = true,
+            Long("trap-nan") => checks.nan = true,
+            Long("no-checks") => checks.index = false,
+            other => setting(other.into(), parser, &mut settings)?,
+        }
+    }
+    let script = Script { file: one_file("run", files)?, settings };
+    Ok(Run { script, seed, threads, out, json, quiet, checks })
+}
+
+fn check(parser: &mut Parser) -> Read<Script> {
+    let (mut files, mut settings) = (Vec::new(), Vec::new());
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Value(v) => files.push(v.into()),
+            other => setting(other.into(), parser, &mut settings)?,
+        }
+    }
+    Ok(Script { file: one_file("check", files)?, settings })
+}
+
+fn show(parser: &mut Parser) -> Read<Show> {
+    let (mut files, mut settings, mut stage) = (Vec::new(), Vec::new(), Stage::Core);
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Value(v) => files.push(v.into()),
+            Long("stage") => stage = parse_stage(&parser.value()?.string()?)?,
+            other => setting(other.into(), parser, &mut settings)?,
+        }
+    }
+    Ok(Show { script: Script { file: one_file("show", files)?, settings }, stage })
+}
+
+fn test(parser: &mut Parser) -> Read<Test> {
+    let (mut files, mut filter, mut trials) = (Vec::new(), None, Trials::default());
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Value(v) => files.push(v.into()),
+            Long("filter") => filter = Some(parser.value()?.string()?),
+            Long("cases") => trials.cases = parser.value()?.parse()?,
+            Long("seed") => trials.seed = parser.value()?.parse()?,
+            Long("trap-nan") => trials.checks.nan = true,
+            Long("no-checks") => trials.checks.index = false,
+            other => return unexpected(other.into()),
         }
     }
     if trials.cases == 0 {
-        return Err(Problem::Wrong("--cases 0: at least one case is needed".into()));
+        return wrong("--cases 0: at least one case is needed");
     }
-    if threads == 0 {
-        return Err(Problem::Wrong("--threads 0: at least one thread is needed".into()));
+    if files.is_empty() {
+        return wrong("whorl test: which file? `whorl test std` is the standard library");
     }
-    if command == "fmt" {
-        if files.is_empty() {
-            return Err(Problem::Wrong("whorl fmt: which files? `whorl fmt .` is all here".into()));
-        }
-        return Ok(Command::Fmt(Fmt { files, check: only_check }));
-    }
-    if command == "test" {
-        if files.is_empty() {
-            return Err(Problem::Wrong("whorl test: which file? `whorl test std` is the standard library".into()));
-        }
-        return Ok(Command::Test(Test { files, filter, trials: Trials { checks, ..trials } }));
-    }
-    if command == "explain" {
-        if files.len() > 1 {
-            return Err(Problem::Wrong(format!("whorl explain takes one code, not {}", files.len())));
-        }
-        return Ok(Command::Explain(files.pop().map(|f| f.display().to_string())));
-    }
-    let file = match files.len() {
-        1 => files.remove(0),
-        0 => return Err(Problem::Wrong(format!("whorl {command}: which file?"))),
-        _ => return Err(Problem::Wrong(format!("whorl {command} takes one file, not {}", files.len()))),
-    };
-    let script = Script { file, settings };
-    Ok(match command {
-        "run" => Command::Run(Run { script, seed, threads, out, json, quiet, checks }),
-        "check" => Command::Check(script),
-        _ => Command::Show(Show { script, stage: stage.unwrap_or(Stage::Core) }),
-    })
+    Ok(Test { files, filter, trials })
 }
 
-fn parse_stage(text: &str) -> Result<Stage, Problem> {
+fn fmt(parser: &mut Parser) -> Read<Fmt> {
+    let (mut files, mut check) = (Vec::new(), false);
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Value(v) => files.push(v.into()),
+            Long("check") => check = true,
+            other => return unexpected(other.into()),
+        }
+    }
+    if files.is_empty() {
+        return wrong("whorl fmt: which files? `whorl fmt .` is all here");
+    }
+    Ok(Fmt { files, check })
+}
+
+fn explain(parser: &mut Parser) -> Read<Option<String>> {
+    let mut codes: Vec<String> = Vec::new();
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Value(v) => codes.push(v.to_string_lossy().into_owned()),
+            other => return unexpected(other.into()),
+        }
+    }
+    if codes.len() > 1 {
+        return wrong(format!("whorl explain takes one code, not {}", codes.len()));
+    }
+    Ok(codes.pop())
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, |n| n.get())
+}
+
+fn thread_count(parser: &mut Parser) -> Read<usize> {
+    match parser.value()?.parse()? {
+        0 => wrong("--threads 0: at least one thread is needed"),
+        n => Ok(n),
+    }
+}
+
+fn one_file(command: &str, mut files: Vec<PathBuf>) -> Read<PathBuf> {
+    match files.len() {
+        1 => Ok(files.remove(0)),
+        0 => wrong(format!("whorl {command}: which file?")),
+        n => wrong(format!("whorl {command} takes one file, not {n}")),
+    }
+}
+
+/// An option that is none of the command's own.
+enum Other {
+    Short(char),
+    Long(String),
+    Value(OsString),
+}
+
+impl From<lexopt::Arg<'_>> for Other {
+    fn from(arg: lexopt::Arg) -> Other {
+        match arg {
+            Short(c) => Other::Short(c),
+            Long(name) => Other::Long(name.to_string()),
+            Value(v) => Other::Value(v),
+        }
+    }
+}
+
+fn unexpected<T>(other: Other) -> Read<T> {
+    match other {
+        Other::Short('h') => Err(Problem::Asked),
+        Other::Long(name) if name == "help" => Err(Problem::Asked),
+        Other::Short(c) => Err(Short(c).unexpected().into()),
+        Other::Long(name) => Err(Long(&name).unexpected().into()),
+        Other::Value(v) => Err(Value(v).unexpected().into()),
+    }
+}
+
+/// `--set module.name=value`, or `--name value` of the script itself.
+fn setting(other: Other, parser: &mut Parser, settings: &mut Vec<(String, String)>) -> Read<()> {
+    match other {
+        Other::Long(name) if name == "set" => {
+            let text = parser.value()?.string()?;
+            let Some((name, value)) = text.split_once('=') else {
+                return wrong(format!("--set {text}: write --set name=value"));
+            };
+            settings.push((name.trim().to_string(), value.trim().to_string()));
+            Ok(())
+        }
+        Other::Long(name) if name != "help" => {
+            settings.push((name.replace('-', "_"), parser.value()?.string()?));
+            Ok(())
+        }
+        other => unexpected(other),
+    }
+}
+
+fn parse_stage(text: &str) -> Read<Stage> {
     match text {
         "tree" => Ok(Stage::Tree),
         "core" => Ok(Stage::Core),
         "fused" => Ok(Stage::Fused),
         "loops" => Ok(Stage::Loops),
         "asm" => Ok(Stage::Asm),
-        other => Err(Problem::Wrong(format!("--stage {other}: there are tree, core, fused, loops and asm"))),
+        other => wrong(format!("--stage {other}: there are tree, core, fused, loops and asm")),
     }
 }
 

@@ -4,10 +4,11 @@ use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::json;
+use signal_hook::consts::{SIGINT, SIGTERM};
 use whorl_core::data::bracketed;
 use whorl_core::fault::Run;
 use whorl_core::ir::{ArrayData, DType};
@@ -62,9 +63,11 @@ pub fn run(options: &args::Run) -> Result<ExitCode, String> {
     }
 
     let stop = Arc::new(AtomicBool::new(false));
-    let on_signal = stop.clone();
-    // Without the handler Ctrl-C ends the process at once: nothing else depends on it.
-    let _ = ctrlc::set_handler(move || on_signal.store(true, Ordering::Relaxed));
+    for signal in [SIGINT, SIGTERM] {
+        // Without the handlers a signal ends the process at once: nothing else depends on them. The second one does so, too.
+        let _ = signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, stop.clone());
+        let _ = signal_hook::flag::register(signal, stop.clone());
+    }
     let pace = Pace { threads: options.threads, ..Pace::default() };
     let driven = drive(&engine, &pace, &stop, &mut watch);
     let results = match driven.end {

@@ -59,6 +59,7 @@ impl Panel {
 type DrawResult = Result<(), Box<dyn std::error::Error>>;
 
 fn draw(text: &mut String, panels: &[Panel], title: &str) -> DrawResult {
+    crate::style::prepare();
     let height = PANEL.1 * panels.len() as u32 + 30;
     let root = SVGBackend::with_string(text, (PANEL.0, height)).into_drawing_area();
     root.fill(&WHITE)?;

@@ -65,6 +65,7 @@ fn stroke(colour: impl Color, pixels: f64) -> ShapeStyle {
 }
 
 fn draw(text: &mut String, plot: &Plot) -> DrawResult {
+    crate::style::prepare();
     let root = SVGBackend::with_string(text, (units(WIDTH) as u32, units(HEIGHT) as u32)).into_drawing_area();
     root.fill(&WHITE)?;
     let root = root.margin(units(6), 0, 0, 0);

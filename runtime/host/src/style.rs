@@ -1,6 +1,6 @@
 //! What all pictures of ours share: colours, letters, the numbers at axes.
 
-use plotters::style::RGBColor;
+use plotters::style::{FontStyle, RGBColor, register_font};
 
 /// The colours of what is drawn, in order (Tableau 10, told apart by the colour-blind as well as ten can be).
 pub const COLOURS: [RGBColor; 10] = [
@@ -17,6 +17,14 @@ pub const COLOURS: [RGBColor; 10] = [
 ];
 
 pub const FONT: &str = "sans-serif";
+
+/// Makes [`FONT`] known: letters are measured, and drawn into bitmaps, with DejaVu Sans; an SVG's reader takes its own. A font that
+/// is known already stays.
+pub fn prepare() {
+    // The font is part of the program; were it broken, drawing would say so.
+    let _ = register_font(FONT, FontStyle::Normal, dejavu::sans::regular());
+}
+
 /// Sizes of letters: the picture's title, a panel's, and all else.
 pub const TITLE: i32 = 18;
 pub const CAPTION: i32 = 15;

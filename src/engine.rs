@@ -1,15 +1,72 @@
 //! The compiled program as the host's [`Engine`].
 
+use std::sync::Arc;
+
 use whorl_core::ir::{ArrayData, DType};
 use whorl_cpu::{Executable, RunError, RunState};
+use whorl_host::Sums;
 use whorl_host::engine::{Element, Engine, LogValue, Phase, StateArray};
+use whorl_host::log_each::{self, LogEach, LogPlace};
 use whorl_schedule::loop_ir::{self, LoopProgram};
+use whorl_schedule::{LogSite, log_sites};
+use whorl_source::SourceMap;
 
 /// A program compiled for the CPU, and the arguments that all runs get.
 pub struct CpuEngine {
     pub program: LoopProgram,
     pub executable: Executable,
     pub inputs: Vec<ArrayData>,
+    /// Where every element goes that is logged, if anybody wants to see each.
+    pub each: Option<Arc<LogEach>>,
+}
+
+impl CpuEngine {
+    /// The steps of the `train scan`s before a phase.
+    pub fn steps_before(&self, phase: usize) -> u64 {
+        let steps = |p: &loop_ir::Phase| match p {
+            loop_ir::Phase::Straight(_) => 0,
+            loop_ir::Phase::Train { n, .. } => *n as u64,
+        };
+        self.program.phases[..phase].iter().map(steps).sum()
+    }
+
+    /// What is fixed of each log, for `log_each.jsonl`.
+    pub fn log_places(program: &LoopProgram, map: &SourceMap) -> Vec<LogPlace> {
+        let place = |site: &LogSite| LogPlace {
+            name: program.logs.get(site.log as usize).map_or(String::new(), |n| n.to_string()),
+            loops: site.loops.clone(),
+            lanes: site.dims.to_vec(),
+            line: site.spans.first().map_or(String::new(), |span| map.line_name(*span)),
+        };
+        log_sites(program).iter().map(place).collect()
+    }
+}
+
+/// Takes what a run logs: adds it up by step, and hands each element on where that is asked for.
+struct RunSink {
+    /// The log of each site.
+    logs: Vec<u32>,
+    sums: Sums,
+    run: usize,
+    each: Option<Arc<LogEach>>,
+}
+
+impl whorl_cpu::Sink for RunSink {
+    fn take(&mut self, elements: &[whorl_cpu::LogElement]) {
+        for e in elements {
+            self.sums.add(self.logs[e.site as usize], e.step, e.value);
+        }
+        if let Some(each) = &self.each {
+            let element = |e: &whorl_cpu::LogElement| log_each::LogElement {
+                place: e.site,
+                step: e.step,
+                at_loops: e.loops,
+                at_lanes: e.place,
+                value: e.value,
+            };
+            each.add(self.run, elements.iter().map(element));
+        }
+    }
 }
 
 impl Engine for CpuEngine {
@@ -33,7 +90,10 @@ impl Engine for CpuEngine {
     }
 
     fn start(&self, run: usize) -> Result<RunState, RunError> {
-        self.executable.new_run(run, &self.inputs)
+        let mut state = self.executable.new_run(run, &self.inputs)?;
+        let logs = log_sites(&self.program).iter().map(|s| s.log).collect();
+        state.set_sink(Box::new(RunSink { logs, sums: Sums::default(), run, each: self.each.clone() }));
+        Ok(state)
     }
 
     fn execute(
@@ -43,15 +103,19 @@ impl Engine for CpuEngine {
         from: usize,
         to: usize,
     ) -> Result<(), (Option<u64>, RunError)> {
-        self.executable.run_phase(phase, state, from, to).map_err(|e| (train_step(&e), e))
+        let failed = |error| {
+            let step = train_step(&error).map(|step| step + self.steps_before(phase));
+            if let (Some(step), Some(each)) = (step, &self.each) {
+                each.failed(step);
+            }
+            (step, error)
+        };
+        self.executable.run_phase(phase, state, from, to).map_err(failed)
     }
 
     fn take_logs(&self, state: &mut RunState) -> Vec<LogValue> {
-        let events = state.take_logs();
-        let values = |e: whorl_cpu::LogEvent| {
-            e.values.into_iter().map(move |value| LogValue { log: e.log, step: e.step, value })
-        };
-        events.into_iter().flat_map(values).collect()
+        let sink: &mut dyn std::any::Any = state.sink();
+        sink.downcast_mut::<RunSink>().map_or(Vec::new(), |sink| sink.sums.take())
     }
 
     fn state_arrays(&self, phase: usize, state: &RunState) -> Vec<StateArray> {

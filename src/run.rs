@@ -46,7 +46,7 @@ pub fn run(options: &args::Run) -> Result<ExitCode, String> {
     let compiled = pipeline::compile(program, &source.map, options.threads)?;
     let after = after.map(|p| pipeline::compile(p, &source.map, options.threads)).transpose()?;
     let compile_time = compiled.time + after.as_ref().map_or(Duration::ZERO, |c| c.time);
-    let engine = CpuEngine { program: compiled.program, executable: compiled.executable, inputs };
+    let engine = CpuEngine { program: compiled.program, executable: compiled.executable, inputs, each: None };
 
     fits(&engine.program, &source.map)?;
     let mut watch = Watch::new(&engine, options, &source)?;

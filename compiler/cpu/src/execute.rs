@@ -8,6 +8,7 @@ use whorl_schedule::loop_ir::{Buffer, BufferId, LoopProgram, Phase, Place};
 use whorl_schedule::verify;
 
 use crate::build::{Code, build, disassemble};
+use crate::ring::{Dropped, RING, Ring};
 use crate::runtime::Context;
 use crate::state::{Bytes, RunState};
 use crate::{CpuError, Options, RunError};
@@ -48,7 +49,9 @@ impl Executable {
         let bytes = self.program.arena_bytes;
         let arena =
             Bytes::new(bytes).ok_or_else(|| RunError::misuse(format!("there is no memory for {bytes} bytes")))?;
-        let context = Box::new(Context { run: self.program.runs.map(|_| run), ..Context::default() });
+        let ring = Ring::new(if self.program.logs.is_empty() { 0 } else { RING });
+        let run_number = self.program.runs.map(|_| run);
+        let context = Box::new(Context { step: 0, before: 0, ring, run: run_number, failure: None });
         let mut state = RunState { run, arena, context };
         if inputs.len() != self.program.inputs.len() {
             return Err(RunError::misuse(format!("{} inputs, not {}", inputs.len(), self.program.inputs.len())));
@@ -70,10 +73,13 @@ impl Executable {
         let (Some(kind), Some(&address)) = (self.program.phases.get(phase), self.phases.get(phase)) else {
             return Err(RunError::misuse(format!("there is no phase {phase}")));
         };
-        let to = match kind {
+        let steps = |kind: &Phase| match kind {
             Phase::Straight(_) => 0,
-            Phase::Train { n, .. } => to.min(*n),
+            Phase::Train { n, .. } => *n,
         };
+        let to = to.min(steps(kind));
+        state.context.before = self.program.phases[..phase].iter().map(|p| steps(p) as u64).sum();
+        state.context.step = 0;
         // SAFETY: `address` is that of a function of this type, in memory that lives as long as `self`; it stays within the arena,
         // which has the size that the program asks for, and the executable's constants.
         let status = unsafe {
@@ -118,7 +124,7 @@ impl Executable {
         }
     }
 
-    /// Runs everything, several runs at a time; results of programs with runs have a row for each.
+    /// Runs everything, several runs at a time; results of programs with runs have a row for each. What is logged is dropped.
     pub fn run_to_end(&self, inputs: &[ArrayData], threads: usize) -> Result<Vec<ArrayData>, RunError> {
         let runs = self.program.runs.unwrap_or(1);
         let next = AtomicUsize::new(0);
@@ -145,6 +151,7 @@ impl Executable {
 
     fn run_one(&self, run: usize, inputs: &[ArrayData]) -> Result<Vec<ArrayData>, RunError> {
         let mut state = self.new_run(run, inputs)?;
+        state.set_sink(Box::new(Dropped));
         for (k, phase) in self.program.phases.iter().enumerate() {
             let to = match phase {
                 Phase::Straight(_) => 0,

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use crate::jsonl;
 use crate::metrics::Record;
 
 /// An open run folder. Metrics are appended as they come.
@@ -43,7 +44,7 @@ impl Folder {
     /// Appends records to `metrics.jsonl`, one line a record, and flushes.
     pub fn append(&mut self, records: &[Record]) -> io::Result<()> {
         for r in records {
-            writeln!(self.metrics, "{}", record_json(r))?;
+            jsonl::write_record(&mut self.metrics, r)?;
         }
         self.metrics.flush()
     }

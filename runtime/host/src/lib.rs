@@ -7,8 +7,13 @@ pub mod curve;
 pub mod drive;
 pub mod engine;
 pub mod folder;
+pub mod jsonl;
+pub mod log_each;
 pub mod metrics;
 pub mod plot;
 mod style;
+mod sums;
+pub mod tensorboard;
 
 pub use engine::Engine;
+pub use sums::Sums;

@@ -87,6 +87,20 @@ pub fn spread(values: &[Option<f64>]) -> Option<(f64, f64)> {
     Some((mean, variance.sqrt()))
 }
 
+/// `{"step":…,"name":…,"values":[…]}`, `null` where a run has no value; infinities and NaN as strings.
+pub fn record_json(r: &Record) -> serde_json::Value {
+    serde_json::json!({ "step": r.step, "name": r.name, "values": values_json(&r.values) })
+}
+
+pub fn values_json(values: &[Option<f64>]) -> Vec<serde_json::Value> {
+    let number = |v: &Option<f64>| match v {
+        Some(x) if x.is_finite() => serde_json::json!(x),
+        Some(x) => serde_json::Value::String(x.to_string()),
+        None => serde_json::Value::Null,
+    };
+    values.iter().map(number).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

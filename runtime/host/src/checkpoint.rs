@@ -120,16 +120,14 @@ pub fn read(path: &Path) -> Result<Checkpoint, Unreadable> {
         _ => Unreadable::Io(e),
     })?;
     let about = about(&bytes)?;
-    let number = |name: &str| about[name].as_u64().ok_or_else(|| Unreadable::Damaged(format!("it does not say its {name}")));
+    let number =
+        |name: &str| about[name].as_u64().ok_or_else(|| Unreadable::Damaged(format!("it does not say its {name}")));
     let text = |name: &str| {
         let text = about[name].as_str().map(str::to_string);
         text.ok_or_else(|| Unreadable::Damaged(format!("it does not say its {name}")))
     };
-    let header = Header {
-        phase: number("phase")? as usize,
-        step: number("step")? as usize,
-        source_hash: text("source_hash")?,
-    };
+    let header =
+        Header { phase: number("phase")? as usize, step: number("step")? as usize, source_hash: text("source_hash")? };
     let tensors = SafeTensors::deserialize(&bytes).map_err(|e| Unreadable::Damaged(e.to_string()))?;
     let states = states(&tensors, number("runs")? as usize)?;
     if checksum(&header, &states) != text("checksum")? {
@@ -176,13 +174,17 @@ fn about(bytes: &[u8]) -> Result<Value, Unreadable> {
         Some(b'{') => Unreadable::Damaged("its header is not readable".to_string()),
         _ => foreign("it does not begin as a `safetensors` file does"),
     })?;
-    let about = header["__metadata__"]["whorl"].as_str().ok_or_else(|| foreign("it is a `safetensors` file of another program"))?;
+    let about = header["__metadata__"]["whorl"]
+        .as_str()
+        .ok_or_else(|| foreign("it is a `safetensors` file of another program"))?;
     let about: Value =
         serde_json::from_str(about).map_err(|_| Unreadable::Damaged("its header is not readable".to_string()))?;
     match about["format"].as_u64() {
         Some(FORMAT) => Ok(about),
         Some(newer) if newer > FORMAT => Err(Unreadable::Newer(newer)),
-        Some(older) => Err(foreign(&format!("its format {older} is no longer read; this version writes format {FORMAT}"))),
+        Some(older) => {
+            Err(foreign(&format!("its format {older} is no longer read; this version writes format {FORMAT}")))
+        }
         None => Err(Unreadable::Damaged("it does not say its format".to_string())),
     }
 }
@@ -196,12 +198,8 @@ fn states(tensors: &SafeTensors, runs: usize) -> Result<Vec<Vec<StateArray>>, Un
         let index = parts.next().and_then(|p| p.parse().ok());
         let (Some(run), Some(index), Some(own)) = (run, index, parts.next()) else { return Err(damaged(&name)) };
         let element = element(view.dtype()).ok_or_else(|| damaged(&name))?;
-        let array = StateArray {
-            name: own.to_string(),
-            element,
-            shape: view.shape().to_vec(),
-            bytes: view.data().to_vec(),
-        };
+        let array =
+            StateArray { name: own.to_string(), element, shape: view.shape().to_vec(), bytes: view.data().to_vec() };
         arrays.push((run, index, array));
     }
     arrays.sort_by_key(|(run, index, _)| (*run, *index));

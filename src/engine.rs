@@ -1,8 +1,8 @@
 //! The compiled program as the host's [`Engine`].
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use whorl_core::ir::{ArrayData, DType};
+use whorl_core::ir::{ArrayData, DType, Type};
 use whorl_cpu::{Executable, RunError, RunState};
 use whorl_host::Sums;
 use whorl_host::engine::{Element, Engine, LogValue, Phase, StateArray};
@@ -16,20 +16,11 @@ pub struct CpuEngine {
     pub program: LoopProgram,
     pub executable: Executable,
     pub inputs: Vec<ArrayData>,
-    /// Where every element goes that is logged, if anybody wants to see each.
-    pub each: Option<Arc<LogEach>>,
+    /// Where every element goes that is logged, once anybody wants to see each.
+    pub each: Arc<OnceLock<LogEach>>,
 }
 
 impl CpuEngine {
-    /// The steps of the `train scan`s before a phase.
-    pub fn steps_before(&self, phase: usize) -> u64 {
-        let steps = |p: &loop_ir::Phase| match p {
-            loop_ir::Phase::Straight(_) => 0,
-            loop_ir::Phase::Train { n, .. } => *n as u64,
-        };
-        self.program.phases[..phase].iter().map(steps).sum()
-    }
-
     /// What is fixed of each log, for `log_each.jsonl`.
     pub fn log_places(program: &LoopProgram, map: &SourceMap) -> Vec<LogPlace> {
         let place = |site: &LogSite| LogPlace {
@@ -48,7 +39,7 @@ struct RunSink {
     logs: Vec<u32>,
     sums: Sums,
     run: usize,
-    each: Option<Arc<LogEach>>,
+    each: Arc<OnceLock<LogEach>>,
 }
 
 impl whorl_cpu::Sink for RunSink {
@@ -56,7 +47,7 @@ impl whorl_cpu::Sink for RunSink {
         for e in elements {
             self.sums.add(self.logs[e.site as usize], e.step, e.value);
         }
-        if let Some(each) = &self.each {
+        if let Some(each) = self.each.get() {
             let element = |e: &whorl_cpu::LogElement| log_each::LogElement {
                 place: e.site,
                 step: e.step,
@@ -96,6 +87,29 @@ impl Engine for CpuEngine {
         Ok(state)
     }
 
+    fn restore(&self, run: usize, phase: usize, arrays: &[StateArray]) -> Result<RunState, String> {
+        let Some(loop_ir::Phase::Train { state: buffers, .. }) = self.program.phases.get(phase) else {
+            return Err(format!("phase {phase} has no state"));
+        };
+        if arrays.len() != buffers.len() {
+            return Err(format!("a run has {} arrays, and {} in the program", arrays.len(), buffers.len()));
+        }
+        let mut state = self.start(run).map_err(|e| e.to_string())?;
+        for (id, a) in buffers.iter().zip(arrays) {
+            let buffer = &self.program.buffers[id.0 as usize];
+            if a.element != element(buffer.dtype) || a.shape != buffer.shape.as_slice() {
+                let here = format!("{}{:?}", buffer.dtype.name(), buffer.shape.as_slice());
+                return Err(format!(
+                    "the array `{}` is {:?}{:?}, and {here} in the program",
+                    a.name, a.element, a.shape
+                ));
+            }
+            let data = ArrayData { ty: Type::new(buffer.dtype, &buffer.shape), bytes: a.bytes.clone() };
+            self.executable.write(&mut state, *id, &data).map_err(|e| e.to_string())?;
+        }
+        Ok(state)
+    }
+
     fn execute(
         &self,
         phase: usize,
@@ -104,8 +118,8 @@ impl Engine for CpuEngine {
         to: usize,
     ) -> Result<(), (Option<u64>, RunError)> {
         let failed = |error| {
-            let step = train_step(&error).map(|step| step + self.steps_before(phase));
-            if let (Some(step), Some(each)) = (step, &self.each) {
+            let step = train_step(&error);
+            if let (Some(step), Some(each)) = (step, self.each.get()) {
                 each.failed(step);
             }
             (step, error)

@@ -155,7 +155,6 @@ fn executed(loops: &LoopProgram, executable: &Executable, args: &[ArrayData]) ->
         let mut state = executable.new_run(run, args).map_err(|e| e.to_string())?;
         // A ring of another size for each run.
         state.set_ring(run + 1);
-        let mut before = 0;
         for (k, phase) in loops.phases.iter().enumerate() {
             let n = if let Phase::Train { n, .. } = phase { *n } else { 0 };
             for (from, to) in [(0, n / 2), (n / 2, n)] {
@@ -166,8 +165,7 @@ fn executed(loops: &LoopProgram, executable: &Executable, args: &[ArrayData]) ->
                     break;
                 }
             }
-            logs.extend(together(loops, &sites, &state.take_logs(), (n > 0).then_some(before), before));
-            before += n;
+            logs.extend(together(loops, &sites, &state.take_logs(), n > 0));
         }
         rows.push(executable.outputs(&state));
     }
@@ -179,21 +177,15 @@ fn executed(loops: &LoopProgram, executable: &Executable, args: &[ArrayData]) ->
     Ok(Outcome { results: results.collect(), logs })
 }
 
-/// What a phase logged, each execution's elements together; `train` is where its steps begin, if it has any.
-fn together(
-    loops: &LoopProgram,
-    sites: &[LogSite],
-    all: &[LogElement],
-    train: Option<usize>,
-    before: usize,
-) -> Vec<Logged> {
+/// What a phase logged, each execution's elements together.
+fn together(loops: &LoopProgram, sites: &[LogSite], all: &[LogElement], train: bool) -> Vec<Logged> {
     // Places go up within an execution; the next begins anew, in the same place or another.
     let joins =
         |a: &LogElement, b: &LogElement| (a.site, a.step, a.loops) == (b.site, b.step, b.loops) && a.place < b.place;
     let logged = |elements: &[LogElement]| {
         let (first, site) = (elements[0], &sites[elements[0].site as usize]);
-        assert!(train.is_some() || first.step as usize == before, "a step of a straight phase");
-        let step = train.map(|from| first.step as usize - from);
+        assert!(train || first.step == 0, "a step of a straight phase");
+        let step = train.then_some(first.step as usize);
         let steps = step.into_iter().chain(unravelled(first.loops, &site.loops)).collect();
         let elements = elements.iter().map(|e| (unravelled(e.place, &site.dims), e.value)).collect();
         Logged { name: loops.logs[site.log as usize].to_string(), steps, elements }

@@ -51,7 +51,7 @@ impl Executable {
             Bytes::new(bytes).ok_or_else(|| RunError::misuse(format!("there is no memory for {bytes} bytes")))?;
         let ring = Ring::new(if self.program.logs.is_empty() { 0 } else { RING });
         let run_number = self.program.runs.map(|_| run);
-        let context = Box::new(Context { step: 0, before: 0, ring, run: run_number, failure: None });
+        let context = Box::new(Context { step: 0, ring, run: run_number, failure: None });
         let mut state = RunState { run, arena, context };
         if inputs.len() != self.program.inputs.len() {
             return Err(RunError::misuse(format!("{} inputs, not {}", inputs.len(), self.program.inputs.len())));
@@ -73,12 +73,10 @@ impl Executable {
         let (Some(kind), Some(&address)) = (self.program.phases.get(phase), self.phases.get(phase)) else {
             return Err(RunError::misuse(format!("there is no phase {phase}")));
         };
-        let steps = |kind: &Phase| match kind {
+        let to = match kind {
             Phase::Straight(_) => 0,
-            Phase::Train { n, .. } => *n,
+            Phase::Train { n, .. } => to.min(*n),
         };
-        let to = to.min(steps(kind));
-        state.context.before = self.program.phases[..phase].iter().map(|p| steps(p) as u64).sum();
         state.context.step = 0;
         // SAFETY: `address` is that of a function of this type, in memory that lives as long as `self`; it stays within the arena,
         // which has the size that the program asks for, and the executable's constants.

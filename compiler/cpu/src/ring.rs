@@ -14,7 +14,7 @@ use std::any::Any;
 pub struct LogElement {
     /// Which `log` of the program: see `whorl_schedule::log_sites`, which knows its name and the sizes below.
     pub site: u32,
-    /// Steps of `train scan`s begun before: of those of earlier phases all, of this one its index.
+    /// Of the `train scan` that is the phase; 0 in a straight one.
     pub step: u64,
     /// The indices of the loops around, as one row-major number.
     pub loops: u64,

@@ -13,8 +13,6 @@ use crate::ring::{LogElement, Ring};
 pub struct Context {
     /// Of the `train scan` that is the phase; 0 in a straight one.
     pub step: i64,
-    /// The steps of all `train scan`s before.
-    pub before: u64,
     pub ring: Ring,
     /// Which run it is, of a program of several.
     pub run: Option<usize>,
@@ -103,7 +101,7 @@ pub unsafe extern "C" fn log(context: *mut Context, site: *const LogSite, pointe
     // SAFETY: an index is an `i32` scalar.
     let at = |k: usize| unsafe { element(indices[k], DType::I32, 0) }.bits;
     let loops = (0..site.loops.len()).fold(0u64, |all, k| all.wrapping_mul(site.loops[k] as u64).wrapping_add(at(k)));
-    let step = context.before + context.step as u64;
+    let step = context.step as u64;
     // Rows of the innermost dimension, in which offsets are multiples.
     let (rows, width) = site.dims.split_at(site.dims.len().saturating_sub(1));
     let width = width.first().copied().unwrap_or(1);

@@ -14,7 +14,7 @@ pub enum Phase {
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct LogValue {
     pub log: u32,
-    /// Through all `train scan`s; in a straight phase, how many steps were before.
+    /// Of the `train scan`; 0 in a straight phase.
     pub step: u64,
     pub value: f64,
     pub count: u64,
@@ -34,7 +34,7 @@ pub struct StateArray {
 #[derive(Clone, PartialEq, Debug)]
 pub struct RunFailure<E> {
     pub run: usize,
-    /// Through all `train scan`s; nothing in a straight phase.
+    /// Of the `train scan`; nothing in a straight phase.
     pub step: Option<u64>,
     pub error: E,
 }
@@ -51,6 +51,9 @@ pub trait Engine: Sync {
     fn phases(&self) -> Vec<Phase>;
     fn log_names(&self) -> Vec<String>;
     fn start(&self, run: usize) -> Result<Self::State, Self::Error>;
+    /// The state of a run that had come to a step of a `Train` phase, from what [`Engine::state_arrays`] gave there. An error says what
+    /// is wrong with the arrays.
+    fn restore(&self, run: usize, phase: usize, arrays: &[StateArray]) -> Result<Self::State, String>;
     /// Executes a phase; of a `Train` phase the steps `from..to`. An error comes with the step.
     fn execute(
         &self,

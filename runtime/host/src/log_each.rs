@@ -8,12 +8,13 @@
 //! it comes, so each has a spool, in memory and beyond a limit in a file; between chunks the spools are merged.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::jsonl::write_number;
+use crate::lines::Lines;
+use crate::metrics::push_number;
 
 /// What is fixed of a `log` in the program.
 #[derive(Clone, PartialEq, Debug)]
@@ -41,6 +42,8 @@ pub struct LogElement {
 
 /// Elements of all runs that are held in memory between two calls of [`LogEach::write`].
 const MEMORY: usize = 1 << 20;
+/// Bytes of lines that are written at once.
+const TEXT: usize = 1 << 20;
 /// Elements of a spool's file that are read at once.
 const BLOCK: usize = 1 << 10;
 
@@ -50,24 +53,31 @@ pub const FILE: &str = "log_each.jsonl";
 pub struct LogEach {
     places: Vec<LogPlace>,
     spools: Vec<Mutex<Spool>>,
-    out: Mutex<BufWriter<File>>,
+    out: Mutex<Lines>,
     /// The first step that is not told, because a run failed in it.
     end: AtomicU64,
 }
 
 impl LogEach {
-    /// Opens `log_each.jsonl` in a run folder, behind what is there.
-    pub fn open(folder: &Path, places: Vec<LogPlace>, runs: usize) -> io::Result<LogEach> {
-        LogEach::with_memory(folder, places, runs, MEMORY)
+    /// Opens `log_each.jsonl` in a run folder, behind what is there of the steps before `step`.
+    pub fn open(folder: &Path, places: Vec<LogPlace>, runs: usize, step: u64) -> io::Result<LogEach> {
+        LogEach::with_memory(folder, places, runs, step, MEMORY)
     }
 
     /// Holds about so many elements in memory.
-    pub fn with_memory(folder: &Path, places: Vec<LogPlace>, runs: usize, memory: usize) -> io::Result<LogEach> {
-        let out = OpenOptions::new().create(true).append(true).open(folder.join(FILE))?;
+    pub fn with_memory(
+        folder: &Path,
+        places: Vec<LogPlace>,
+        runs: usize,
+        step: u64,
+        memory: usize,
+    ) -> io::Result<LogEach> {
+        let of = |line: &str| serde_json::from_str::<serde_json::Value>(line).ok()?.get("step")?.as_u64();
+        let out = Lines::reopen(&folder.join(FILE), |line| of(line).is_some_and(|s| s < step))?;
         let most = (memory / runs.max(1)).max(1);
         let spool = |run| Mutex::new(Spool::new(folder.join(format!("log_each.run{run}.part")), most));
         let spools = (0..runs).map(spool).collect();
-        Ok(LogEach { places, spools, out: Mutex::new(BufWriter::new(out)), end: AtomicU64::new(u64::MAX) })
+        Ok(LogEach { places, spools, out: Mutex::new(out), end: AtomicU64::new(u64::MAX) })
     }
 
     /// Takes what a run logged, in order. What goes wrong with its file is told by [`LogEach::write`].
@@ -81,8 +91,8 @@ impl LogEach {
         self.end.fetch_min(step, Ordering::Relaxed);
     }
 
-    /// Writes what the runs have handed over, each up to the same step.
-    pub fn write(&self) -> io::Result<()> {
+    /// Writes what the runs have handed over, of one phase, before which there were so many steps of `train scan`s.
+    pub fn write(&self, steps_before: u64) -> io::Result<()> {
         let mut out = lock(&self.out);
         let mut spools: Vec<MutexGuard<Spool>> = self.spools.iter().map(lock).collect();
         let mut readers = spools.iter_mut().map(|s| Reader::new(s)).collect::<io::Result<Vec<Reader>>>()?;
@@ -90,9 +100,12 @@ impl LogEach {
         while let Some(step) = readers.iter().filter_map(|r| Some(r.next?.step)).min().filter(|s| *s < end) {
             for (run, reader) in readers.iter_mut().enumerate() {
                 while let Some(e) = reader.next.filter(|e| e.step == step) {
-                    self.line(&mut *out, run, &e)?;
+                    out.add(self.line(run, steps_before, &e));
                     reader.advance()?;
                 }
+            }
+            if out.waiting() > TEXT {
+                out.flush()?;
             }
         }
         drop(readers);
@@ -100,19 +113,16 @@ impl LogEach {
         out.flush()
     }
 
-    fn line(&self, out: &mut impl Write, run: usize, e: &LogElement) -> io::Result<()> {
+    fn line(&self, run: usize, steps_before: u64, e: &LogElement) -> String {
         let place = &self.places[e.place as usize];
-        out.write_all(b"{\"name\":")?;
-        serde_json::to_writer(&mut *out, &place.name)?;
-        write!(out, ",\"step\":{},\"run\":{run},\"loop\":[", e.step)?;
-        write_position(out, e.at_loops, &place.loops)?;
-        out.write_all(b"],\"lane\":[")?;
-        write_position(out, e.at_lanes, &place.lanes)?;
-        out.write_all(b"],\"value\":")?;
-        write_number(out, e.value)?;
-        out.write_all(b",\"line\":")?;
-        serde_json::to_writer(&mut *out, &place.line)?;
-        out.write_all(b"}\n")
+        let quoted = |text: &str| serde_json::Value::from(text).to_string();
+        let (name, step, line) = (quoted(&place.name), steps_before + e.step, quoted(&place.line));
+        let (loops, lanes) = (position(e.at_loops, &place.loops), position(e.at_lanes, &place.lanes));
+        let mut out = format!(
+            "{{\"name\":{name},\"step\":{step},\"run\":{run},\"loop\":[{loops}],\"lane\":[{lanes}],\"value\":"
+        );
+        push_number(&mut out, e.value);
+        out + ",\"line\":" + &line + "}"
     }
 }
 
@@ -121,13 +131,13 @@ fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// A row-major number as its indices, with commas between.
-fn write_position(out: &mut impl Write, at: u64, sizes: &[usize]) -> io::Result<()> {
+fn position(at: u64, sizes: &[usize]) -> String {
     let mut around: u64 = sizes.iter().fold(1, |n, s| n.wrapping_mul(*s as u64));
-    for (k, &n) in sizes.iter().enumerate() {
+    let index = |&n: &usize| {
         around = around.checked_div(n as u64).unwrap_or(1).max(1);
-        write!(out, "{}{}", if k > 0 { "," } else { "" }, at / around % (n as u64).max(1))?;
-    }
-    Ok(())
+        (at / around % (n as u64).max(1)).to_string()
+    };
+    sizes.iter().map(index).collect::<Vec<_>>().join(",")
 }
 
 /// What a run logged since the last merge: the earlier part in a file, the rest in memory.
@@ -243,7 +253,7 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("whorl-each-{name}-{}", std::process::id()));
         fs::create_dir_all(&folder).expect("a folder");
         let place = LogPlace { name: "x".into(), loops: vec![2, 3], lanes: vec![4], line: "a.whorl:3".into() };
-        let each = LogEach::with_memory(&folder, vec![place], 3, memory).expect("opened");
+        let each = LogEach::with_memory(&folder, vec![place], 3, 0, memory).expect("opened");
         for from in (0..10).step_by(chunk as usize) {
             for run in [2, 0, 1] {
                 let of = |step: u64| {
@@ -261,7 +271,7 @@ mod tests {
             if let Some(step) = fails_at.filter(|s| (from..from + chunk).contains(s)) {
                 each.failed(step);
             }
-            each.write().expect("written");
+            each.write(100).expect("written");
             assert_eq!(fs::read_dir(&folder).expect("listed").count(), 1, "spools are removed");
         }
         let text = fs::read_to_string(folder.join(FILE)).expect("read");
@@ -274,9 +284,9 @@ mod tests {
         let whole = written("whole", 1 << 20, 10, None);
         assert_eq!(whole.lines().count(), (0..10).map(|s| 6 + 3 * (s % 3)).sum::<usize>());
         assert!(whole.starts_with(
-            "{\"name\":\"x\",\"step\":0,\"run\":1,\"loop\":[0,0],\"lane\":[0],\"value\":10.0,\"line\":\"a.whorl:3\"}\n"
+            "{\"name\":\"x\",\"step\":100,\"run\":1,\"loop\":[0,0],\"lane\":[0],\"value\":10.0,\"line\":\"a.whorl:3\"}\n"
         ));
-        assert!(whole.contains("\"step\":5,\"run\":2,\"loop\":[1,1],\"lane\":[1],\"value\":524.0"), "{whole}");
+        assert!(whole.contains("\"step\":105,\"run\":2,\"loop\":[1,1],\"lane\":[1],\"value\":524.0"), "{whole}");
         for (memory, chunk) in [(3, 10), (6, 4), (1, 1), (30, 7), (1 << 20, 3)] {
             assert_eq!(written(&format!("{memory}-{chunk}"), memory, chunk, None), whole, "{memory} {chunk}");
         }
@@ -286,21 +296,14 @@ mod tests {
     fn a_step_that_fails_is_not_told() {
         let whole = written("good", 1 << 20, 10, None);
         let failed = written("failed", 5, 10, Some(6));
-        let before = |l: &&str| (0..6).any(|s| l.contains(&format!("\"step\":{s},")));
+        let before = |l: &&str| (100..106).any(|s| l.contains(&format!("\"step\":{s},")));
         assert_eq!(failed.lines().collect::<Vec<_>>(), whole.lines().filter(before).collect::<Vec<_>>());
     }
 
     #[test]
     fn positions() {
-        let said = |at, sizes: &[usize]| {
-            let mut text = Vec::new();
-            write_position(&mut text, at, sizes).expect("written");
-            String::from_utf8(text).expect("text")
-        };
-        assert_eq!(
-            (said(23, &[2, 3, 4]), said(7, &[2, 3, 4]), said(0, &[])),
-            ("1,2,3".into(), "0,1,3".into(), "".into())
-        );
+        let said = position;
+        assert_eq!([said(23, &[2, 3, 4]), said(7, &[2, 3, 4]), said(0, &[])], ["1,2,3", "0,1,3", ""]);
         assert_eq!(said(0, &[0, 3]), "0,0");
     }
 }

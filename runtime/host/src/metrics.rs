@@ -1,17 +1,12 @@
 //! What programs log, gathered by step.
 //!
-//! A record is the value of one log at one step in every run: the mean of what the run logged there, or nothing where it logged
-//! nothing. The log named [`ENV_STEPS`] counts instead: its records are sums, and all together are the environment steps done.
-//! Steps count through all `train scan`s of the program.
+//! A record is the value of one log at one step of the `train scan` in every run: the mean of what the run logged there, or
+//! nothing where it logged nothing. The log named [`ENV_STEPS`] counts instead: a record is the sum of its values, and all of them
+//! add up to the environment steps done.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::path::Path;
 
 use crate::engine::LogValue;
-use crate::jsonl;
-
-pub use crate::jsonl::keep_before;
 
 /// The name of the log that counts environment steps.
 pub const ENV_STEPS: &str = "env_steps";
@@ -38,21 +33,6 @@ impl Metrics {
         Metrics { names, runs, records: Vec::new(), env_steps: 0.0 }
     }
 
-    /// What a run that is resumed has recorded so far, read from its `metrics.jsonl`: the same as if it had not been away. A line
-    /// that was not written to its end is passed over; see [`keep_before`].
-    pub fn load(path: &Path, names: Vec<String>, runs: usize) -> io::Result<Metrics> {
-        let mut metrics = Metrics::new(names, runs);
-        for record in jsonl::records(path)? {
-            if record.values.len() != runs {
-                let message = format!("{}: records of {} runs, not of {runs}", path.display(), record.values.len());
-                return Err(io::Error::new(io::ErrorKind::InvalidData, message));
-            }
-            metrics.count(&record);
-            metrics.records.push(record);
-        }
-        Ok(metrics)
-    }
-
     /// Takes in what a chunk logged (`logs[run]`, in order); returns the new records, by step and then by log.
     pub fn add(&mut self, logs: &[Vec<LogValue>]) -> &[Record] {
         let mut sums: BTreeMap<(u64, u32), Vec<(f64, u64)>> = BTreeMap::new();
@@ -66,18 +46,18 @@ impl Metrics {
         for ((step, log), cells) in sums {
             let name = self.names[log as usize].clone();
             let counts = name == ENV_STEPS;
-            let value = |&(sum, n): &(f64, u64)| (n > 0).then(|| if counts { sum } else { sum / n as f64 });
-            let record = Record { step, name, values: cells.iter().map(value).collect() };
-            self.count(&record);
-            self.records.push(record);
+            let of_run = |&(sum, n): &(f64, u64)| (n > 0).then(|| if counts { sum } else { sum / n as f64 });
+            self.take(Record { step, name, values: cells.iter().map(of_run).collect() });
         }
         &self.records[before..]
     }
 
-    fn count(&mut self, record: &Record) {
+    /// Takes in a record that was written before.
+    pub fn take(&mut self, record: Record) {
         if record.name == ENV_STEPS {
             self.env_steps += record.values.iter().flatten().sum::<f64>();
         }
+        self.records.push(record);
     }
 
     /// Each log's last word: for each run, the mean of its records in the last twentieth of `steps` (or its last record, if
@@ -96,9 +76,9 @@ impl Metrics {
         self.logged().map(|n| (n.clone(), (0..self.runs).map(|r| mean(n, r)).collect())).collect()
     }
 
-    /// The logs that have records, in the program's order, without [`ENV_STEPS`].
+    /// The logs that have records, in the program's order; not the count of environment steps.
     pub fn logged(&self) -> impl Iterator<Item = &String> {
-        self.names.iter().filter(|name| **name != ENV_STEPS && self.records.iter().any(|r| r.name == **name))
+        self.names.iter().filter(|name| *name != ENV_STEPS && self.records.iter().any(|r| r.name == **name))
     }
 }
 
@@ -113,6 +93,59 @@ pub fn spread(values: &[Option<f64>]) -> Option<(f64, f64)> {
     Some((mean, variance.sqrt()))
 }
 
+/// A line of `metrics.jsonl`: the text of [`record_json`], made without it.
+pub fn record_line(r: &Record) -> String {
+    let mut out = format!("{{\"step\":{},\"name\":{}{VALUES}", r.step, serde_json::Value::from(r.name.as_str()));
+    for (k, v) in r.values.iter().enumerate() {
+        if k > 0 {
+            out.push(',');
+        }
+        match v {
+            Some(x) => push_number(&mut out, *x),
+            None => out += "null",
+        }
+    }
+    out += "]}";
+    out
+}
+
+/// The shortest digits that read back as this number.
+pub fn push_number(out: &mut String, x: f64) {
+    match serde_json::Number::from_f64(x) {
+        Some(number) => *out += &number.to_string(),
+        None => *out += &format!("\"{x}\""),
+    }
+}
+
+const VALUES: &str = ",\"values\":[";
+
+/// `{"step":…,"name":…,"values":[…]}`, `null` where a run has no value; infinities and NaN as strings.
+pub fn record_json(r: &Record) -> serde_json::Value {
+    serde_json::json!({ "step": r.step, "name": r.name, "values": values_json(&r.values) })
+}
+
+/// What [`record_line`] wrote. Numbers are read by the standard library, which gives back every bit; the JSON library may be off by
+/// the last.
+pub fn read_record(line: &str) -> Option<Record> {
+    let (head, values) = line.rsplit_once(VALUES)?;
+    let head: serde_json::Value = serde_json::from_str(&format!("{head}}}")).ok()?;
+    let value = |text: &str| match text {
+        "null" => Some(None),
+        text => text.trim_matches('"').parse().ok().map(Some),
+    };
+    let values = values.strip_suffix("]}")?.split(',').map(value).collect::<Option<_>>()?;
+    Some(Record { step: head["step"].as_u64()?, name: head["name"].as_str()?.to_string(), values })
+}
+
+pub fn values_json(values: &[Option<f64>]) -> Vec<serde_json::Value> {
+    let number = |v: &Option<f64>| match v {
+        Some(x) if x.is_finite() => serde_json::json!(x),
+        Some(x) => serde_json::Value::String(x.to_string()),
+        None => serde_json::Value::Null,
+    };
+    values.iter().map(number).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,15 +157,37 @@ mod tests {
         let new = m.add(&[vec![v(0, 0, 4.0, 2), v(1, 0, 512.0, 1)], vec![v(1, 0, 1024.0, 2), v(0, 1, 5.0, 1)]]);
         let record =
             |step, name: &str, values: [Option<f64>; 2]| Record { step, name: name.into(), values: values.into() };
-        assert_eq!(
-            new,
-            [
-                record(0, "loss", [Some(2.0), None]),
-                record(0, ENV_STEPS, [Some(512.0), Some(1024.0)]),
-                record(1, "loss", [None, Some(5.0)]),
-            ]
-        );
+        let expected = [
+            record(0, "loss", [Some(2.0), None]),
+            record(0, ENV_STEPS, [Some(512.0), Some(1024.0)]),
+            record(1, "loss", [None, Some(5.0)]),
+        ];
+        assert_eq!(new, expected);
         assert_eq!(m.env_steps, 1536.0);
         assert_eq!(m.last(2), [("loss".to_string(), vec![Some(2.0), Some(5.0)])]);
+    }
+
+    #[test]
+    fn what_is_written_is_read_to_the_bit() {
+        let mut bits = 0x9E37_79B9_7F4A_7C15u64;
+        let mut any = || {
+            bits = bits.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            Some(f64::from_bits(bits)).filter(|x| !x.is_nan())
+        };
+        let special = [0.1 + 0.2, f64::NEG_INFINITY, f64::INFINITY, -0.0, 1e300, 1.0 / 3.0, 5e-324, 1.0].map(Some);
+        for name in ["a \"b\"", "x,\"values\":[1]}", "größer"] {
+            let values = special.into_iter().chain([None]).chain((0..1000).map(|_| any())).collect();
+            let r = Record { step: 7, name: name.into(), values };
+            let line = record_line(&r);
+            assert_eq!(line, record_json(&r).to_string());
+            let read = read_record(&line).expect("a record");
+            let bits = |r: &Record| r.values.iter().map(|v| v.map(f64::to_bits)).collect::<Vec<_>>();
+            assert_eq!((read.step, &read.name, bits(&read)), (7, &r.name, bits(&r)));
+        }
+        let nan = Record { step: 0, name: "n".into(), values: vec![Some(f64::NAN)] };
+        assert!(matches!(read_record(&record_line(&nan)).expect("a record").values[..], [Some(x)] if x.is_nan()));
+        for bad in ["", "{}", "{\"step\":1}", "{\"step\":1,\"name\":\"a\",\"values\":[[]]}"] {
+            assert!(read_record(bad).is_none(), "{bad}");
+        }
     }
 }

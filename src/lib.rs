@@ -16,6 +16,7 @@ pub mod fault;
 pub mod fmt;
 pub mod past;
 pub mod pipeline;
+pub mod progress;
 pub mod property;
 pub mod repeat;
 pub mod resume;

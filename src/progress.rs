@@ -120,7 +120,11 @@ impl Progress {
 
     /// The bar stays as it is, and what is written next begins a line.
     pub fn finish(&mut self) {
-        self.bar.take().iter().for_each(ProgressBar::abandon);
+        if let Some(bar) = self.bar.take() {
+            // Not drawn once more: what was typed, such as `^C`, may have moved it.
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+            eprintln!();
+        }
         self.style = Style::Silent;
     }
 

@@ -66,7 +66,7 @@ pub fn run(options: &args::Run) -> Result<ExitCode, String> {
 
 /// The folder of a new run, with what it is: `out`, or one named after the script.
 pub fn new_folder(prepared: &Prepared, job: &Job, how: &How, out: Option<&Path>) -> Result<Folder, String> {
-    let config = Config::new(job.clone(), &prepared.sources, how.threads);
+    let config = Config::new(job.clone(), &prepared.sources, how.threads, prepared.steps());
     let mut files = vec![(job::FILE.to_string(), config.text(&prepared.sources.source.script.knobs()).into_bytes())];
     files.extend(prepared.sources.files.iter().map(|f| (f.stored.clone(), f.text.clone().into_bytes())));
     files.push((METRICS.to_string(), Vec::new()));

@@ -139,7 +139,7 @@ fn a_killed_run_comes_to_the_same_bits() {
             let path = folder.0.join(&out);
             let there = path.join("config.toml").exists();
             assert_eq!(path.exists(), there, "a folder is there as a whole or not at all");
-            places.push(checkpoint::read_header(&path.join(checkpoint::FILE)).map_or(0, |h| h.phase * 1000 + h.step));
+            places.push(checkpoint::read_header(&path.join(checkpoint::FILE)).map_or(0, |h| h.steps_done));
             line = if there {
                 format!("resume {out} --quiet --checkpoint-every 0.01 --threads {}", 3 - threads)
             } else {
@@ -207,7 +207,8 @@ fn two_processes_do_not_write_in_one_folder() {
     assert!(folder.whorl("runs out").good().out.contains("running"));
     child.kill().expect("killed");
     child.wait().expect("an end");
-    assert!(folder.whorl("runs out").good().out.contains("cut off"));
+    let listed = folder.whorl("runs out").good().out;
+    assert!(listed.contains("cut off") && listed.contains("/600"), "{listed}");
 }
 
 /// A finished run whose last part is still to do: its end is taken away.

@@ -111,7 +111,8 @@ impl<'a> Watch<'a> {
     fn write_checkpoint(&mut self, phase: usize, step: usize, arrays: &[Vec<StateArray>]) -> Result<PathBuf, String> {
         self.last_checkpoint = Instant::now();
         let path = self.folder.file(checkpoint::FILE);
-        let header = Header { phase, step, source_hash: self.source_hash.clone() };
+        let steps_done = steps_before(&self.engine.phases(), phase) + step as u64;
+        let header = Header { phase, step, steps_done, source_hash: self.source_hash.clone() };
         // Records that a checkpoint stands behind are on the disk before it.
         let written = self.lines.flush().and_then(|()| self.lines.sync()).and_then(|()| {
             self.how.keep.map_or(Ok(()), |keep| checkpoint::keep_earlier(&self.folder.path, keep))?;

@@ -230,7 +230,11 @@ struct Lines {
 fn lines(width: usize, percent: &str, speed: &Speed, values: &[String]) -> Lines {
     let width = width - 1;
     let left = speed.left.as_ref().map_or(speed.elapsed.clone(), |l| format!("{l} left"));
-    let heads = [format!("  {percent}  {speed}"), format!("  {percent}  {}  {left}", speed.rate), format!("  {percent}  {left}")];
+    let heads = [
+        format!("  {percent}  {speed}"),
+        format!("  {percent}  {}  {left}", speed.rate),
+        format!("  {percent}  {left}"),
+    ];
     let head = heads.iter().find(|h| columns(h) + BAR.0 <= width);
     let (bar, head) = match head {
         // The bar keeps its width while numbers beside it change.
@@ -315,7 +319,10 @@ mod tests {
             }
         }
         let narrow = lines(40, " 48 %", &speed(), &values(2));
-        assert_eq!((narrow.bar, narrow.message.as_str()), (10, "   48 %  7 s left\nvalue_0 245.3 ± 41.0\nvalue_1 245.3 ± 41.0"));
+        assert_eq!(
+            (narrow.bar, narrow.message.as_str()),
+            (10, "   48 %  7 s left\nvalue_0 245.3 ± 41.0\nvalue_1 245.3 ± 41.0")
+        );
         let wide = lines(200, " 48 %", &speed(), &values(2));
         assert_eq!(
             (wide.bar, wide.message.as_str()),

@@ -42,7 +42,8 @@ impl Prepared {
         let compiled = pipeline::compile(program, &source.map, threads)?;
         let after = after.map(|p| pipeline::compile(p, &source.map, threads)).transpose()?;
         let compile_time = compiled.time + after.as_ref().map_or(Duration::ZERO, |c| c.time);
-        let engine = CpuEngine { program: compiled.program, executable: compiled.executable, inputs, each: Default::default() };
+        let engine =
+            CpuEngine { program: compiled.program, executable: compiled.executable, inputs, each: Default::default() };
         fits(&engine.program, &source.map)?;
         let (results, saves) = (traced.results, traced.saves);
         Ok(Prepared { script: job.script.clone(), sources, engine, after, results, saves, trace_time, compile_time })
@@ -67,15 +68,6 @@ impl Prepared {
             Phase::Straight(_) => 0,
         };
         self.engine.program.phases.iter().map(steps).sum()
-    }
-
-    /// The last `train scan`, if there is one.
-    pub fn last_train(&self) -> Option<(usize, usize)> {
-        let phases = self.engine.program.phases.iter().enumerate().rev();
-        phases.into_iter().find_map(|(phase, p)| match p {
-            Phase::Train { n, .. } => Some((phase, *n)),
-            Phase::Straight(_) => None,
-        })
     }
 }
 

@@ -212,7 +212,9 @@ fn line(records: &[&Record], steps: usize, runs: &Range<usize>) -> Line {
         // Nothing logged is no gap: many log now and then.
         let Some((mean, deviation)) = spread(&means) else { continue };
         match line.last_mut() {
-            Some(points) if mean.is_finite() && deviation.is_finite() => points.push((k as f64 * width, mean, deviation)),
+            Some(points) if mean.is_finite() && deviation.is_finite() => {
+                points.push((k as f64 * width, mean, deviation))
+            }
             Some(_) | None => line.push(Vec::new()),
         }
     }
@@ -316,10 +318,12 @@ mod tests {
             let x = ((step * 7919 + run as u64 * 104729 + log as u64 * 15485863) % 1000) as f64 / 1000.0;
             10.0 * (step as f64 / 15.0 + log as f64).sin() + x * (1.0 + log as f64)
         };
-        let broken = |log, step, run| if (20..30).contains(&step) && run == 1 { f64::NAN } else { noise(log, step, run) };
+        let broken =
+            |log, step, run| if (20..30).contains(&step) && run == 1 { f64::NAN } else { noise(log, step, run) };
         let names: Vec<String> = (0..12).map(|k| format!("{}log_{k}", "a_rather_long_name.".repeat(k))).collect();
         let names: Vec<&str> = names.iter().map(|n| n.as_str()).collect();
-        let groups: Vec<(String, Range<usize>)> = (0..8).map(|k| (format!("ppo.lr = {}e-4", k + 1), k..k + 1)).collect();
+        let groups: Vec<(String, Range<usize>)> =
+            (0..8).map(|k| (format!("ppo.lr = {}e-4", k + 1), k..k + 1)).collect();
         let draw = |name: &str, m: &Metrics, groups: &[(String, Range<usize>)]| {
             let file = |ending: &str| format!("{folder}/{name}.{ending}");
             std::fs::write(file("png"), png(m, name, 50, groups).expect("a picture")).expect("written");

@@ -118,9 +118,8 @@ impl LogEach {
         let quoted = |text: &str| serde_json::Value::from(text).to_string();
         let (name, step, line) = (quoted(&place.name), steps_before + e.step, quoted(&place.line));
         let (loops, lanes) = (position(e.at_loops, &place.loops), position(e.at_lanes, &place.lanes));
-        let mut out = format!(
-            "{{\"name\":{name},\"step\":{step},\"run\":{run},\"loop\":[{loops}],\"lane\":[{lanes}],\"value\":"
-        );
+        let mut out =
+            format!("{{\"name\":{name},\"step\":{step},\"run\":{run},\"loop\":[{loops}],\"lane\":[{lanes}],\"value\":");
         push_number(&mut out, e.value);
         out + ",\"line\":" + &line + "}"
     }

@@ -114,6 +114,7 @@ Options of run, resume and repeat
   --quiet             no progress
   --checkpoint-every S   seconds between checkpoints; 60 unless given
   --keep N            the last N checkpoints are kept; only the last unless given
+  --log-each          every element that is logged goes to log_each.jsonl, with its run, loops, lanes and line
 
 Options of resume
   --checkpoint FILE   go on from this checkpoint; the last one unless given

@@ -250,6 +250,24 @@ fn scalars_by_file(run: &Path) -> Vec<(String, usize)> {
     all
 }
 
+#[test]
+fn progress_is_lines_where_there_is_no_terminal() {
+    let folder = Folder::with("progress", SCRIPT);
+    let said = folder.whorl("run script.whorl --steps 2000 --out a").good().err;
+    let lines: Vec<&str> = said.lines().filter(|l| l.contains(" %  ")).collect();
+    // Of each train scan the last, and the first of all; less than one a second.
+    assert!((2..6).contains(&lines.len()), "{said}");
+    assert!(lines.iter().all(|l| l.contains(" steps/s  ") || l.contains(" updates/s  ")), "{said}");
+    assert!(lines.last().is_some_and(|l| l.starts_with("100 %") && l.contains("  inner ")), "{said}");
+    assert!(lines.iter().all(|l| l.chars().count() < 80) && !said.contains('\u{1b}'), "{said}");
+    let quiet = folder.whorl("run script.whorl --out b --quiet").good();
+    assert_eq!(quiet.err, "");
+    let json = folder.whorl("run script.whorl --out c --json").good();
+    assert_eq!(json.err, "");
+    let logs = support::tool::events(&json.out).into_iter().filter(|e| support::tool::kind(e) == "log").count();
+    assert_eq!(logs, folder.text("c/metrics.jsonl").lines().count());
+}
+
 /// TensorBoard's own reader sees what `metrics.jsonl` has.
 #[test]
 fn tensorboard_reads_it() {

@@ -36,6 +36,8 @@ pub struct Run {
     pub json: bool,
     pub quiet: bool,
     pub checks: Checks,
+    /// Bytes that runs may take at most.
+    pub memory: Option<usize>,
 }
 
 pub struct Test {
@@ -82,6 +84,7 @@ Options of run
   --out DIR           the run folder; runs/<script>-<time> unless given
   --json              one JSON object a line on standard output
   --quiet             no progress
+  --memory SIZE       memory that runs may take, as in 4G; all that is free unless given
 
 Options of run and test
   --trap-nan          stop at the first NaN or infinity that an operation makes of finite numbers
@@ -151,7 +154,7 @@ fn wrong<T>(text: impl Into<String>) -> Read<T> {
 fn run(parser: &mut Parser) -> Read<Run> {
     let (mut files, mut settings) = (Vec::new(), Vec::new());
     let (mut seed, mut threads, mut out, mut json, mut quiet) = (0, cores(), None, false, false);
-    let mut checks = Checks::default();
+    let (mut checks, mut memory) = (Checks::default(), None);
     while let Some(arg) = parser.next()? {
         match arg {
             Value(v) => files.push(v.into()),
@@ -162,11 +165,14 @@ fn run(parser: &mut Parser) -> Read<Run> {
             Long("quiet") => quiet = true,
             Long("trap-nan") => checks.nan = true,
             Long("no-checks") => checks.index = false,
+            Long("memory") => {
+                memory = Some(crate::memory::parse_bytes(&parser.value()?.string()?).map_err(Problem::Wrong)?);
+            }
             other => setting(other.into(), parser, &mut settings)?,
         }
     }
     let script = Script { file: one_file("run", files)?, settings };
-    Ok(Run { script, seed, threads, out, json, quiet, checks })
+    Ok(Run { script, seed, threads, out, json, quiet, checks, memory })
 }
 
 fn check(parser: &mut Parser) -> Read<Script> {

@@ -12,19 +12,19 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use whorl_core::data::bracketed;
 use whorl_core::fault::Run;
 use whorl_core::ir::{ArrayData, DType};
-use whorl_cpu::{RunError, RunState};
+use whorl_cpu::RunError;
 use whorl_host::checkpoint::{self, Header};
 use whorl_host::curve;
 use whorl_host::drive::{End, Observer, Pace, Progress, Saved, drive};
 use whorl_host::engine::{Engine, LogValue, StateArray};
 use whorl_host::folder::{Folder, record_json, values_json};
 use whorl_host::metrics::{Metrics, spread};
-use whorl_schedule::loop_ir::LoopProgram;
 use whorl_source::SourceMap;
 
 use crate::args;
-use crate::engine::CpuEngine;
+use crate::engine::{CpuEngine, State};
 use crate::fault;
+use crate::memory::{self, Room};
 use crate::pipeline;
 
 /// Time between two checkpoints.
@@ -46,9 +46,9 @@ pub fn run(options: &args::Run) -> Result<ExitCode, String> {
     let compiled = pipeline::compile(program, &source.map, options.threads)?;
     let after = after.map(|p| pipeline::compile(p, &source.map, options.threads)).transpose()?;
     let compile_time = compiled.time + after.as_ref().map_or(Duration::ZERO, |c| c.time);
-    let engine = CpuEngine { program: compiled.program, executable: compiled.executable, inputs };
-
-    fits(&engine.program, &source.map)?;
+    let engine = CpuEngine::new(compiled.program, compiled.executable, inputs);
+    let arenas = memory::plan(&engine.program, engine.runs(), options.threads, Room::now(options.memory), &source.map)?;
+    let engine = engine.in_arenas(arenas);
     let mut watch = Watch::new(&engine, options, &source)?;
     let arena_bytes = engine.program.arena_bytes;
     watch.say_json(json!({
@@ -97,33 +97,13 @@ pub fn run(options: &args::Run) -> Result<ExitCode, String> {
     }
 }
 
-/// Refuses a program that needs more memory than there is.
-fn fits(program: &LoopProgram, map: &SourceMap) -> Result<(), String> {
-    let runs = program.runs.unwrap_or(1);
-    let free = usize::try_from(crate::data::available_memory()).unwrap_or(usize::MAX);
-    if program.arena_bytes.checked_mul(runs).is_some_and(|needed| needed <= free) {
-        return Ok(());
-    }
-    let table = whorl_schedule::memory_table(program, 8, &|spans| pipeline::lines(map, spans));
-    let each = if runs > 1 {
-        format!("{runs} runs of {} each", bytes(program.arena_bytes))
-    } else {
-        bytes(program.arena_bytes)
-    };
-    Err(format!(
-        "error: this needs more memory than there is: {each}, and {} are free\n{table}\
-         help: fewer or smaller of the arrays above; of a loop that is differentiated, `checkpoint sqrt` keeps fewer states",
-        bytes(free)
-    ))
-}
-
 /// What the program gives: of runs a row of each, and behind them what is computed of them together.
 fn results(
     engine: &CpuEngine,
-    states: &[RunState],
+    states: &[State],
     after: Option<&pipeline::Compiled>,
 ) -> Result<Vec<ArrayData>, RunError> {
-    let given = engine.executable.gathered(states);
+    let given = engine.results(0, states);
     let Some(after) = after else { return Ok(given) };
     let inputs: Vec<ArrayData> = engine.inputs.iter().cloned().chain(given).collect();
     after.executable.run_to_end(&inputs, 1)
@@ -220,7 +200,7 @@ impl<'a> Watch<'a> {
         }
     }
 
-    fn checkpoint(&mut self, phase: usize, step: usize, states: &[RunState]) -> Result<(), String> {
+    fn checkpoint(&mut self, phase: usize, step: usize, states: &[State]) -> Result<(), String> {
         let arrays: Vec<_> = states.iter().map(|s| self.engine.state_arrays(phase, s)).collect();
         self.last_checkpoint = Instant::now();
         self.write_checkpoint(phase, step, &arrays).map(|_| ())
@@ -326,7 +306,7 @@ impl<'a> Watch<'a> {
     }
 
     /// The last checkpoint (of a failure it is written already), the picture, the summary, and the last words.
-    fn finish(&mut self, end: &End<RunError>, states: &[RunState], elapsed: Duration) -> Result<(), String> {
+    fn finish(&mut self, end: &End<RunError>, states: &[State], elapsed: Duration) -> Result<(), String> {
         let train =
             self.engine.program.phases.iter().position(|p| matches!(p, whorl_schedule::loop_ir::Phase::Train { .. }));
         match (end, train) {
@@ -361,7 +341,7 @@ impl<'a> Watch<'a> {
 }
 
 impl Observer<CpuEngine> for Watch<'_> {
-    fn chunk(&mut self, p: Progress, logs: &[Vec<LogValue>], states: &[RunState]) {
+    fn chunk(&mut self, p: Progress, logs: &[Vec<LogValue>], states: &[State]) {
         self.steps = self.steps.max(p.total);
         self.record(logs);
         self.show(&p);

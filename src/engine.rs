@@ -131,40 +131,6 @@ impl CpuEngine {
             (_, _) => None,
         }
     }
-
-    /// The run as it was between two chunks of the `train scan` of this phase, `step` steps of which are done.
-    pub fn restore(&self, run: usize, phase: usize, step: usize, arrays: &[StateArray]) -> Result<State, RunError> {
-        let Some(loop_ir::Phase::Train { state: ids, .. }) = self.program.phases.get(phase) else {
-            return Err(RunError::Misuse(format!("phase {phase} is no `train scan`")));
-        };
-        if ids.len() != arrays.len() {
-            return Err(RunError::Misuse(format!("{} arrays, not {}", arrays.len(), ids.len())));
-        }
-        for (id, array) in ids.iter().zip(arrays) {
-            let buffer = &self.program.buffers[id.0 as usize];
-            if element(buffer.dtype) != array.element || buffer.shape[..] != array.shape[..] {
-                let (name, shape) = (&array.name, &array.shape);
-                return Err(RunError::Misuse(format!("{name} is of another type or shape than {shape:?}")));
-            }
-        }
-        let (point, own) = self.place_of(run);
-        let arrays = ids.iter().zip(arrays).map(|(id, a)| (*id, a.bytes.clone()));
-        match &self.pool {
-            Some(_) => {
-                let mut run = self.executable.run_without_arena(own);
-                run.resume_at(step);
-                Ok(State { run, parked: Some(Parked::new(arrays.collect())), before_end: None })
-            }
-            None => {
-                let mut run = self.executable.new_run(own, &self.arguments(point))?;
-                run.resume_at(step);
-                for (id, bytes) in arrays {
-                    self.executable.write_bytes(&mut run, id, &bytes)?;
-                }
-                Ok(State { run, parked: None, before_end: None })
-            }
-        }
-    }
 }
 
 impl Engine for CpuEngine {
@@ -197,6 +163,39 @@ impl Engine for CpuEngine {
                 Ok(State { run: self.executable.run_without_arena(own), parked: Some(parked), before_end: None })
             }
         }
+    }
+
+    fn restore(&self, run: usize, phase: usize, arrays: &[StateArray]) -> Result<State, String> {
+        let Some(loop_ir::Phase::Train { state: ids, .. }) = self.program.phases.get(phase) else {
+            return Err(format!("phase {phase} has no state"));
+        };
+        if arrays.len() != ids.len() {
+            return Err(format!("a run has {} arrays, and {} in the program", arrays.len(), ids.len()));
+        }
+        for (id, a) in ids.iter().zip(arrays) {
+            let buffer = &self.program.buffers[id.0 as usize];
+            if a.element != element(buffer.dtype)
+                || a.shape != buffer.shape.as_slice()
+                || a.bytes.len() != buffer.bytes()
+            {
+                let here = format!("{}{:?}", buffer.dtype.name(), buffer.shape.as_slice());
+                return Err(format!(
+                    "the array `{}` is {:?}{:?}, and {here} in the program",
+                    a.name, a.element, a.shape
+                ));
+            }
+        }
+        let mut state = self.start(run).map_err(|e| e.to_string())?;
+        let arrays = ids.iter().zip(arrays);
+        match &mut state.parked {
+            Some(parked) => *parked = Parked::new(arrays.map(|(id, a)| (*id, a.bytes.clone())).collect()),
+            None => {
+                for (id, a) in arrays {
+                    self.executable.write_bytes(&mut state.run, *id, &a.bytes).map_err(|e| e.to_string())?;
+                }
+            }
+        }
+        Ok(state)
     }
 
     fn execute(&self, phase: usize, state: &mut State, from: usize, to: usize) -> Result<(), (Option<u64>, RunError)> {

@@ -7,7 +7,7 @@ use whorl_source::SourceMap;
 
 use crate::park::Lives;
 use crate::pipeline;
-use crate::run::bytes;
+use crate::words::bytes;
 
 /// The memory of runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

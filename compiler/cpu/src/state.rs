@@ -85,11 +85,6 @@ impl RunState {
         std::mem::swap(&mut self.arena, &mut arena.0);
     }
 
-    /// The steps of the `train scan` before this one were done elsewhere.
-    pub fn resume_at(&mut self, step: usize) {
-        self.context.step = step.saturating_sub(1) as i64;
-    }
-
     /// The logs so far, in order.
     pub fn logs(&self) -> &[LogEvent] {
         &self.context.logs

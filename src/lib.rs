@@ -14,6 +14,8 @@ pub mod engine;
 pub mod explain;
 pub mod fault;
 pub mod fmt;
+pub mod memory;
+pub mod park;
 pub mod past;
 pub mod pipeline;
 pub mod property;

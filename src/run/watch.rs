@@ -4,7 +4,6 @@ use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use whorl_cpu::RunState;
 use whorl_host::checkpoint::{self, Header};
 use whorl_host::drive::{Observer, Progress, Saved, steps_before};
 use whorl_host::engine::{Engine, LogValue, Phase, StateArray};
@@ -12,7 +11,7 @@ use whorl_host::folder::Folder;
 use whorl_host::lines::Lines;
 use whorl_host::metrics::{Metrics, read_record, record_json, spread};
 
-use crate::engine::CpuEngine;
+use crate::engine::{CpuEngine, State};
 use crate::run::How;
 use crate::words::{si, with_spread};
 
@@ -103,7 +102,7 @@ impl<'a> Watch<'a> {
     }
 
     /// Writes the present states as the checkpoint.
-    pub fn checkpoint(&mut self, phase: usize, step: usize, states: &[RunState]) -> Result<PathBuf, String> {
+    pub fn checkpoint(&mut self, phase: usize, step: usize, states: &[State]) -> Result<PathBuf, String> {
         let arrays: Vec<_> = states.iter().map(|s| self.engine.state_arrays(phase, s)).collect();
         self.write_checkpoint(phase, step, &arrays)
     }
@@ -196,7 +195,7 @@ impl<'a> Watch<'a> {
 }
 
 impl Observer<CpuEngine> for Watch<'_> {
-    fn chunk(&mut self, p: Progress, logs: &[Vec<LogValue>], states: &[RunState]) {
+    fn chunk(&mut self, p: Progress, logs: &[Vec<LogValue>], states: &[State]) {
         self.step = steps_before(&self.engine.phases(), p.phase) + p.done as u64;
         self.record(logs);
         self.show(&p);

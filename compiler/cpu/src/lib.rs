@@ -26,7 +26,7 @@ use whorl_schedule::loop_ir::LoopProgram;
 
 pub use execute::Executable;
 pub use runtime::LogEvent;
-pub use state::RunState;
+pub use state::{Arena, RunState};
 
 /// How to compile.
 #[derive(Clone, Debug)]

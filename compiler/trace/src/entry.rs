@@ -85,6 +85,7 @@ impl Script {
                 e.help = did_you_mean(name, module.values.keys().map(String::as_str));
                 return fail(e);
             };
+            let swept = if name == "main" { t.declare_param_inputs()? } else { Vec::new() };
             let Value::Function(f) = t.def_value(*def, known, Span::NONE)? else {
                 return fail(Diagnostic::error("E0603", format!("`{name}` is not a function")));
             };
@@ -95,6 +96,7 @@ impl Script {
                 value.leaf_paths(&names.get(k).cloned().unwrap_or_else(|| k.to_string()), &mut params);
                 given.push(Arg::new(value, t.function_span(&f)));
             }
+            params.extend(swept);
             let span = t.function_span(&f);
             t.own_calls = 1;
             let result = t.call(&f, given, span)?;

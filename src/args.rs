@@ -227,6 +227,7 @@ fn carrying_out(option: &Other, parser: &mut Parser, how: &mut How) -> Read<bool
             };
             how.checkpoint_every = time;
         }
+        "log-each" => how.log_each = true,
         "keep" => match parser.value()?.parse()? {
             0 => return wrong("--keep 0: the last checkpoint is always kept"),
             n => how.keep = Some(n),

@@ -90,7 +90,7 @@ fn main_arguments(params: &[Leaf], seed: u32) -> Result<Vec<ArrayData>, String> 
 }
 
 /// Refuses a program that needs more memory than there is.
-fn fits(program: &LoopProgram, map: &SourceMap) -> Result<(), String> {
+pub fn fits(program: &LoopProgram, map: &SourceMap) -> Result<(), String> {
     let runs = program.runs.unwrap_or(1);
     let free = usize::try_from(crate::data::available_memory()).unwrap_or(usize::MAX);
     if program.arena_bytes.checked_mul(runs).is_some_and(|needed| needed <= free) {

@@ -41,11 +41,6 @@ fn traced(engine: &CpuEngine, threads: usize, chunk: usize, start: Start<CpuEngi
     assert_eq!(driven.end, End::Finished);
     let mut trace = watch.1;
     trace.results = engine.results(0, &driven.states);
-    if let Some((phase, step, arrays)) = trace.states.last() {
-        // What the last checkpoint holds.
-        let last: Vec<_> = driven.states.iter().map(|s| engine.state_arrays(*phase, s)).collect();
-        assert!(last == *arrays, "behind the last phase the state behind step {step} is another");
-    }
     trace
 }
 

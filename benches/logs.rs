@@ -11,11 +11,10 @@
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use whorl::engine::CpuEngine;
+use whorl::engine::{CpuEngine, State};
 use whorl::pipeline;
 use whorl_core::Program;
 use whorl_core::ir::{ArrayData, Body, Effect, Op, Stmt};
-use whorl_cpu::RunState;
 use whorl_host::drive::{Observer, Pace, Progress, Saved, Start, drive};
 use whorl_host::engine::{Engine, LogValue};
 use whorl_host::lines::Lines;
@@ -83,7 +82,7 @@ fn engine(change: impl Fn(Program) -> Program) -> CpuEngine {
     let (program, _) = pipeline::cut(pipeline::checked(change(traced.program), pipeline::Checks::default()));
     let compiled = pipeline::compile(program, &source.map, 1).unwrap_or_else(|e| panic!("{e}"));
     let inputs = vec![ArrayData::scalar(0u32), ArrayData::scalar(0u32)];
-    CpuEngine { program: compiled.program, executable: compiled.executable, inputs, each: Default::default() }
+    CpuEngine::new(compiled.program, compiled.executable, inputs)
 }
 
 /// The program with each `log` so many times.
@@ -151,7 +150,7 @@ impl Writes {
 }
 
 impl Observer<CpuEngine> for Writes {
-    fn chunk(&mut self, _: Progress, logs: &[Vec<LogValue>], _: &[RunState]) {
+    fn chunk(&mut self, _: Progress, logs: &[Vec<LogValue>], _: &[State]) {
         self.take(logs);
     }
     fn failed(&mut self, _: Progress, logs: &[Vec<LogValue>], _: Option<&Saved>) {

@@ -9,11 +9,10 @@ use std::sync::atomic::AtomicBool;
 
 use serde_json::Value;
 use support::tool::Folder;
-use whorl::engine::CpuEngine;
+use whorl::engine::{CpuEngine, State};
 use whorl::pipeline;
-use whorl_cpu::{RunError, RunState};
 use whorl_host::drive::{End, Observer, Pace, Progress, Saved, Start, drive, steps_before};
-use whorl_host::engine::{Engine, LogValue, Phase, StateArray};
+use whorl_host::engine::{Engine, LogValue};
 use whorl_host::log_each::LogEach;
 use whorl_host::metrics::{Metrics, record_line};
 
@@ -46,63 +45,22 @@ fn learn(key: Key) {
 fn main(key: Key) = for k in split(key, runs) { learn(k) }
 "#;
 
-/// The engine, with rings of another size.
-struct Rings(CpuEngine, usize);
-
-impl Engine for Rings {
-    type State = RunState;
-    type Error = RunError;
-
-    fn runs(&self) -> usize {
-        self.0.runs()
-    }
-    fn phases(&self) -> Vec<Phase> {
-        self.0.phases()
-    }
-    fn log_names(&self) -> Vec<String> {
-        self.0.log_names()
-    }
-    fn start(&self, run: usize) -> Result<RunState, RunError> {
-        let mut state = self.0.start(run)?;
-        state.set_ring(self.1);
-        Ok(state)
-    }
-    fn restore(&self, run: usize, phase: usize, arrays: &[StateArray]) -> Result<RunState, String> {
-        self.0.restore(run, phase, arrays)
-    }
-    fn execute(
-        &self,
-        phase: usize,
-        state: &mut RunState,
-        from: usize,
-        to: usize,
-    ) -> Result<(), (Option<u64>, RunError)> {
-        self.0.execute(phase, state, from, to)
-    }
-    fn take_logs(&self, state: &mut RunState) -> Vec<LogValue> {
-        self.0.take_logs(state)
-    }
-    fn state_arrays(&self, phase: usize, state: &RunState) -> Vec<StateArray> {
-        self.0.state_arrays(phase, state)
-    }
-}
-
 /// Gathers records as a run does.
 struct Gathers<'a> {
-    engine: &'a Rings,
+    engine: &'a CpuEngine,
     metrics: Metrics,
 }
 
 impl Gathers<'_> {
     fn take(&mut self, phase: usize, logs: &[Vec<LogValue>]) {
         self.metrics.add(logs);
-        let each = self.engine.0.each.get().expect("opened");
+        let each = self.engine.each.get().expect("opened");
         each.write(steps_before(&self.engine.phases(), phase)).expect("written");
     }
 }
 
-impl Observer<Rings> for Gathers<'_> {
-    fn chunk(&mut self, p: Progress, logs: &[Vec<LogValue>], _: &[RunState]) {
+impl Observer<CpuEngine> for Gathers<'_> {
+    fn chunk(&mut self, p: Progress, logs: &[Vec<LogValue>], _: &[State]) {
         self.take(p.phase, logs);
     }
     fn failed(&mut self, p: Progress, logs: &[Vec<LogValue>], _: Option<&Saved>) {
@@ -125,12 +83,10 @@ fn logged(
     let (program, _) = pipeline::cut(pipeline::checked(traced.program, pipeline::Checks::default()));
     let compiled = pipeline::compile(program, &source.map, 1).expect("compiled");
     let inputs = vec![whorl_core::ir::ArrayData::scalar(0u32), whorl_core::ir::ArrayData::scalar(7u32)];
-    let engine =
-        CpuEngine { program: compiled.program, executable: compiled.executable, inputs, each: Default::default() };
+    let engine = CpuEngine::new(compiled.program, compiled.executable, inputs).with_rings(ring);
     let places = CpuEngine::log_places(&engine.program, &source.map);
     let each = LogEach::with_memory(&folder.0, places, engine.runs(), 0, memory).expect("opened");
     assert!(engine.each.set(each).is_ok());
-    let engine = Rings(engine, ring);
     let metrics = Metrics::new(engine.log_names(), engine.runs());
     let mut gathers = Gathers { engine: &engine, metrics };
     let pace = Pace { threads, fixed_chunk: Some(chunk), ..Pace::default() };

@@ -4,7 +4,6 @@ use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::Instant;
 
-use whorl_cpu::RunState;
 use whorl_host::checkpoint::{self, Header};
 use whorl_host::drive::{self, Observer, Saved, steps_before};
 use whorl_host::engine::{Engine, LogValue, Phase, StateArray};
@@ -15,7 +14,7 @@ use whorl_host::metrics::{Metrics, read_record, record_line};
 use whorl_host::tensorboard::Events;
 use whorl_source::SourceMap;
 
-use crate::engine::CpuEngine;
+use crate::engine::{CpuEngine, State};
 use crate::progress::{self, Progress};
 use crate::run::How;
 
@@ -124,7 +123,7 @@ impl<'a> Watch<'a> {
     }
 
     /// Writes the present states as the checkpoint.
-    pub fn checkpoint(&mut self, phase: usize, step: usize, states: &[RunState]) -> Result<PathBuf, String> {
+    pub fn checkpoint(&mut self, phase: usize, step: usize, states: &[State]) -> Result<PathBuf, String> {
         let arrays: Vec<_> = states.iter().map(|s| self.engine.state_arrays(phase, s)).collect();
         self.write_checkpoint(phase, step, &arrays)
     }
@@ -191,7 +190,7 @@ impl<'a> Watch<'a> {
 }
 
 impl Observer<CpuEngine> for Watch<'_> {
-    fn chunk(&mut self, p: drive::Progress, logs: &[Vec<LogValue>], states: &[RunState]) {
+    fn chunk(&mut self, p: drive::Progress, logs: &[Vec<LogValue>], states: &[State]) {
         self.step = steps_before(&self.engine.phases(), p.phase) + p.done as u64;
         self.record(p.phase, logs);
         self.progress.update(&p, &self.metrics);

@@ -248,9 +248,8 @@ fn compare(machine: &str, expected: &Run, got: &Run) -> Result<(), String> {
             }
             let equal = a.logs.len() == b.logs.len()
                 && a.logs.iter().zip(&b.logs).all(|(x, y)| {
-                    let equal = |(p, q): (&(Vec<usize>, f64), &(Vec<usize>, f64))| p.0 == q.0 && same(p.1, q.1);
                     (&x.name, &x.steps, x.elements.len()) == (&y.name, &y.steps, y.elements.len())
-                        && x.elements.iter().zip(&y.elements).all(equal)
+                        && x.elements.iter().zip(&y.elements).all(|(p, q)| p.0 == q.0 && same(p.1, q.1))
                 });
             if equal { Ok(()) } else { Err(format!("logs on {machine}: {:?}, not {:?}", b.logs, a.logs)) }
         }

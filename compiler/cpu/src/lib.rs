@@ -27,7 +27,7 @@ use whorl_schedule::loop_ir::LoopProgram;
 
 pub use execute::Executable;
 pub use ring::{Dropped, Kept, LogElement, Sink};
-pub use state::RunState;
+pub use state::{Arena, RunState};
 
 /// How to compile.
 #[derive(Clone, Debug)]

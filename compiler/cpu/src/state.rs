@@ -28,6 +28,11 @@ impl Bytes {
         Some(Bytes { start, layout })
     }
 
+    /// No bytes. (Nothing is allocated.)
+    pub fn none() -> Bytes {
+        Bytes { start: NonNull::dangling(), layout: Layout::new::<()>() }
+    }
+
     pub fn address(&self) -> usize {
         self.start.as_ptr() as usize
     }
@@ -49,8 +54,21 @@ impl Bytes {
 
 impl Drop for Bytes {
     fn drop(&mut self) {
-        // SAFETY: allocated with this layout.
-        unsafe { dealloc(self.start.as_ptr(), self.layout) }
+        if self.layout.size() > 0 {
+            // SAFETY: allocated with this layout, which only [`Bytes::none`] has without size.
+            unsafe { dealloc(self.start.as_ptr(), self.layout) }
+        }
+    }
+}
+
+/// A run's memory, lent to runs one after the other.
+#[derive(Debug)]
+pub struct Arena(pub(crate) Bytes);
+
+impl Arena {
+    /// Overwrites all of it: what a run relies on is what was put there for it.
+    pub fn fill(&mut self, byte: u8) {
+        self.0.get_mut().fill(byte);
     }
 }
 
@@ -63,6 +81,11 @@ pub struct RunState {
 }
 
 impl RunState {
+    /// Takes this memory and gives back what it had: a run without an arena gets one, and the other way round.
+    pub fn exchange(&mut self, arena: &mut Arena) {
+        std::mem::swap(&mut self.arena, &mut arena.0);
+    }
+
     /// From now on, what is logged goes to `sink`; what is in the ring still went there before.
     pub fn set_sink(&mut self, sink: Box<dyn Sink>) {
         self.context.ring.set_sink(sink);

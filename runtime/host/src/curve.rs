@@ -56,9 +56,11 @@ type Line = Vec<Vec<(f64, f64, f64)>>;
 
 impl Picture {
     fn of(metrics: &Metrics, title: &str, steps: usize, groups: &[(String, Range<usize>)]) -> Option<Picture> {
-        let all = [0..usize::MAX];
-        let ranges: Vec<Range<usize>> = groups.iter().map(|g| g.1.clone()).collect();
-        let ranges = if ranges.is_empty() { &all[..] } else { &ranges };
+        let all = Range { start: 0, end: usize::MAX };
+        let ranges: Vec<Range<usize>> = match groups {
+            [] => vec![all],
+            groups => groups.iter().map(|g| g.1.clone()).collect(),
+        };
         let panel = |name: &String| {
             let records: Vec<&Record> = metrics.records.iter().filter(|r| r.name == *name).collect();
             let infinite = |r: &&&Record| r.values.iter().flatten().any(|v| !v.is_finite());

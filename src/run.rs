@@ -108,7 +108,10 @@ pub fn carry_out(prepared: &Prepared, how: &How, folder: Folder, from: Option<Pl
         watch.log_each(prepared.map(), step)?;
     }
     let start = match from {
-        Some(Place { phase, step, states }) => Start::At { phase, step, states },
+        Some(Place { phase, step, states }) => {
+            watch.progress.begin_at(phase, step, watch.env_steps_before);
+            Start::At { phase, step, states }
+        }
         None => Start::Beginning,
     };
     let signals = Signals::new();
@@ -116,6 +119,7 @@ pub fn carry_out(prepared: &Prepared, how: &How, folder: Folder, from: Option<Pl
     let chunk = Pace::default().chunk.min(how.checkpoint_every.max(SHORTEST_CHUNK));
     let pace = Pace { threads: how.threads, chunk, fixed_chunk: None };
     let driven = drive(engine, &pace, &signals.stop, start, &mut watch);
+    watch.progress.finish();
     let ended = finish(prepared, &mut watch, driven)?;
     Ok(match ended {
         Status::Finished => ExitCode::SUCCESS,
@@ -216,10 +220,15 @@ fn finish(prepared: &Prepared, watch: &mut Watch, driven: Driven<CpuEngine>) -> 
     };
     problems.extend(watch.flush().err());
     let steps = prepared.steps();
-    if let Some(svg) = curve::svg(&watch.metrics, &title(&prepared.script), steps as usize)
-        && let Err(e) = watch.folder.write("curve.svg", svg.as_bytes())
-    {
-        problems.push(format!("error: {}: {e}", watch.folder.file("curve.svg").display()));
+    let (metrics, title) = (&watch.metrics, title(&prepared.script));
+    let svg = curve::svg(metrics, &title, steps as usize, &[]).map(String::into_bytes);
+    let png = curve::png(metrics, &title, steps as usize, &[]);
+    for (name, picture) in [("curve.svg", svg), ("curve.png", png)] {
+        if let Some(bytes) = picture
+            && let Err(e) = watch.folder.write(name, &bytes)
+        {
+            problems.push(format!("error: {}: {e}", watch.folder.file(name).display()));
+        }
     }
     let told = match &came {
         Came::Error(error, run) => Some(fault::told(error, *run, watch.saved.take(), prepared.map())),

@@ -68,6 +68,16 @@ impl CpuEngine {
         &self.points
     }
 
+    /// What a point of a sweep is called.
+    pub fn point_label(&self, point: usize) -> Option<String> {
+        self.points.get(point).map(|p| p.label.clone()).filter(|l| !l.is_empty())
+    }
+
+    /// In how many arenas runs take turns, if they do.
+    pub fn arenas(&self) -> Option<usize> {
+        self.pool.as_ref().map(Pool::most)
+    }
+
     /// How many runs a point has: those that the program itself has.
     pub fn runs_of_a_point(&self) -> usize {
         self.program.runs.unwrap_or(1)

@@ -26,6 +26,7 @@ pub mod runs;
 pub mod save;
 pub mod show;
 pub mod standard_library;
+pub mod sweep;
 pub mod test;
 pub mod words;
 

@@ -34,6 +34,10 @@ impl Pool {
         Pool { most: most.max(1), free: Mutex::default(), back: Condvar::new(), poison: None }
     }
 
+    pub fn most(&self) -> usize {
+        self.most
+    }
+
     /// A free arena, as soon as there is one.
     fn take(&self, executable: &Executable) -> Result<Arena, RunError> {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);

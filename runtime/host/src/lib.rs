@@ -12,5 +12,6 @@ pub mod lines;
 pub mod metrics;
 pub mod plot;
 mod style;
+pub mod sweep_plot;
 
 pub use engine::Engine;

@@ -273,3 +273,40 @@ fn runs_that_do_not_fit_take_turns() {
     folder.whorl(&format!("{line} --memory 64K --out no")).bad(1, &refused);
     folder.whorl(&format!("{line} --memory lots --out no")).bad(2, &["--memory lots", "as in 800M"]);
 }
+
+/// A `for` over tasks around a `for` over seeds.
+#[test]
+fn tasks_times_seeds_are_runs() {
+    let text = |main: &str| {
+        format!(
+            "size seeds = 3\nparam only: f32 = 0.5\nfn learn(key: Key, goal) = train scan w = normal(key, 2) for t in 0..9 {{\n  log(\"loss\", sum((w - goal) * (w - goal)))\n  w - 0.2 * (w - goal)\n}}\n{main}\n"
+        )
+    };
+    let folder = Folder::with(
+        "nest",
+        &text(
+            "fn main(key: Key) = for (i, goal) in enumerate([0.5, -2.0]) {\n  let twice = 2.0 * goal\n  let all = for k in split(fold_in(key, i), seeds) { learn(k, twice) }\n  { all, mean: mean(all), twice }\n}",
+        ),
+    );
+    folder.write("alone.whorl", &text("size task = 0 in [0, 9]\nfn main(key: Key) {\n  let all = for k in split(fold_in(key, task), seeds) { learn(k, 2.0 * only) }\n  { all, mean: mean(all), twice: 2.0 * only }\n}"));
+    let nest = folder.whorl("run script.whorl --out nest --threads 2").good();
+    assert!(nest.err.contains("6 runs"), "{}", nest.err);
+    folder.whorl("check script.whorl").good();
+    let mut alone = Vec::new();
+    for (k, goal) in ["0.5", "-2"].iter().enumerate() {
+        let said = folder.whorl(&format!("run alone.whorl --only {goal} --task {k} --out alone{k}")).good();
+        assert_eq!(records(&folder, "nest", k * 3..k * 3 + 3), records(&folder, &format!("alone{k}"), 0..3));
+        alone.push(said.out);
+    }
+    let line = |out: &str, name: &str| {
+        let line = out.lines().find_map(|l| l.strip_prefix(&format!("{name} = ")).map(str::to_string));
+        line.unwrap_or_else(|| panic!("no {name} in\n{out}"))
+    };
+    for name in ["all", "mean", "twice"] {
+        let both = format!("[{}, {}]", line(&alone[0], name), line(&alone[1], name));
+        assert_eq!(line(&nest.out, name), both, "{name}");
+    }
+    // And a sweep of it: points times tasks times seeds.
+    let swept = folder.whorl("run script.whorl --sweep only=1,2 --out swept").good();
+    assert!(swept.err.contains("12 runs (2 points of 6)"), "{}", swept.err);
+}

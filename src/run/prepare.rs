@@ -75,9 +75,17 @@ impl Prepared {
     /// them what is computed of them together.
     pub fn outcome(&self, point: usize, states: &[State]) -> Result<Vec<ArrayData>, RunError> {
         let given = self.engine.results(point, states);
-        let Some(after) = &self.after else { return Ok(given) };
-        let inputs: Vec<ArrayData> = self.engine.arguments(point).into_iter().chain(given).collect();
-        after.executable.run_to_end(&inputs, 1)
+        let mut results = match &self.after {
+            None => given,
+            Some(after) => {
+                let inputs: Vec<ArrayData> = self.engine.arguments(point).into_iter().chain(given).collect();
+                after.executable.run_to_end(&inputs, 1)?
+            }
+        };
+        // Runs of a nest of loops are counted through; the script has an axis for each loop.
+        let leaves = self.results.iter().chain(self.saves.iter().flat_map(|s| &s.arrays));
+        results.iter_mut().zip(leaves).for_each(|(array, leaf)| array.ty = leaf.ty.clone());
+        Ok(results)
     }
 
     /// Steps of all `train scan`s.

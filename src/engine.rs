@@ -6,7 +6,7 @@ use whorl_host::engine::{Element, Engine, LogValue, Phase, StateArray};
 use whorl_schedule::loop_ir::{self, BufferId, LoopProgram};
 
 use crate::memory::Arenas;
-use crate::park::{self, Lives, Parked, Pool};
+use crate::park::{self, Parked, Pool};
 
 /// A program compiled for the CPU, with the arguments of its runs. Its runs are those of all points of a sweep, point by point.
 pub struct CpuEngine {
@@ -32,8 +32,6 @@ pub struct State {
     run: RunState,
     /// What the run has computed, where it has no arena of its own.
     parked: Option<Parked>,
-    /// In an arena of its own, which the last phase uses for other things: the state of the `train scan` before it.
-    before_end: Option<Parked>,
 }
 
 impl CpuEngine {
@@ -114,31 +112,18 @@ impl CpuEngine {
     }
 
     fn outputs(&self, state: &State) -> Vec<ArrayData> {
-        self.program.outputs.iter().map(|id| self.array(state, *id, true)).collect()
+        self.program.outputs.iter().map(|id| self.array(state, *id)).collect()
     }
 
     /// An array of the state of a `train scan`, or a result.
-    fn array(&self, state: &State, id: BufferId, is_result: bool) -> ArrayData {
+    fn array(&self, state: &State, id: BufferId) -> ArrayData {
         let buffer = &self.program.buffers[id.0 as usize];
-        let before_end = state.before_end.as_ref().filter(|_| !is_result);
-        match state.parked.as_ref().or(before_end).and_then(|p| p.get(id, is_result)) {
+        match state.parked.as_ref().and_then(|p| p.get(id)) {
             Some(bytes) => {
                 ArrayData { ty: Type { dtype: buffer.dtype, shape: buffer.shape.clone() }, bytes: bytes.clone() }
             }
             // In the arena, or a constant.
             None => self.executable.read(&state.run, id),
-        }
-    }
-
-    /// For the last checkpoint, before the last phase if that comes behind a `train scan`.
-    fn state_before_end(&self, phase: usize, state: &State) -> Option<Parked> {
-        let phases = &self.program.phases;
-        match (phases.get(phase.checked_sub(1)?)?, &phases[phase..]) {
-            (loop_ir::Phase::Train { state: ids, .. }, [loop_ir::Phase::Straight(_)]) => {
-                let read = |id: &BufferId| (*id, self.executable.bytes(&state.run, *id).to_vec());
-                Some(Parked::new(ids.iter().map(read).collect()))
-            }
-            (_, _) => None,
         }
     }
 }
@@ -167,10 +152,10 @@ impl Engine for CpuEngine {
         let (point, own) = self.place_of(run);
         let arguments = self.arguments(point);
         match &self.pool {
-            None => Ok(State { run: self.executable.new_run(own, &arguments)?, parked: None, before_end: None }),
+            None => Ok(State { run: self.executable.new_run(own, &arguments)?, parked: None }),
             Some(_) => {
                 let parked = park::beginning(&self.program, own, &arguments)?;
-                Ok(State { run: self.executable.run_without_arena(own), parked: Some(parked), before_end: None })
+                Ok(State { run: self.executable.run_without_arena(own), parked: Some(parked) })
             }
         }
     }
@@ -216,13 +201,10 @@ impl Engine for CpuEngine {
                     Phase::Straight => 0,
                     Phase::Train(n) => *n,
                 });
-                let lives = Lives::behind(&self.program, phase, to >= steps);
+                let lives = park::lives(&self.program, phase, to >= steps);
                 parked.turn(&mut state.run, pool, &self.executable, &lives, execute)
             }
-            (_, _) => {
-                state.before_end = self.state_before_end(phase, state);
-                execute(&mut state.run)
-            }
+            (_, _) => execute(&mut state.run),
         };
         done.map_err(|e| (train_step(&e), e))
     }
@@ -245,7 +227,7 @@ impl Engine for CpuEngine {
                 name: buffer.name.as_deref().unwrap_or("_").to_string(),
                 element: element(buffer.dtype),
                 shape: buffer.shape.to_vec(),
-                bytes: self.array(state, *id, false).bytes,
+                bytes: self.array(state, *id).bytes,
             }
         };
         buffers.iter().map(array).collect()

@@ -28,7 +28,7 @@ pub fn repeat(options: &args::Repeat) -> Result<ExitCode, String> {
         plain.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
     ));
     let out = options.out.clone().unwrap_or_else(|| free(&beside));
-    let folder = new_folder(&prepared.sources, &config.job, &options.how, Some(&out))?;
+    let folder = new_folder(&prepared.sources, &config.job, &options.how, prepared.steps(), Some(&out))?;
     let code = carry_out(&prepared, &options.how, folder, None)?;
     if code != ExitCode::SUCCESS {
         return Ok(code);

@@ -37,6 +37,9 @@ use crate::sweep::each;
 use crate::sweep::outcome::Outcome;
 use crate::words::{bytes, si, timestamp, with_spread};
 
+/// Looking in more often would cost.
+const SHORTEST_CHUNK: Duration = Duration::from_millis(5);
+
 /// How a job is carried out: nothing of it changes results.
 #[derive(Clone, Debug)]
 pub struct How {
@@ -45,8 +48,8 @@ pub struct How {
     pub quiet: bool,
     /// Time between two checkpoints.
     pub checkpoint_every: Duration,
-    /// So many checkpoints are kept, with the present one.
-    pub keep: usize,
+    /// So many checkpoints are kept, with the present one; where it is not said, no further ones are kept and none is removed.
+    pub keep: Option<usize>,
     /// Bytes that runs may take at most.
     pub memory: Option<usize>,
 }
@@ -54,29 +57,29 @@ pub struct How {
 impl Default for How {
     fn default() -> How {
         let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
-        How { threads, json: false, quiet: false, checkpoint_every: Duration::from_secs(60), keep: 1, memory: None }
+        How { threads, json: false, quiet: false, checkpoint_every: Duration::from_secs(60), keep: None, memory: None }
     }
 }
 
 pub fn run(options: &args::Run) -> Result<ExitCode, String> {
     let mut sources = Sources::load(&options.job.script)?;
     if let Some(parts) = each::parts(&mut sources, &options.job)? {
-        let folder = new_folder(&sources, &options.job, &options.how, options.out.as_deref())?;
+        let folder = new_folder(&sources, &options.job, &options.how, 0, options.out.as_deref())?;
         return each::carry_out(
-            &Config::new(options.job.clone(), &sources, options.how.threads),
+            &Config::new(options.job.clone(), &sources, options.how.threads, 0),
             &parts,
             &options.how,
             folder,
         );
     }
     let prepared = Prepared::new(sources, &options.job, &options.how)?;
-    let folder = new_folder(&prepared.sources, &options.job, &options.how, options.out.as_deref())?;
+    let folder = new_folder(&prepared.sources, &options.job, &options.how, prepared.steps(), options.out.as_deref())?;
     carry_out(&prepared, &options.how, folder, None)
 }
 
 /// The folder of a new run, with what it is: `out`, or one named after the script.
-pub fn new_folder(sources: &Sources, job: &Job, how: &How, out: Option<&Path>) -> Result<Folder, String> {
-    let config = Config::new(job.clone(), sources, how.threads);
+pub fn new_folder(sources: &Sources, job: &Job, how: &How, steps: u64, out: Option<&Path>) -> Result<Folder, String> {
+    let config = Config::new(job.clone(), sources, how.threads, steps);
     let mut files = vec![(job::FILE.to_string(), config.text(&sources.source.script.knobs()).into_bytes())];
     files.extend(sources.files.iter().map(|f| (f.stored.clone(), f.text.clone().into_bytes())));
     files.push((METRICS.to_string(), Vec::new()));
@@ -113,7 +116,9 @@ pub fn carry_out(prepared: &Prepared, how: &How, folder: Folder, from: Option<Pl
         None => Start::Beginning,
     };
     let signals = Signals::new();
-    let pace = Pace { threads: how.threads, ..Pace::default() };
+    // Checkpoints are made between chunks.
+    let chunk = Pace::default().chunk.min(how.checkpoint_every.max(SHORTEST_CHUNK));
+    let pace = Pace { threads: how.threads, chunk, fixed_chunk: None };
     let driven = drive(engine, &pace, &signals.stop, start, &mut watch);
     let ended = finish(prepared, &mut watch, driven)?;
     Ok(match ended {
@@ -191,11 +196,9 @@ enum Came {
 fn finish(prepared: &Prepared, watch: &mut Watch, driven: Driven<CpuEngine>) -> Result<Status, String> {
     let (engine, states) = (&prepared.engine, &driven.states);
     let mut problems: Vec<String> = Vec::new();
-    let place = match &driven.end {
-        End::Finished => prepared.last_train(),
-        End::Stopped { phase, step } => Some((*phase, *step)),
-        End::Failed(_) => None,
-    };
+    if let End::Stopped { phase, step } = driven.end {
+        watch.no_last_checkpoint = watch.checkpoint(phase, step, states).err();
+    }
     let came = match driven.end {
         End::Finished => {
             let of = |k: usize| prepared.outcome(k, states).map_err(|e| Came::Error(e, None, engine.point_label(k)));
@@ -213,11 +216,7 @@ fn finish(prepared: &Prepared, watch: &mut Watch, driven: Driven<CpuEngine>) -> 
         Came::Stop => Status::Stopped,
         Came::Error(..) => Status::Failed,
     };
-    if let Some((phase, step)) = place
-        && let Err(e) = watch.checkpoint(phase, step, states)
-    {
-        problems.push(format!("error: no checkpoint: {e}"));
-    }
+    problems.extend(watch.no_last_checkpoint.take().map(|e| format!("error: no checkpoint: {e}")));
     let saved = match &came {
         Came::End(results) => {
             let mut saved = Vec::new();

@@ -96,15 +96,6 @@ impl Prepared {
         };
         self.engine.program.phases.iter().map(steps).sum()
     }
-
-    /// The last `train scan`, if there is one.
-    pub fn last_train(&self) -> Option<(usize, usize)> {
-        let phases = self.engine.program.phases.iter().enumerate().rev();
-        phases.into_iter().find_map(|(phase, p)| match p {
-            Phase::Train { n, .. } => Some((phase, *n)),
-            Phase::Straight(_) => None,
-        })
-    }
 }
 
 /// What is swept, and the points; the script is set to be traced for them.

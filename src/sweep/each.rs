@@ -82,7 +82,7 @@ pub fn carry_out(config: &Config, parts: &[Part], how: &How, folder: Folder) -> 
             let config = Config { job: part.job.clone(), ..config.clone() };
             let sources = Sources::stored(&config, &folder.path)?;
             let prepared = Prepared::new(sources, &part.job, how)?;
-            let inner = new_folder(&prepared.sources, &part.job, how, Some(&inside))?;
+            let inner = new_folder(&prepared.sources, &part.job, how, prepared.steps(), Some(&inside))?;
             crate::run::carry_out(&prepared, how, inner, None)?
         };
         if code != ExitCode::SUCCESS {

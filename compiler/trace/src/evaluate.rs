@@ -131,7 +131,10 @@ impl<'a> Tracer<'a> {
         runs: Option<usize>,
         plays: Plays,
     ) -> R<(Vec<(String, Atom)>, Value<'a>)> {
-        self.saves.forbidden = Some("this is run by `whorl eval`");
+        self.saves.forbidden = Some((
+            "this is run by `whorl eval`",
+            "pictures are its `frames`; what else is to be kept is saved by `main`",
+        ));
         let f = self.eval_function()?;
         let span = self.function_span(&f);
         let row = self.row(main, runs)?;
@@ -325,9 +328,10 @@ impl<'a> Tracer<'a> {
     fn film(&self, v: &Value<'a>, span: Span) -> R<Value<'a>> {
         match self.picture(v, span, 1, 1) {
             Ok(()) => Ok(v.clone()),
-            Err(e) => {
-                let message = format!("`{FRAMES}` of what `eval` gives is a film, and {}", e.message);
-                fail(Diagnostic { code: "E0418", message, help: None, ..*e })
+            Err(mut e) => {
+                let message = format!("`{FRAMES}` of what `eval` gives is no film");
+                let said = std::mem::take(&mut e.message);
+                fail(Diagnostic { code: "E0418", message, help: None, ..*e }.note(said))
             }
         }
     }

@@ -137,7 +137,7 @@ Options of run, resume and repeat
   --json              one JSON object a line on standard output
   --quiet             no progress
   --checkpoint-every S   seconds between checkpoints; 60 unless given
-  --keep N            checkpoints that are kept; 1 unless given
+  --keep N            the last N checkpoints are kept; only the last unless given
 
 Options of resume
   --checkpoint FILE   go on from this checkpoint; the last one unless given
@@ -260,7 +260,7 @@ fn carrying_out(option: &Other, parser: &mut Parser, how: &mut How) -> Read<bool
         }
         "keep" => match parser.value()?.parse()? {
             0 => return wrong("--keep 0: the last checkpoint is always kept"),
-            n => how.keep = n,
+            n => how.keep = Some(n),
         },
         _ => return Ok(false),
     }
@@ -556,7 +556,7 @@ mod tests {
         let Ok(Command::Resume(resume)) = parsed("resume runs/a --threads 3 --checkpoint-every 0.5 --keep 2") else {
             panic!("not a resume");
         };
-        assert_eq!((resume.how.threads, resume.how.keep), (3, 2));
+        assert_eq!((resume.how.threads, resume.how.keep), (3, Some(2)));
         assert_eq!(resume.how.checkpoint_every, Duration::from_millis(500));
         let Ok(Command::Test(test)) = parsed("test std --trap-nan") else { panic!("not a test") };
         assert_eq!(test.trials.checks, Checks { index: true, nan: true });

@@ -35,6 +35,9 @@ use crate::run::summary::{Ending, Status};
 use crate::run::watch::{METRICS, Watch};
 use crate::words::{bytes, si, timestamp, with_spread};
 
+/// Looking in more often would cost.
+const SHORTEST_CHUNK: Duration = Duration::from_millis(5);
+
 /// How a job is carried out: nothing of it changes results.
 #[derive(Clone, Debug)]
 pub struct How {
@@ -43,14 +46,14 @@ pub struct How {
     pub quiet: bool,
     /// Time between two checkpoints.
     pub checkpoint_every: Duration,
-    /// So many checkpoints are kept, with the present one.
-    pub keep: usize,
+    /// So many checkpoints are kept, with the present one; where it is not said, no further ones are kept and none is removed.
+    pub keep: Option<usize>,
 }
 
 impl Default for How {
     fn default() -> How {
         let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
-        How { threads, json: false, quiet: false, checkpoint_every: Duration::from_secs(60), keep: 1 }
+        How { threads, json: false, quiet: false, checkpoint_every: Duration::from_secs(60), keep: None }
     }
 }
 
@@ -63,7 +66,7 @@ pub fn run(options: &args::Run) -> Result<ExitCode, String> {
 
 /// The folder of a new run, with what it is: `out`, or one named after the script.
 pub fn new_folder(prepared: &Prepared, job: &Job, how: &How, out: Option<&Path>) -> Result<Folder, String> {
-    let config = Config::new(job.clone(), &prepared.sources, how.threads);
+    let config = Config::new(job.clone(), &prepared.sources, how.threads, prepared.steps());
     let mut files = vec![(job::FILE.to_string(), config.text(&prepared.sources.source.script.knobs()).into_bytes())];
     files.extend(prepared.sources.files.iter().map(|f| (f.stored.clone(), f.text.clone().into_bytes())));
     files.push((METRICS.to_string(), Vec::new()));
@@ -100,7 +103,9 @@ pub fn carry_out(prepared: &Prepared, how: &How, folder: Folder, from: Option<Pl
         None => Start::Beginning,
     };
     let signals = Signals::new();
-    let pace = Pace { threads: how.threads, ..Pace::default() };
+    // Checkpoints are made between chunks.
+    let chunk = Pace::default().chunk.min(how.checkpoint_every.max(SHORTEST_CHUNK));
+    let pace = Pace { threads: how.threads, chunk, fixed_chunk: None };
     let driven = drive(engine, &pace, &signals.stop, start, &mut watch);
     let ended = finish(prepared, &mut watch, driven)?;
     Ok(match ended {
@@ -171,11 +176,9 @@ enum Came {
 fn finish(prepared: &Prepared, watch: &mut Watch, driven: Driven<CpuEngine>) -> Result<Status, String> {
     let (engine, states) = (&prepared.engine, &driven.states);
     let mut problems: Vec<String> = Vec::new();
-    let place = match &driven.end {
-        End::Finished => prepared.last_train(),
-        End::Stopped { phase, step } => Some((*phase, *step)),
-        End::Failed(_) => None,
-    };
+    if let End::Stopped { phase, step } = driven.end {
+        watch.no_last_checkpoint = watch.checkpoint(phase, step, states).err();
+    }
     let came = match driven.end {
         End::Finished => match prepared.outcome(states) {
             Ok(results) => Came::End(results),
@@ -192,11 +195,7 @@ fn finish(prepared: &Prepared, watch: &mut Watch, driven: Driven<CpuEngine>) -> 
         Came::Stop => Status::Stopped,
         Came::Error(..) => Status::Failed,
     };
-    if let Some((phase, step)) = place
-        && let Err(e) = watch.checkpoint(phase, step, states)
-    {
-        problems.push(format!("error: no checkpoint: {e}"));
-    }
+    problems.extend(watch.no_last_checkpoint.take().map(|e| format!("error: no checkpoint: {e}")));
     let saved = match &came {
         Came::End(results) => save(watch, &prepared.saves, results, &mut problems),
         Came::Stop | Came::Error(..) => {

@@ -62,7 +62,7 @@ impl Row {
             None if folder::busy(path) => "running",
             None => "cut off",
         };
-        let header = || checkpoint::read_header(&path.join(checkpoint::FILE)).ok().map(|h| h.step as u64);
+        let header = || checkpoint::read_header(&path.join(checkpoint::FILE)).ok().map(|h| h.steps_done);
         let summary = ended.map_or(Value::Null, |(_, s)| s);
         let step = summary["step"].as_u64().or_else(header);
         let config = read_config(path).map_err(|e| e.trim_start_matches("error: ").to_string());
@@ -82,11 +82,11 @@ impl Row {
     }
 
     fn progress(&self) -> String {
-        match (self.step, self.summary["steps"].as_u64()) {
-            (Some(_), Some(0)) | (None, _) => String::new(),
-            (Some(step), Some(steps)) if step == steps => format!("{steps}"),
-            (Some(step), Some(steps)) => format!("{step}/{steps}"),
-            (Some(step), None) => format!("{step}/?"),
+        let steps = self.config.as_ref().map_or(0, |c| c.steps);
+        match self.step {
+            _ if steps == 0 => String::new(),
+            Some(step) if step == steps => steps.to_string(),
+            step => format!("{}/{steps}", step.unwrap_or(0)),
         }
     }
 

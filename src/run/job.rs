@@ -35,11 +35,13 @@ pub struct Config {
     /// Data files and their checksums.
     pub data: Vec<(String, String)>,
     pub threads: usize,
+    /// Of all `train scan`s.
+    pub steps: u64,
     pub started: String,
 }
 
 impl Config {
-    pub fn new(job: Job, sources: &Sources, threads: usize) -> Config {
+    pub fn new(job: Job, sources: &Sources, threads: usize, steps: u64) -> Config {
         Config {
             job,
             directory: sources.directory.clone(),
@@ -48,6 +50,7 @@ impl Config {
             sources: sources.files.iter().map(|f| (f.name.clone(), f.stored.clone())).collect(),
             data: sources.data.clone(),
             threads,
+            steps,
             started: words::now(),
         }
     }
@@ -72,6 +75,7 @@ impl Config {
         line("source_hash", quoted(&self.source_hash));
         line("device", quoted("cpu"));
         line("threads", self.threads.to_string());
+        line("steps", self.steps.to_string());
         line("started", quoted(&self.started));
         let mut table = |name: &str, about: &str, rows: Vec<(String, String)>| {
             out += &format!("\n# {about}\n[{name}]\n");
@@ -112,6 +116,7 @@ impl Config {
             sources: texts("sources")?,
             data: texts("data")?,
             threads: number("threads")?.try_into().unwrap_or(1),
+            steps: number("steps")?.try_into().unwrap_or(0),
             started: string("started")?,
         })
     }
@@ -161,6 +166,7 @@ mod tests {
             sources: vec![("a.whorl".into(), "source/a.whorl".into())],
             data: Vec::new(),
             threads: 2,
+            steps: 9,
             started: "then".into(),
         };
         let read = Config::read(&config.text(&[])).expect("read");

@@ -68,15 +68,6 @@ impl Prepared {
         };
         self.engine.program.phases.iter().map(steps).sum()
     }
-
-    /// The last `train scan`, if there is one.
-    pub fn last_train(&self) -> Option<(usize, usize)> {
-        let phases = self.engine.program.phases.iter().enumerate().rev();
-        phases.into_iter().find_map(|(phase, p)| match p {
-            Phase::Train { n, .. } => Some((phase, *n)),
-            Phase::Straight(_) => None,
-        })
-    }
 }
 
 /// The arrays that `main`'s parameters are: a key, from the seed.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use whorl_cpu::RunState;
 use whorl_host::checkpoint::{self, Header};
 use whorl_host::drive::{Observer, Progress, Saved, steps_before};
-use whorl_host::engine::{Engine, LogValue, StateArray};
+use whorl_host::engine::{Engine, LogValue, Phase, StateArray};
 use whorl_host::folder::Folder;
 use whorl_host::lines::Lines;
 use whorl_host::metrics::{Metrics, read_record, record_json, spread};
@@ -39,6 +39,8 @@ pub struct Watch<'a> {
     pub step: u64,
     /// Where the state from before a failure is.
     pub saved: Option<String>,
+    /// Why the state at the end could not be written.
+    pub no_last_checkpoint: Option<String>,
     /// What could not be written the last time.
     troubles: Troubles,
 }
@@ -83,6 +85,7 @@ impl<'a> Watch<'a> {
             terminal: std::io::stderr().is_terminal(),
             step,
             saved: None,
+            no_last_checkpoint: None,
             troubles: Troubles::default(),
         })
     }
@@ -108,10 +111,11 @@ impl<'a> Watch<'a> {
     fn write_checkpoint(&mut self, phase: usize, step: usize, arrays: &[Vec<StateArray>]) -> Result<PathBuf, String> {
         self.last_checkpoint = Instant::now();
         let path = self.folder.file(checkpoint::FILE);
-        let header = Header { phase, step, source_hash: self.source_hash.clone() };
+        let steps_done = steps_before(&self.engine.phases(), phase) + step as u64;
+        let header = Header { phase, step, steps_done, source_hash: self.source_hash.clone() };
         // Records that a checkpoint stands behind are on the disk before it.
         let written = self.lines.flush().and_then(|()| self.lines.sync()).and_then(|()| {
-            checkpoint::keep_earlier(&self.folder.path, self.how.keep)?;
+            self.how.keep.map_or(Ok(()), |keep| checkpoint::keep_earlier(&self.folder.path, keep))?;
             checkpoint::write(&path, &header, arrays)
         });
         written.map_err(|e| format!("{}: {e}", path.display()))?;
@@ -196,9 +200,14 @@ impl Observer<CpuEngine> for Watch<'_> {
         self.step = steps_before(&self.engine.phases(), p.phase) + p.done as u64;
         self.record(logs);
         self.show(&p);
-        if p.done < p.total && self.last_checkpoint.elapsed() >= self.how.checkpoint_every {
+        // What comes behind the last `train scan` may use the memory of its state.
+        let trained = self.engine.phases().iter().rposition(|k| matches!(k, Phase::Train(_))) == Some(p.phase);
+        let last = trained && p.done == p.total;
+        let due = p.done < p.total && self.last_checkpoint.elapsed() >= self.how.checkpoint_every;
+        if last || due {
             match self.checkpoint(p.phase, p.done, states) {
                 Ok(_) => self.troubles.checkpoint = false,
+                Err(e) if last => self.no_last_checkpoint = Some(e),
                 Err(e) if !self.troubles.checkpoint => {
                     self.troubles.checkpoint = true;
                     self.warn(&format!("no checkpoint: {e}; the run goes on, and the last good one stays"));

@@ -26,8 +26,10 @@ pub const FILE: &str = "checkpoint.safetensors";
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Header {
     pub phase: usize,
-    /// Steps of the `train scan` that are done.
+    /// Steps of its `train scan` that are done.
     pub step: usize,
+    /// The same with those of all `train scan`s before.
+    pub steps_done: u64,
     pub source_hash: String,
 }
 
@@ -56,6 +58,7 @@ pub fn write(path: &Path, header: &Header, states: &[Vec<StateArray>]) -> io::Re
         "format": FORMAT,
         "phase": header.phase,
         "step": header.step,
+        "steps_done": header.steps_done,
         "source_hash": header.source_hash,
         "runs": states.len(),
         "checksum": checksum(header, states),
@@ -72,7 +75,7 @@ pub fn write(path: &Path, header: &Header, states: &[Vec<StateArray>]) -> io::Re
 
 fn checksum(header: &Header, states: &[Vec<StateArray>]) -> String {
     let mut sum = Checksum::new();
-    sum.add(format!("{} {} {} {}", header.phase, header.step, header.source_hash, states.len()).as_bytes());
+    sum.add(format!("{header:?} {}", states.len()).as_bytes());
     for arrays in states {
         sum.add(arrays.len().to_string().as_bytes());
         for a in arrays {
@@ -126,8 +129,12 @@ pub fn read(path: &Path) -> Result<Checkpoint, Unreadable> {
         let text = about[name].as_str().map(str::to_string);
         text.ok_or_else(|| Unreadable::Damaged(format!("it does not say its {name}")))
     };
-    let header =
-        Header { phase: number("phase")? as usize, step: number("step")? as usize, source_hash: text("source_hash")? };
+    let header = Header {
+        phase: number("phase")? as usize,
+        step: number("step")? as usize,
+        steps_done: number("steps_done")?,
+        source_hash: text("source_hash")?,
+    };
     let tensors = SafeTensors::deserialize(&bytes).map_err(|e| Unreadable::Damaged(e.to_string()))?;
     let states = states(&tensors, number("runs")? as usize)?;
     if checksum(&header, &states) != text("checksum")? {
@@ -154,7 +161,8 @@ pub fn read_header(path: &Path) -> Result<Header, Unreadable> {
     let about = about(&bytes)?;
     let number = |name: &str| about[name].as_u64().unwrap_or(0) as usize;
     let source_hash = about["source_hash"].as_str().unwrap_or_default().to_string();
-    Ok(Header { phase: number("phase"), step: number("step"), source_hash })
+    let steps_done = about["steps_done"].as_u64().unwrap_or(0);
+    Ok(Header { phase: number("phase"), step: number("step"), steps_done, source_hash })
 }
 
 /// The metadata's entry `whorl`, of a format that is known.
@@ -313,7 +321,7 @@ mod tests {
             shape: vec![values.len()],
             bytes: values.iter().flat_map(|x| x.to_ne_bytes()).collect(),
         };
-        let header = Header { phase: 1, step: 3, source_hash: "abc".into() };
+        let header = Header { phase: 1, step: 3, steps_done: 3, source_hash: "abc".into() };
         let run = |x: f32| vec![array("w/b", &[x, 2.0]), array("_", &[]), array("_", &[3.0])];
         (header, vec![run(1.0), run(5.0)])
     }

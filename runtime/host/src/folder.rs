@@ -3,11 +3,14 @@
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::checkpoint::replace;
 
 /// The file whose lock says that a process is at work in the folder. Its contents mean nothing.
 const LOCK: &str = "lock";
+/// The end of the name of a folder that is being filled.
+const PARTIAL: &str = ".partial";
 
 /// A run folder that is this process's own until it is dropped.
 pub struct Folder {
@@ -34,7 +37,8 @@ impl Folder {
         let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::create_dir_all(parent)?;
         let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        let made = parent.join(format!(".{name}.{}.partial", std::process::id()));
+        remove_stale(parent, &format!(".{name}."));
+        let made = parent.join(format!(".{name}.{}{PARTIAL}", std::process::id()));
         let moved = fill(&made, files).and_then(|lock| {
             fs::rename(&made, path)?;
             Ok(lock)
@@ -93,6 +97,21 @@ pub fn busy(path: &Path) -> bool {
     matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock))
 }
 
+/// Removes what processes left that were killed before their folder was whole.
+fn remove_stale(parent: &Path, prefix: &str) {
+    /// Nobody takes so long to fill one.
+    const OLD: Duration = Duration::from_secs(60);
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let ours = name.starts_with(prefix) && name.ends_with(PARTIAL);
+        let age = || entry.metadata().and_then(|m| m.modified()).ok()?.elapsed().ok();
+        if ours && age().is_some_and(|a| a > OLD) && !busy(&entry.path()) {
+            // If it stays, it is only in the way of tidiness.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
 /// Makes the folder with its files, on the disk, and locks it.
 fn fill(path: &Path, files: &[(String, Vec<u8>)]) -> io::Result<File> {
     // Of a process of the same number that was killed here.
@@ -131,6 +150,12 @@ mod tests {
         assert!(Folder::create(&a.path, &files).is_err_and(|e| e.to_string().contains("exists and is not empty")));
         let bad = [("config.toml/x".to_string(), Vec::new()), ("config.toml".to_string(), Vec::new())];
         assert!(Folder::create(&dir.join("bad"), &bad).is_err() && !dir.join("bad").exists());
+        let (old, young) = (dir.join(".bad.1.partial"), dir.join(".bad.2.partial"));
+        [&old, &young].map(|d| fs::create_dir(d).expect("a folder"));
+        let hour_ago = std::time::SystemTime::now() - Duration::from_secs(3600);
+        File::open(&old).and_then(|f| f.set_modified(hour_ago)).expect("a time");
+        Folder::create(&dir.join("bad"), &files).expect("made");
+        assert!(!old.exists() && young.exists());
         fs::create_dir(dir.join("empty")).expect("a folder");
         Folder::create(&dir.join("empty"), &files).expect("an empty folder is taken");
         fs::remove_dir_all(&dir).expect("removed");

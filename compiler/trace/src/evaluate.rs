@@ -96,9 +96,10 @@ impl<'a> Tracer<'a> {
         let (vars, forbidden) = (self.b.vars.clone(), self.saves.forbidden);
         self.b.begin();
         let checked = self.evaluation(main, runs, Plays { agents: 1, episodes: 1, frames: false });
+        checked?;
         self.b.end(Vec::new());
         (self.b.vars, self.saves.forbidden) = (vars, forbidden);
-        checked.map(|_| ())
+        Ok(())
     }
 
     /// How many runs `main` is of, if what it gives has a row for each.
@@ -246,7 +247,7 @@ impl<'a> Tracer<'a> {
     fn agents(&mut self, row: &Value<'a>, runs: Option<usize>, n: usize) -> Value<'a> {
         let fresh = row.map_leaves::<std::convert::Infallible>(&mut |a| {
             let mut ty = self.b.ty(a);
-            if runs.is_some() {
+            if runs.is_some() && !ty.is_scalar() {
                 ty.shape.remove(0);
             }
             Ok(self.b.fresh(ty.stacked(n)).into())

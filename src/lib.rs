@@ -28,6 +28,7 @@ pub mod runs;
 pub mod save;
 pub mod show;
 pub mod standard_library;
+pub mod sweep;
 pub mod terminal_picture;
 pub mod test;
 pub mod words;

@@ -95,8 +95,11 @@ fn logged(
     (records, folder.text("log_each.jsonl"), matches!(driven.end, End::Failed(_)))
 }
 
-/// Step, run, loop, lane and value of the elements of a log, as they stand in the file.
-fn elements(each: &str, name: &str) -> Vec<(u64, u64, Vec<u64>, Vec<u64>, f64)> {
+/// Step, run, loop, lane and value.
+type Element = (u64, u64, Vec<u64>, Vec<u64>, f64);
+
+/// The elements of a log, as they stand in the file.
+fn elements(each: &str, name: &str) -> Vec<Element> {
     let numbers = |v: &Value| v.as_array().expect("a list").iter().map(|x| x.as_u64().expect("a place")).collect();
     let lines = each.lines().map(|l| serde_json::from_str::<Value>(l).unwrap_or_else(|e| panic!("{l}: {e}")));
     let of = lines.filter(|v| v["name"] == name);

@@ -1,9 +1,15 @@
 //! The compiled program as the host's [`Engine`].
 
+use std::sync::{Arc, OnceLock};
+
 use whorl_core::ir::{ArrayData, DType, Type};
 use whorl_cpu::{Executable, RunError, RunState};
+use whorl_host::Sums;
 use whorl_host::engine::{Element, Engine, LogValue, Phase, StateArray};
+use whorl_host::log_each::{self, LogEach, LogPlace};
 use whorl_schedule::loop_ir::{self, BufferId, LoopProgram};
+use whorl_schedule::{LogSite, log_sites};
+use whorl_source::SourceMap;
 
 use crate::memory::Arenas;
 use crate::park::{self, Parked, Pool};
@@ -18,6 +24,8 @@ pub struct CpuEngine {
     points: Vec<Point>,
     /// Where runs take turns in a few arenas.
     pool: Option<Pool>,
+    /// Where every element goes that is logged, once anybody wants to see each.
+    pub each: Arc<OnceLock<LogEach>>,
 }
 
 /// A point of a sweep: `ppo.lr=3e-4`, and the values as the program takes them.
@@ -25,6 +33,46 @@ pub struct CpuEngine {
 pub struct Point {
     pub label: String,
     pub inputs: Vec<ArrayData>,
+}
+
+impl CpuEngine {
+    /// What is fixed of each log, for `log_each.jsonl`.
+    pub fn log_places(program: &LoopProgram, map: &SourceMap) -> Vec<LogPlace> {
+        let place = |site: &LogSite| LogPlace {
+            name: program.logs.get(site.log as usize).map_or(String::new(), |n| n.to_string()),
+            loops: site.loops.clone(),
+            lanes: site.dims.to_vec(),
+            line: site.spans.first().map_or(String::new(), |span| map.line_name(*span)),
+        };
+        log_sites(program).iter().map(place).collect()
+    }
+}
+
+/// Takes what a run logs: adds it up by step, and hands each element on where that is asked for.
+struct RunSink {
+    /// The log of each site.
+    logs: Vec<u32>,
+    sums: Sums,
+    run: usize,
+    each: Arc<OnceLock<LogEach>>,
+}
+
+impl whorl_cpu::Sink for RunSink {
+    fn take(&mut self, elements: &[whorl_cpu::LogElement]) {
+        for e in elements {
+            self.sums.add(self.logs[e.site as usize], e.step, e.value);
+        }
+        if let Some(each) = self.each.get() {
+            let element = |e: &whorl_cpu::LogElement| log_each::LogElement {
+                place: e.site,
+                step: e.step,
+                at_loops: e.loops,
+                at_lanes: e.place,
+                value: e.value,
+            };
+            each.add(self.run, elements.iter().map(element));
+        }
+    }
 }
 
 /// A run between calls.
@@ -37,7 +85,7 @@ pub struct State {
 impl CpuEngine {
     /// A program whose runs all get these arguments, each in an arena of its own.
     pub fn new(program: LoopProgram, executable: Executable, inputs: Vec<ArrayData>) -> CpuEngine {
-        CpuEngine { program, executable, inputs, points: vec![Point::default()], pool: None }
+        CpuEngine { program, executable, inputs, points: vec![Point::default()], pool: None, each: Arc::default() }
     }
 
     /// The same with the runs of these points.
@@ -86,16 +134,11 @@ impl CpuEngine {
         (run / self.runs_of_a_point(), run % self.runs_of_a_point())
     }
 
-    /// Which run it is, for people: `ppo.lr=3e-4 run 2`. Nothing of the only run there is.
-    pub fn label(&self, run: usize) -> String {
-        let (point, own) = self.place_of(run);
-        let label = self.points.get(point).map_or("", |p| p.label.as_str());
-        match (label, self.program.runs) {
-            ("", None) => String::new(),
-            ("", Some(_)) => format!("run {own}"),
-            (label, None) => label.to_string(),
-            (label, Some(_)) => format!("{label} run {own}"),
-        }
+    /// The runs of each point of a sweep, with its label; none where nothing is swept.
+    pub fn groups(&self) -> Vec<(String, std::ops::Range<usize>)> {
+        let runs = self.runs_of_a_point();
+        let group = |(k, p): (usize, &Point)| (p.label.clone(), k * runs..(k + 1) * runs);
+        if self.points.len() > 1 { self.points.iter().enumerate().map(group).collect() } else { Vec::new() }
     }
 
     /// The arguments of a point's runs.
@@ -151,13 +194,16 @@ impl Engine for CpuEngine {
     fn start(&self, run: usize) -> Result<State, RunError> {
         let (point, own) = self.place_of(run);
         let arguments = self.arguments(point);
-        match &self.pool {
-            None => Ok(State { run: self.executable.new_run(own, &arguments)?, parked: None }),
+        let (mut state, parked) = match &self.pool {
+            None => (self.executable.new_run(own, &arguments)?, None),
             Some(_) => {
                 let parked = park::beginning(&self.program, own, &arguments)?;
-                Ok(State { run: self.executable.run_without_arena(own), parked: Some(parked) })
+                (self.executable.run_without_arena(own), Some(parked))
             }
-        }
+        };
+        let logs = log_sites(&self.program).iter().map(|s| s.log).collect();
+        state.set_sink(Box::new(RunSink { logs, sums: Sums::default(), run, each: self.each.clone() }));
+        Ok(State { run: state, parked })
     }
 
     fn restore(&self, run: usize, phase: usize, arrays: &[StateArray]) -> Result<State, String> {
@@ -206,15 +252,19 @@ impl Engine for CpuEngine {
             }
             (_, _) => execute(&mut state.run),
         };
-        done.map_err(|e| (train_step(&e), e))
+        let failed = |error| {
+            let step = train_step(&error);
+            if let (Some(step), Some(each)) = (step, self.each.get()) {
+                each.failed(step);
+            }
+            (step, error)
+        };
+        done.map_err(failed)
     }
 
     fn take_logs(&self, state: &mut State) -> Vec<LogValue> {
-        let events = state.run.take_logs();
-        let values = |e: whorl_cpu::LogEvent| {
-            e.values.into_iter().map(move |value| LogValue { log: e.log, step: e.step, value })
-        };
-        events.into_iter().flat_map(values).collect()
+        let sink: &mut dyn std::any::Any = state.run.sink();
+        sink.downcast_mut::<RunSink>().map_or(Vec::new(), |sink| sink.sums.take())
     }
 
     fn state_arrays(&self, phase: usize, state: &State) -> Vec<StateArray> {

@@ -11,6 +11,7 @@ pub mod args;
 pub mod check;
 pub mod data;
 pub mod engine;
+pub mod eval;
 pub mod explain;
 pub mod fault;
 pub mod fmt;
@@ -27,6 +28,7 @@ pub mod save;
 pub mod show;
 pub mod standard_library;
 pub mod sweep;
+pub mod terminal_picture;
 pub mod test;
 pub mod words;
 

@@ -22,6 +22,7 @@ use whorl_host::curve;
 use whorl_host::drive::{Driven, End, Pace, Start, drive, steps_before};
 use whorl_host::engine::Engine;
 use whorl_host::folder::Folder;
+use whorl_host::log_each;
 use whorl_host::metrics::{spread, values_json};
 use whorl_trace::{Leaf, Save};
 
@@ -52,12 +53,15 @@ pub struct How {
     pub keep: Option<usize>,
     /// Bytes that runs may take at most.
     pub memory: Option<usize>,
+    /// Whether every element that is logged is written, beside the means.
+    pub log_each: bool,
 }
 
 impl Default for How {
     fn default() -> How {
         let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
-        How { threads, json: false, quiet: false, checkpoint_every: Duration::from_secs(60), keep: None, memory: None }
+        let checkpoint_every = Duration::from_secs(60);
+        How { threads, json: false, quiet: false, checkpoint_every, keep: None, memory: None, log_each: false }
     }
 }
 
@@ -111,6 +115,9 @@ pub fn carry_out(prepared: &Prepared, how: &How, folder: Folder, from: Option<Pl
     // Of an earlier end: from here on the run is under way.
     let _ = std::fs::remove_file(watch.folder.file(summary::FILE));
     announce(prepared, &watch, step);
+    if how.log_each || watch.folder.file(log_each::FILE).exists() {
+        watch.log_each(prepared.map(), step)?;
+    }
     let start = match from {
         Some(Place { phase, step, states }) => Start::At { phase, step, states },
         None => Start::Beginning,

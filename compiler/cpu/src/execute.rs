@@ -8,6 +8,7 @@ use whorl_schedule::loop_ir::{Buffer, BufferId, LoopProgram, Phase, Place};
 use whorl_schedule::verify;
 
 use crate::build::{Code, build, disassemble};
+use crate::ring::{Dropped, RING, Ring};
 use crate::runtime::Context;
 use crate::state::{Arena, Bytes, RunState};
 use crate::{CpuError, Options, RunError};
@@ -67,7 +68,9 @@ impl Executable {
 
     /// Run `run` before anything was done, its inputs included; it needs an arena for all that there is to do.
     pub fn run_without_arena(&self, run: usize) -> RunState {
-        let context = Box::new(Context { run: self.program.runs.map(|_| run), ..Context::default() });
+        let ring = Ring::new(if self.program.logs.is_empty() { 0 } else { RING });
+        let number = self.program.runs.map(|_| run);
+        let context = Box::new(Context { step: 0, ring, run: number, failure: None });
         RunState { run, arena: Bytes::none(), context }
     }
 
@@ -86,6 +89,7 @@ impl Executable {
         if state.arena.get().len() < self.program.arena_bytes {
             return Err(RunError::misuse("a run without an arena"));
         }
+        state.context.step = 0;
         // SAFETY: `address` is that of a function of this type, in memory that lives as long as `self`; it stays within the arena,
         // which is as large as the program asks for, and the executable's constants.
         let status = unsafe {
@@ -145,7 +149,7 @@ impl Executable {
         }
     }
 
-    /// Runs everything, several runs at a time; results of programs with runs have a row for each.
+    /// Runs everything, several runs at a time; results of programs with runs have a row for each. What is logged is dropped.
     pub fn run_to_end(&self, inputs: &[ArrayData], threads: usize) -> Result<Vec<ArrayData>, RunError> {
         let runs = self.program.runs.unwrap_or(1);
         let next = AtomicUsize::new(0);
@@ -172,6 +176,7 @@ impl Executable {
 
     fn run_one(&self, run: usize, inputs: &[ArrayData]) -> Result<Vec<ArrayData>, RunError> {
         let mut state = self.new_run(run, inputs)?;
+        state.set_sink(Box::new(Dropped));
         for (k, phase) in self.program.phases.iter().enumerate() {
             let to = match phase {
                 Phase::Straight(_) => 0,

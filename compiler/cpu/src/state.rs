@@ -4,7 +4,8 @@ use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ptr::NonNull;
 
 use crate::RunError;
-use crate::runtime::{Context, LogEvent};
+use crate::ring::{Kept, LogElement, Sink};
+use crate::runtime::Context;
 
 /// Zeroed bytes at a multiple of 64.
 #[derive(Debug)]
@@ -85,14 +86,25 @@ impl RunState {
         std::mem::swap(&mut self.arena, &mut arena.0);
     }
 
-    /// The logs so far, in order.
-    pub fn logs(&self) -> &[LogEvent] {
-        &self.context.logs
+    /// From now on, what is logged goes to `sink`; what is in the ring still went there before.
+    pub fn set_sink(&mut self, sink: Box<dyn Sink>) {
+        self.context.ring.set_sink(sink);
     }
 
-    /// The logs since they were last taken.
-    pub fn take_logs(&mut self) -> Vec<LogEvent> {
-        std::mem::take(&mut self.context.logs)
+    /// Where what is logged goes, all of it handed over: until [`RunState::set_sink`] a [`Kept`](crate::Kept).
+    pub fn sink(&mut self) -> &mut dyn Sink {
+        self.context.ring.drain()
+    }
+
+    /// What was logged since this was last asked, in order, of a run that keeps it: one without a sink of its own.
+    pub fn take_logs(&mut self) -> Vec<LogElement> {
+        let sink: &mut dyn std::any::Any = self.sink();
+        sink.downcast_mut::<Kept>().map_or(Vec::new(), |kept| std::mem::take(&mut kept.0))
+    }
+
+    /// The ring holds so many elements; what is in it is handed over.
+    pub fn set_ring(&mut self, capacity: usize) {
+        self.context.ring.set_capacity(capacity);
     }
 
     /// What stopped the run, once it has.

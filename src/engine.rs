@@ -1,5 +1,6 @@
 //! The compiled program as the host's [`Engine`].
 
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use whorl_core::ir::{ArrayData, DType, Type};
@@ -134,8 +135,8 @@ impl CpuEngine {
         (run / self.runs_of_a_point(), run % self.runs_of_a_point())
     }
 
-    /// The runs of each point of a sweep, with its label; none where nothing is swept.
-    pub fn groups(&self) -> Vec<(String, std::ops::Range<usize>)> {
+    /// The points with their runs, where there are several.
+    pub fn groups(&self) -> Vec<(String, Range<usize>)> {
         let runs = self.runs_of_a_point();
         let group = |(k, p): (usize, &Point)| (p.label.clone(), k * runs..(k + 1) * runs);
         if self.points.len() > 1 { self.points.iter().enumerate().map(group).collect() } else { Vec::new() }

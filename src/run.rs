@@ -119,7 +119,10 @@ pub fn carry_out(prepared: &Prepared, how: &How, folder: Folder, from: Option<Pl
         watch.log_each(prepared.map(), step)?;
     }
     let start = match from {
-        Some(Place { phase, step, states }) => Start::At { phase, step, states },
+        Some(Place { phase, step, states }) => {
+            watch.progress.begin_at(phase, step, watch.env_steps_before);
+            Start::At { phase, step, states }
+        }
         None => Start::Beginning,
     };
     let signals = Signals::new();
@@ -127,6 +130,7 @@ pub fn carry_out(prepared: &Prepared, how: &How, folder: Folder, from: Option<Pl
     let chunk = Pace::default().chunk.min(how.checkpoint_every.max(SHORTEST_CHUNK));
     let pace = Pace { threads: how.threads, chunk, fixed_chunk: None };
     let driven = drive(engine, &pace, &signals.stop, start, &mut watch);
+    watch.progress.finish();
     let ended = finish(prepared, &mut watch, driven)?;
     Ok(match ended {
         Status::Finished => ExitCode::SUCCESS,
@@ -241,11 +245,7 @@ fn finish(prepared: &Prepared, watch: &mut Watch, driven: Driven<CpuEngine>) -> 
     };
     problems.extend(watch.flush().err());
     let steps = prepared.steps();
-    if let Some(svg) = curve::svg(&watch.metrics, &title(&prepared.script), steps as usize)
-        && let Err(e) = watch.folder.write("curve.svg", svg.as_bytes())
-    {
-        problems.push(format!("error: {}: {e}", watch.folder.file("curve.svg").display()));
-    }
+    draw_curves(prepared, watch, &mut problems);
     let told = match &came {
         Came::Error(error, run, point) => {
             Some(fault::told(error, *run, point.as_deref(), watch.saved.take(), prepared.map()))
@@ -310,6 +310,21 @@ fn swept(prepared: &Prepared, watch: &Watch, came: &Came) -> Option<Outcome> {
         }
     }
     Some(Outcome::new(&prepared.sweep, &prepared.points, &values))
+}
+
+/// `curve.svg` and `curve.png`: of a sweep a line for each point.
+fn draw_curves(prepared: &Prepared, watch: &Watch, problems: &mut Vec<String>) {
+    let (metrics, title, steps) = (&watch.metrics, title(&prepared.script), prepared.steps() as usize);
+    let groups = prepared.engine.groups();
+    let svg = curve::svg(metrics, &title, steps, &groups).map(String::into_bytes);
+    let png = curve::png(metrics, &title, steps, &groups);
+    for (name, picture) in [("curve.svg", svg), ("curve.png", png)] {
+        if let Some(bytes) = picture
+            && let Err(e) = watch.folder.write(name, &bytes)
+        {
+            problems.push(format!("error: {}: {e}", watch.folder.file(name).display()));
+        }
+    }
 }
 
 /// Writes what the script saves, and says so; gives the paths. Points of a sweep have folders of their own.

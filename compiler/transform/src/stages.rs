@@ -44,18 +44,6 @@ pub fn cut(program: Program) -> (Program, Option<Program>) {
     (dce(first), Some(dce(rest)))
 }
 
-/// What the first statement gives for the results, if those after it only reshape that.
-fn reshaped(stmts: &[Stmt], results: &[Atom]) -> Option<Vec<Atom>> {
-    let (runs, rest) = stmts.split_first()?;
-    let mut from: HashMap<Var, Var> = runs.outs.iter().map(|v| (*v, *v)).collect();
-    for stmt in rest {
-        let Op::Prim(Prim::Reshape(_), args) = &stmt.op else { return None };
-        let of = *from.get(&args[0].var()?)?;
-        from.insert(stmt.outs[0], of);
-    }
-    results.iter().map(|a| from.get(&a.var()?).map(|v| Atom::Var(*v))).collect()
-}
-
 /// How many training runs a program of these statements is of: the rows of the one `for` that trains.
 pub fn runs<'s>(stmts: impl IntoIterator<Item = &'s Stmt>) -> Option<usize> {
     let mut training = stmts.into_iter().filter(|s| trains(s));
@@ -67,6 +55,18 @@ pub fn runs<'s>(stmts: impl IntoIterator<Item = &'s Stmt>) -> Option<usize> {
         },
         Op::Prim(..) | Op::Constant(_) | Op::Effect(_) => None,
     }
+}
+
+/// What the first statement gives for the results, if those after it only reshape that.
+fn reshaped(stmts: &[Stmt], results: &[Atom]) -> Option<Vec<Atom>> {
+    let (runs, rest) = stmts.split_first()?;
+    let mut from: HashMap<Var, Var> = runs.outs.iter().map(|v| (*v, *v)).collect();
+    for stmt in rest {
+        let Op::Prim(Prim::Reshape(_), args) = &stmt.op else { return None };
+        let of = *from.get(&args[0].var()?)?;
+        from.insert(stmt.outs[0], of);
+    }
+    results.iter().map(|a| from.get(&a.var()?).map(|v| Atom::Var(*v))).collect()
 }
 
 pub(crate) fn trains(stmt: &Stmt) -> bool {

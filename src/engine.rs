@@ -143,18 +143,6 @@ impl CpuEngine {
         (run / self.runs_of_a_point(), run % self.runs_of_a_point())
     }
 
-    /// Which run it is, for people: `ppo.lr=3e-4 run 2`. Nothing of the only run there is.
-    pub fn label(&self, run: usize) -> String {
-        let (point, own) = self.place_of(run);
-        let label = self.points.get(point).map_or("", |p| p.label.as_str());
-        match (label, self.program.runs) {
-            ("", None) => String::new(),
-            ("", Some(_)) => format!("run {own}"),
-            (label, None) => label.to_string(),
-            (label, Some(_)) => format!("{label} run {own}"),
-        }
-    }
-
     /// The points with their runs, where there are several.
     pub fn groups(&self) -> Vec<(String, Range<usize>)> {
         let runs = self.runs_of_a_point();

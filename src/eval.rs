@@ -18,7 +18,9 @@ use crate::eval::play::{Agents, Episodes};
 use crate::past::{self, Past};
 use crate::pipeline::{self, Source};
 use crate::run::How;
+use crate::run::job::Config;
 use crate::run::prepare::Prepared;
+use crate::run::sources::Sources;
 use crate::terminal_picture;
 
 /// Films that are drawn side by side.
@@ -28,7 +30,8 @@ const FASTEST_GIF: f64 = 50.0;
 
 pub fn eval(options: &args::Eval) -> Result<ExitCode, String> {
     let past = Past::open(&options.folder)?;
-    let other = options.script.as_ref().map(|file| other_script(file, &past)).transpose()?;
+    crate::sweep::each::is_one_program(&past)?;
+    let other = options.script.as_ref().map(|file| other_script(file, &past.config)).transpose()?;
     // What is wrong with `eval` is told before anything takes time.
     play::known(other.as_ref().unwrap_or(&past.sources.source), &options.folder)?;
     let found = past::checkpoint(&options.folder, options.checkpoint.as_deref(), &past.config.source_hash)?;
@@ -40,8 +43,10 @@ pub fn eval(options: &args::Eval) -> Result<ExitCode, String> {
     };
     let (config, prepared) = past.prepare(&How { threads: options.threads, ..How::default() })?;
     let trained = trained(&prepared, found.header.phase, found.header.step);
-    let results = past::results(&prepared, past::place(&prepared, found)?)?;
-    let source = other.as_ref().unwrap_or(&prepared.sources.source);
+    let point = point(options, &prepared)?;
+    let results = past::results(&prepared, point, past::place(&prepared, found)?)?;
+    let at_point = at_point(options, &config, &prepared, point)?;
+    let source = at_point.as_ref().or(other.as_ref()).unwrap_or(&prepared.sources.source);
     let agents = Agents::of(source, &prepared.results, results, config.job.checks, options.threads)?;
     let chosen = chosen(options, &agents)?;
     let numbers: Vec<u32> = (options.episode..).take(options.episodes).collect();
@@ -73,9 +78,44 @@ pub fn eval(options: &args::Eval) -> Result<ExitCode, String> {
 }
 
 /// A script whose `eval` takes the place of that of the run.
-fn other_script(file: &Path, past: &Past) -> Result<Source, String> {
-    let settings = past.config.job.script.settings.clone();
+fn other_script(file: &Path, config: &Config) -> Result<Source, String> {
+    let settings = config.job.script.settings.clone();
     pipeline::load(&args::Script { file: file.to_path_buf(), settings })
+}
+
+/// The point of a sweep whose runs are tried out.
+fn point(options: &args::Eval, prepared: &Prepared) -> Result<usize, String> {
+    let labels: Vec<String> = prepared.engine.points().iter().map(|p| p.label.clone()).collect();
+    let folder = options.folder.display();
+    match (&options.point, labels.len()) {
+        (None, 1) => Ok(0),
+        (Some(_), _) if prepared.sweep.is_empty() => Err(format!("error: {folder} is no sweep: it has no points")),
+        (Some(wanted), _) if labels.contains(wanted) => Ok(labels.iter().position(|l| l == wanted).unwrap_or(0)),
+        (wanted, _) => {
+            let what = wanted.as_ref().map_or("is a sweep".to_string(), |w| format!("has no point {w}"));
+            let some: Vec<String> = labels.iter().take(12).map(|l| format!("--point '{l}'")).collect();
+            let more = if labels.len() > some.len() { ", …" } else { "" };
+            Err(format!("error: {folder} {what}\nhelp: name one of its points: {}{more}", some.join(", ")))
+        }
+    }
+}
+
+/// Of a sweep the script with the values of the point.
+fn at_point(
+    options: &args::Eval,
+    config: &Config,
+    prepared: &Prepared,
+    point: usize,
+) -> Result<Option<Source>, String> {
+    if prepared.sweep.is_empty() {
+        return Ok(None);
+    }
+    let mut config = config.clone();
+    config.job.script.settings.extend(prepared.settings(point));
+    match &options.script {
+        Some(file) => other_script(file, &config).map(Some),
+        None => Sources::stored(&config, &options.folder).map(|s| Some(s.source)),
+    }
 }
 
 /// `trained for 976 of 976 steps`

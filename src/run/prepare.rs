@@ -88,6 +88,12 @@ impl Prepared {
         Ok(results)
     }
 
+    /// What a point of a sweep sets.
+    pub fn settings(&self, point: usize) -> Vec<(String, String)> {
+        let Some(at) = self.points.get(point) else { return Vec::new() };
+        self.sweep.axes.iter().zip(at).map(|(a, &k)| (a.name.clone(), a.values[k].clone())).collect()
+    }
+
     /// Steps of all `train scan`s.
     pub fn steps(&self) -> u64 {
         let steps = |p: &Phase| match p {

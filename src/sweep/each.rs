@@ -60,7 +60,7 @@ pub fn is_one_program(past: &Past) -> Result<(), String> {
     let names: Vec<String> = names.map(|e| e.file_name().to_string_lossy().into_owned()).collect();
     match names.iter().filter(|n| inside(n)).min() {
         Some(first) => Err(format!(
-            "error: {folder} holds a run for each of its programs\nhelp: `whorl repeat '{}'` repeats the first",
+            "error: {folder} holds a run for each of its programs\nhelp: name one of them: '{}'",
             past.folder.join(first).display()
         )),
         None => Ok(()),

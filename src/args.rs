@@ -136,6 +136,7 @@ Options of run, resume and repeat
   --threads N         threads; all cores unless given
   --json              one JSON object a line on standard output
   --quiet             no progress
+  --memory SIZE       memory that runs may take, as in 4G; all that is free unless given
   --checkpoint-every S   seconds between checkpoints; 60 unless given
   --keep N            the last N checkpoints are kept; only the last unless given
 
@@ -250,6 +251,9 @@ fn carrying_out(option: &Other, parser: &mut Parser, how: &mut How) -> Read<bool
         "threads" => how.threads = thread_count(parser)?,
         "json" => how.json = true,
         "quiet" => how.quiet = true,
+        "memory" => {
+            how.memory = Some(crate::memory::parse_bytes(&parser.value()?.string()?).map_err(Problem::Wrong)?);
+        }
         "checkpoint-every" => {
             let text = parser.value()?.string()?;
             let seconds: f64 = text.trim_end_matches('s').parse().unwrap_or(-1.0);
@@ -258,6 +262,7 @@ fn carrying_out(option: &Other, parser: &mut Parser, how: &mut How) -> Read<bool
             };
             how.checkpoint_every = time;
         }
+        "log-each" => how.log_each = true,
         "keep" => match parser.value()?.parse()? {
             0 => return wrong("--keep 0: the last checkpoint is always kept"),
             n => how.keep = Some(n),

@@ -17,6 +17,7 @@ use crate::eval::film::Film;
 use crate::eval::play::{Agents, Episodes};
 use crate::past::{self, Past};
 use crate::pipeline::{self, Source};
+use crate::run::How;
 use crate::run::prepare::Prepared;
 use crate::terminal_picture;
 
@@ -37,7 +38,7 @@ pub fn eval(options: &args::Eval) -> Result<ExitCode, String> {
             "error: {name}: there is no checkpoint yet; one is made every minute, and when the run is stopped (Ctrl-C)"
         ));
     };
-    let (config, prepared) = past.prepare(options.threads)?;
+    let (config, prepared) = past.prepare(&How { threads: options.threads, ..How::default() })?;
     let trained = trained(&prepared, found.header.phase, found.header.step);
     let results = past::results(&prepared, past::place(&prepared, found)?)?;
     let source = other.as_ref().unwrap_or(&prepared.sources.source);

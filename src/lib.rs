@@ -15,6 +15,8 @@ pub mod eval;
 pub mod explain;
 pub mod fault;
 pub mod fmt;
+pub mod memory;
+pub mod park;
 pub mod past;
 pub mod pipeline;
 pub mod property;

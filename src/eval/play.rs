@@ -7,8 +7,8 @@ use whorl_trace::{Evaluation, Leaf, Plays};
 
 use crate::eval::film::Film;
 use crate::fault;
+use crate::memory::{self, Room};
 use crate::pipeline::{self, Checks, Compiled, Source};
-use crate::run::prepare::fits;
 
 /// Frames a second where `eval` does not say.
 const FPS: f64 = 20.0;
@@ -131,7 +131,7 @@ impl<'s> Agents<'s> {
         let mut evaluation = traced(self.source, plays)?;
         let program = std::mem::take(&mut evaluation.traced.program);
         let compiled = pipeline::compile(pipeline::checked(program, self.checks), &self.source.map, 1)?;
-        fits(&compiled.program, &self.source.map)?;
+        memory::plan(&compiled.program, 1, 1, Room::now(None), &self.source.map)?;
         Ok((evaluation, compiled))
     }
 

@@ -156,6 +156,7 @@ impl<'a> Tracer<'a> {
             e.help = did_you_mean(name, module.values.keys().map(String::as_str));
             return fail(e);
         };
+        let swept = if name == "main" { self.declare_param_inputs()? } else { Vec::new() };
         let Value::Function(f) = self.def_value(*def, known, Span::NONE)? else {
             return fail(Diagnostic::error("E0603", format!("`{name}` is not a function")));
         };
@@ -166,6 +167,7 @@ impl<'a> Tracer<'a> {
             value.leaf_paths(&names.get(k).cloned().unwrap_or_else(|| k.to_string()), &mut params);
             given.push(Arg::new(value, self.function_span(&f)));
         }
+        params.extend(swept);
         let span = self.function_span(&f);
         self.own_calls = 1;
         let result = self.call(&f, given, span)?;

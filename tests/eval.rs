@@ -202,6 +202,28 @@ fn eval(agent, key: Key) = { episode_return: agent.x[0], second: agent.x[1], dra
 }
 
 #[test]
+fn points_of_a_sweep_are_tried_out_with_their_own_values() {
+    let script = "param gain: f32 = 1.0 in (0, 10)
+
+fn main(key: Key) = for k in split(key, 2) {
+  train scan w = gain * uniform(k) for _ in 0..10 { w }
+}
+
+fn eval(agent, key: Key) = { episode_return: gain, agent, drawn: uniform(key) }
+";
+    let folder = Folder::with("eval-sweep", script);
+    folder.whorl("run script.whorl --out run --quiet --sweep gain=1,2,4").good();
+    let line = "eval run --episodes 1 --json";
+    assert_eq!(told(&folder, line, "episode_return").concat(), [1.0, 1.0, 2.0, 2.0, 4.0, 4.0]);
+    let agents = told(&folder, line, "agent").concat();
+    assert!((0..2).all(|k| agents[k + 4] == 4.0 * agents[k] && agents[k + 2] == 2.0 * agents[k]), "{agents:?}");
+    assert_eq!(told(&folder, &format!("{line} --runs 5,0"), "agent").concat(), [agents[5], agents[0]]);
+    let table = folder.whorl("eval run").good().out;
+    assert!(table.contains("gain=2  3") && table.contains("  all  "), "{table}");
+    folder.whorl("eval run --runs 6").bad(1, &["there are 0 to 5"]);
+}
+
+#[test]
 fn pictures_cost_nothing_unless_they_are_asked_for() {
     let script = format!("{TRAINING}fn main(key: Key) = train(key)\n");
     let source = pipeline::load_text("script.whorl", script, &[]).expect("a script");

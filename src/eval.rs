@@ -32,7 +32,7 @@ const FASTEST_GIF: f64 = 50.0;
 
 pub fn eval(options: &args::Eval) -> Result<ExitCode, String> {
     let past = Past::open(&options.folder)?;
-    each::is_one_program(&past)?;
+    each::is_one_program(&past, "eval")?;
     let other = options.script.as_ref().map(|file| script(file, &past.config)).transpose()?;
     // What is wrong with `eval` is told before anything takes time.
     play::known(other.as_ref().unwrap_or(&past.sources.source), &options.folder)?;

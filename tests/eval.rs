@@ -221,6 +221,11 @@ fn eval(agent, key: Key) = { episode_return: gain, agent, drawn: uniform(key) }
     let table = folder.whorl("eval run").good().out;
     assert!(table.contains("gain=2  3") && table.contains("  all  "), "{table}");
     folder.whorl("eval run --runs 6").bad(1, &["there are 0 to 5"]);
+    // Sizes make programs, each with a run folder of its own.
+    folder.write("sized.whorl", &format!("size n = 3\n\n{}", script.replace("split(key, 2)", "split(key, n)")));
+    folder.whorl("run sized.whorl --out sized --quiet --sweep n=1,2").good();
+    folder.whorl("eval sized").bad(1, &["a run for each of its programs", "whorl eval 'sized/n=1'"]);
+    folder.whorl("eval sized/n=2").good();
 }
 
 #[test]

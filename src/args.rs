@@ -74,8 +74,6 @@ pub struct Eval {
     pub episodes: usize,
     /// Only these.
     pub runs: Option<Vec<usize>>,
-    /// Of a sweep: which point.
-    pub point: Option<String>,
     pub threads: usize,
     pub gif: Option<PathBuf>,
     pub png: Option<PathBuf>,
@@ -151,7 +149,6 @@ Options of resume
 Options of eval
   --episodes N        episodes of each run; 10 unless given
   --runs 0,3          only these of the runs side by side
-  --point NAME=VALUE  of a sweep, the runs of this point
   --seed S, --episode N   another draw of episodes, from episode N on; 0 unless given
   --checkpoint FILE   what this checkpoint holds; the last one unless given
   --script FILE       the `eval` of this script in place of the one that was run
@@ -340,7 +337,6 @@ fn eval(parser: &mut Parser) -> Read<Eval> {
         episode: 0,
         episodes: 10,
         runs: None,
-        point: None,
         threads: How::default().threads,
         gif: None,
         png: None,
@@ -361,7 +357,6 @@ fn eval(parser: &mut Parser) -> Read<Eval> {
                 n => eval.episodes = n,
             },
             Long("runs") => eval.runs = Some(run_numbers(&parser.value()?.string()?)?),
-            Long("point") => eval.point = Some(parser.value()?.string()?),
             Long("threads") => eval.threads = thread_count(parser)?,
             Long("gif") => eval.gif = Some(parser.value()?.into()),
             Long("png") => eval.png = Some(parser.value()?.into()),

@@ -13,6 +13,7 @@ use whorl_host::drive::steps_before;
 use whorl_host::engine::Engine;
 
 use crate::args;
+use crate::engine::CpuEngine;
 use crate::eval::film::Film;
 use crate::eval::play::{Agents, Episodes};
 use crate::past::{self, Past};
@@ -21,6 +22,7 @@ use crate::run::How;
 use crate::run::job::Config;
 use crate::run::prepare::Prepared;
 use crate::run::sources::Sources;
+use crate::sweep::each;
 use crate::terminal_picture;
 
 /// Films that are drawn side by side.
@@ -30,8 +32,8 @@ const FASTEST_GIF: f64 = 50.0;
 
 pub fn eval(options: &args::Eval) -> Result<ExitCode, String> {
     let past = Past::open(&options.folder)?;
-    crate::sweep::each::is_one_program(&past)?;
-    let other = options.script.as_ref().map(|file| other_script(file, &past.config)).transpose()?;
+    each::is_one_program(&past, "eval")?;
+    let other = options.script.as_ref().map(|file| script(file, &past.config)).transpose()?;
     // What is wrong with `eval` is told before anything takes time.
     play::known(other.as_ref().unwrap_or(&past.sources.source), &options.folder)?;
     let found = past::checkpoint(&options.folder, options.checkpoint.as_deref(), &past.config.source_hash)?;
@@ -43,27 +45,36 @@ pub fn eval(options: &args::Eval) -> Result<ExitCode, String> {
     };
     let (config, prepared) = past.prepare(&How { threads: options.threads, ..How::default() })?;
     let trained = trained(&prepared, found.header.phase, found.header.step);
-    let point = point(options, &prepared)?;
-    let results = past::results(&prepared, point, past::place(&prepared, found)?)?;
-    let at_point = at_point(options, &config, &prepared, point)?;
-    let source = at_point.as_ref().or(other.as_ref()).unwrap_or(&prepared.sources.source);
-    let agents = Agents::of(source, &prepared.results, results, config.job.checks, options.threads)?;
-    let chosen = chosen(options, &agents)?;
+    let results = past::results(&prepared, past::place(&prepared, found)?)?;
+    let sources: Vec<Source> = points(&prepared, &config)
+        .iter()
+        .map(|config| match &options.script {
+            Some(file) => script(file, config),
+            None => Ok(Sources::stored(config, &options.folder)?.source),
+        })
+        .collect::<Result<_, String>>()?;
+    let agents = sources
+        .iter()
+        .zip(results)
+        .map(|(source, results)| Agents::of(source, &prepared.results, results, config.job.checks, options.threads));
+    let all = All { agents: agents.collect::<Result<_, _>>()?, engine: &prepared.engine };
+    let chosen = chosen(options, &all)?;
     let numbers: Vec<u32> = (options.episode..).take(options.episodes).collect();
-    let played = agents.play(&chosen, options.seed, &numbers)?;
+    let played = all.by_point(&chosen, |agents, own| agents.play(own, options.seed, &numbers))?;
     if options.json {
-        table::json(&chosen, &played, &numbers);
+        table::json(&chosen, &played, &numbers, |k| all.point(k));
     } else {
         say!("{}, {trained}", options.folder.display());
-        crate::put(table::table(&chosen, &played, agents.runs()));
+        let name = |k: usize| all.point(k).map_or_else(|| k.to_string(), |point| format!("{point}  {k}"));
+        crate::put(table::table(&chosen.iter().map(|k| name(*k)).collect::<Vec<_>>(), &played, all.several()));
     }
     if options.gif.is_none() && options.png.is_none() && !options.term {
         return Ok(ExitCode::SUCCESS);
     }
 
     let drawn = drawn(options, &chosen, &played)?;
-    let films = agents.films(&drawn, options.seed, options.episode, options.fps)?;
-    let told = whose(&drawn, &chosen, agents.runs(), options.episode);
+    let films = all.by_point(&drawn, |agents, own| agents.films(own, options.seed, options.episode, options.fps))?;
+    let told = whose(&drawn, &chosen, &all, options.episode);
     if let Some(path) = &options.png {
         written(path, film::sheet(&films, options.scale), &told, options)?;
     }
@@ -77,45 +88,66 @@ pub fn eval(options: &args::Eval) -> Result<ExitCode, String> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The agents of all points of a sweep, numbered through; of one point, where nothing is swept.
+struct All<'s> {
+    agents: Vec<Agents<'s>>,
+    engine: &'s CpuEngine,
+}
+
+impl All<'_> {
+    /// How many one point has.
+    fn each(&self) -> usize {
+        self.agents.first().and_then(Agents::runs).unwrap_or(1)
+    }
+
+    fn len(&self) -> usize {
+        self.agents.len() * self.each()
+    }
+
+    /// Whether they need numbers to be told apart.
+    fn several(&self) -> bool {
+        self.agents.len() > 1 || self.agents.iter().any(|a| a.runs().is_some())
+    }
+
+    /// What the point of an agent is called.
+    fn point(&self, k: usize) -> Option<String> {
+        self.engine.point_label(k / self.each())
+    }
+
+    /// What is made of each of the chosen, in their order; those of one point are made together.
+    fn by_point<T>(
+        &self,
+        chosen: &[usize],
+        make: impl Fn(&Agents, &[usize]) -> Result<Vec<T>, String>,
+    ) -> Result<Vec<T>, String> {
+        let each = self.each();
+        let mut made: Vec<(usize, T)> = Vec::new();
+        for (point, agents) in self.agents.iter().enumerate() {
+            let places: Vec<usize> = (0..chosen.len()).filter(|i| chosen[*i] / each == point).collect();
+            let own: Vec<usize> = places.iter().map(|i| chosen[*i] % each).collect();
+            if !own.is_empty() {
+                made.extend(places.into_iter().zip(make(agents, &own)?));
+            }
+        }
+        made.sort_by_key(|(place, _)| *place);
+        Ok(made.into_iter().map(|(_, t)| t).collect())
+    }
+}
+
 /// A script whose `eval` takes the place of that of the run.
-fn other_script(file: &Path, config: &Config) -> Result<Source, String> {
+fn script(file: &Path, config: &Config) -> Result<Source, String> {
     let settings = config.job.script.settings.clone();
     pipeline::load(&args::Script { file: file.to_path_buf(), settings })
 }
 
-/// The point of a sweep whose runs are tried out.
-fn point(options: &args::Eval, prepared: &Prepared) -> Result<usize, String> {
-    let labels: Vec<String> = prepared.engine.points().iter().map(|p| p.label.clone()).collect();
-    let folder = options.folder.display();
-    match (&options.point, labels.len()) {
-        (None, 1) => Ok(0),
-        (Some(_), _) if prepared.sweep.is_empty() => Err(format!("error: {folder} is no sweep: it has no points")),
-        (Some(wanted), _) if labels.contains(wanted) => Ok(labels.iter().position(|l| l == wanted).unwrap_or(0)),
-        (wanted, _) => {
-            let what = wanted.as_ref().map_or("is a sweep".to_string(), |w| format!("has no point {w}"));
-            let some: Vec<String> = labels.iter().take(12).map(|l| format!("--point '{l}'")).collect();
-            let more = if labels.len() > some.len() { ", …" } else { "" };
-            Err(format!("error: {folder} {what}\nhelp: name one of its points: {}{more}", some.join(", ")))
-        }
-    }
-}
-
-/// Of a sweep the script with the values of the point.
-fn at_point(
-    options: &args::Eval,
-    config: &Config,
-    prepared: &Prepared,
-    point: usize,
-) -> Result<Option<Source>, String> {
-    if prepared.sweep.is_empty() {
-        return Ok(None);
-    }
-    let mut config = config.clone();
-    config.job.script.settings.extend(prepared.settings(point));
-    match &options.script {
-        Some(file) => other_script(file, &config).map(Some),
-        None => Sources::stored(&config, &options.folder).map(|s| Some(s.source)),
-    }
+/// The run at each point of its sweep, as if the values had been set.
+fn points(prepared: &Prepared, config: &Config) -> Vec<Config> {
+    let at = |k: usize| {
+        let mut config = config.clone();
+        config.job.script.settings.extend(prepared.settings(k));
+        config
+    };
+    (0..prepared.engine.points().len()).map(at).collect()
 }
 
 /// `trained for 976 of 976 steps`
@@ -125,8 +157,8 @@ fn trained(prepared: &Prepared, phase: usize, step: usize) -> String {
 }
 
 /// The agents that are tried out.
-fn chosen(options: &args::Eval, agents: &Agents) -> Result<Vec<usize>, String> {
-    let n = agents.runs().unwrap_or(1);
+fn chosen(options: &args::Eval, all: &All) -> Result<Vec<usize>, String> {
+    let n = all.len();
     let Some(chosen) = &options.runs else { return Ok((0..n).collect()) };
     match chosen.iter().find(|k| **k >= n) {
         None => Ok(chosen.clone()),
@@ -154,12 +186,13 @@ fn drawn(options: &args::Eval, chosen: &[usize], played: &[Episodes]) -> Result<
 }
 
 /// `run 3, the best of 8, episode 0`
-fn whose(drawn: &[usize], chosen: &[usize], runs: Option<usize>, episode: u32) -> String {
-    let who = match (runs, drawn) {
-        (None, _) => String::new(),
-        (Some(_), [one]) if chosen.len() > 1 => format!("run {one}, the best of {}, ", chosen.len()),
-        (Some(_), [one]) => format!("run {one}, "),
-        (Some(_), all) => format!("runs {}, ", all.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")),
+fn whose(drawn: &[usize], chosen: &[usize], all: &All, episode: u32) -> String {
+    let name = |k: &usize| all.point(*k).map_or(k.to_string(), |point| format!("{k} ({point})"));
+    let who = match drawn {
+        _ if !all.several() => String::new(),
+        [one] if chosen.len() > 1 => format!("run {}, the best of {}, ", name(one), chosen.len()),
+        [one] => format!("run {}, ", name(one)),
+        several => format!("runs {}, ", several.iter().map(name).collect::<Vec<_>>().join(", ")),
     };
     format!("{who}episode {episode}")
 }

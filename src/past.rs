@@ -113,9 +113,9 @@ pub fn place(prepared: &Prepared, checkpoint: Checkpoint) -> Result<Place, Strin
     }
 }
 
-/// What `main` gives if its `train scan` ends where the checkpoint was made: one array for each of [`Prepared::results`].
-/// Of a sweep, at this point.
-pub fn results(prepared: &Prepared, point: usize, place: Place) -> Result<Vec<ArrayData>, String> {
+/// What `main` gives, at each point of a sweep, if its `train scan` ends where the checkpoint was made: one array for each of
+/// [`Prepared::results`].
+pub fn results(prepared: &Prepared, place: Place) -> Result<Vec<Vec<ArrayData>>, String> {
     let Place { phase, mut states, .. } = place;
     let phases = prepared.engine.phases();
     let straight = (phase + 1..phases.len()).filter(|p| phases[*p] == Phase::Straight);
@@ -123,5 +123,6 @@ pub fn results(prepared: &Prepared, point: usize, place: Place) -> Result<Vec<Ar
         let run = |s: &mut State| prepared.engine.execute(phase, s, 0, 0);
         states.iter_mut().try_for_each(run).map_err(|(_, e)| format!("error: {e}"))?;
     }
-    prepared.outcome(point, &states).map_err(|e| format!("error: {e}"))
+    let points = 0..prepared.engine.points().len();
+    points.map(|k| prepared.outcome(k, &states).map_err(|e| format!("error: {e}"))).collect()
 }

@@ -20,7 +20,7 @@ pub fn repeat(options: &args::Repeat) -> Result<ExitCode, String> {
             "error: {name} has not come to its end, so there is nothing to compare with\nhelp: `whorl resume {name}` goes on with it"
         ));
     }
-    crate::sweep::each::is_one_program(&past)?;
+    crate::sweep::each::is_one_program(&past, "repeat")?;
     let (config, prepared) = past.prepare(&options.how)?;
     let plain = options.folder.components().collect::<PathBuf>();
     let beside = plain.with_file_name(format!(

@@ -180,12 +180,61 @@ fn eval(agent: Agent, key: Key) {
 }
 
 #[test]
+fn runs_of_runs_are_agents_in_a_row() {
+    let script = "fn main(key: Key) = for gain in [0.5, 2.0] {
+  for k in split(fold_in(key, 1), 3) {
+    train scan w = { x: gain * [1.0, uniform(k)] } for _ in 0..10 { w }
+  }
+}
+
+fn eval(agent, key: Key) = { episode_return: agent.x[0], second: agent.x[1], drawn: uniform(key) }
+";
+    let folder = Folder::with("eval-runs", script);
+    folder.whorl("run script.whorl --out run --quiet").good();
+    let line = "eval run --episodes 1 --json";
+    assert_eq!(told(&folder, line, "episode_return").concat(), [0.5, 0.5, 0.5, 2.0, 2.0, 2.0]);
+    let second = told(&folder, line, "second").concat();
+    assert!((0..3).all(|k| second[k + 3] == 4.0 * second[k]) && second[0] != second[1], "{second:?}");
+    assert_eq!(told(&folder, &format!("{line} --runs 4,1"), "second").concat(), [second[4], second[1]]);
+    // Every agent meets the same episode.
+    let drawn = told(&folder, line, "drawn").concat();
+    assert!(drawn.iter().all(|d| *d == drawn[0]), "{drawn:?}");
+}
+
+#[test]
+fn points_of_a_sweep_are_tried_out_with_their_own_values() {
+    let script = "param gain: f32 = 1.0 in (0, 10)
+
+fn main(key: Key) = for k in split(key, 2) {
+  train scan w = gain * uniform(k) for _ in 0..10 { w }
+}
+
+fn eval(agent, key: Key) = { episode_return: gain, agent, drawn: uniform(key) }
+";
+    let folder = Folder::with("eval-sweep", script);
+    folder.whorl("run script.whorl --out run --quiet --sweep gain=1,2,4").good();
+    let line = "eval run --episodes 1 --json";
+    assert_eq!(told(&folder, line, "episode_return").concat(), [1.0, 1.0, 2.0, 2.0, 4.0, 4.0]);
+    let agents = told(&folder, line, "agent").concat();
+    assert!((0..2).all(|k| agents[k + 4] == 4.0 * agents[k] && agents[k + 2] == 2.0 * agents[k]), "{agents:?}");
+    assert_eq!(told(&folder, &format!("{line} --runs 5,0"), "agent").concat(), [agents[5], agents[0]]);
+    let table = folder.whorl("eval run").good().out;
+    assert!(table.contains("gain=2  3") && table.contains("  all  "), "{table}");
+    folder.whorl("eval run --runs 6").bad(1, &["there are 0 to 5"]);
+    // Sizes make programs, each with a run folder of its own.
+    folder.write("sized.whorl", &format!("size n = 3\n\n{}", script.replace("split(key, 2)", "split(key, n)")));
+    folder.whorl("run sized.whorl --out sized --quiet --sweep n=1,2").good();
+    folder.whorl("eval sized").bad(1, &["a run for each of its programs", "whorl eval 'sized/n=1'"]);
+    folder.whorl("eval sized/n=2").good();
+}
+
+#[test]
 fn pictures_cost_nothing_unless_they_are_asked_for() {
     let script = format!("{TRAINING}fn main(key: Key) = train(key)\n");
     let source = pipeline::load_text("script.whorl", script, &[]).expect("a script");
     let arena = |frames: bool| {
         let evaluation = source.script.trace_eval(Plays { agents: 1, episodes: 1, frames }).expect("traced");
-        assert_eq!(evaluation.runs, Some(2));
+        assert_eq!(evaluation.runs, [2]);
         pipeline::compile(evaluation.traced.program, &source.map, 1).expect("compiled").program.arena_bytes
     };
     let (without, with) = (arena(false), arena(true));

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use whorl_core::ir::{ArrayData, DType};
+use whorl_core::ir::{ArrayData, DType, Type};
 use whorl_trace::{Evaluation, Leaf, Plays};
 
 use crate::eval::film::Film;
@@ -65,8 +65,9 @@ impl<'s> Agents<'s> {
         threads: usize,
     ) -> Result<Agents<'s>, String> {
         let evaluation = traced(source, Plays { agents: 1, episodes: 1, frames: false })?;
-        let runs = evaluation.runs;
-        let arrays: Vec<ArrayData> = results.into_iter().map(|a| if runs.is_some() { a } else { one_row(a) }).collect();
+        let axes = evaluation.runs.len();
+        let runs = (axes > 0).then(|| evaluation.runs.iter().product());
+        let arrays: Vec<ArrayData> = results.into_iter().map(|a| rows(a, axes)).collect();
         let params = &evaluation.traced.params;
         let own = &params[..params.len() - 3];
         let same = |(param, array): (&Leaf, &ArrayData)| {
@@ -140,7 +141,7 @@ impl<'s> Agents<'s> {
             let shape: Vec<usize> = [chosen.len()].iter().chain(&a.ty.shape[1..]).copied().collect();
             let row = a.bytes.len() / a.ty.shape[0];
             let bytes = chosen.iter().flat_map(|k| &a.bytes[k * row..(k + 1) * row]).copied().collect();
-            ArrayData { ty: whorl_core::ir::Type::new(a.ty.dtype, &shape), bytes }
+            ArrayData { ty: Type::new(a.ty.dtype, &shape), bytes }
         };
         let mut inputs: Vec<ArrayData> = self.arrays.iter().map(rows).collect();
         inputs.extend([ArrayData::scalar(0u32), ArrayData::scalar(seed), ArrayData::vector(numbers)]);
@@ -151,6 +152,9 @@ impl<'s> Agents<'s> {
     }
 }
 
-fn one_row(a: ArrayData) -> ArrayData {
-    ArrayData { ty: a.ty.stacked(1), bytes: a.bytes }
+/// The array with one axis in place of the first few, or in front of it.
+fn rows(a: ArrayData, axes: usize) -> ArrayData {
+    let (runs, own) = a.ty.shape.split_at(axes.min(a.ty.shape.len()));
+    let shape: Vec<usize> = [runs.iter().product()].iter().chain(own).copied().collect();
+    ArrayData { ty: Type::new(a.ty.dtype, &shape), bytes: a.bytes }
 }

@@ -11,7 +11,7 @@ const RETURN: &str = "episode_return";
 const FPS: &str = "fps";
 
 /// A line an agent, and one of all.
-pub fn table(chosen: &[usize], played: &[Episodes], runs: Option<usize>) -> String {
+pub fn table(names: &[String], played: &[Episodes], several: bool) -> String {
     let others: Vec<&(String, DType, Vec<f64>)> =
         played.first().into_iter().flat_map(|p| &p.0).filter(|(n, ..)| n != RETURN && n != FPS).collect();
     let mut rows = vec![["run", "return", "from", "to"].map(String::from).to_vec()];
@@ -34,13 +34,13 @@ pub fn table(chosen: &[usize], played: &[Episodes], runs: Option<usize>) -> Stri
         }
         row
     };
-    for (k, episodes) in chosen.iter().zip(played) {
-        rows.push(row(k.to_string(), &[episodes]));
+    for (name, episodes) in names.iter().zip(played) {
+        rows.push(row(name.clone(), &[episodes]));
     }
     if played.len() > 1 {
         rows.push(row("all".to_string(), &played.iter().collect::<Vec<_>>()));
     }
-    if runs.is_none() {
+    if !several {
         rows.iter_mut().for_each(|r| drop(r.remove(0)));
     }
     aligned(&rows)
@@ -79,11 +79,14 @@ fn number(x: f64) -> String {
 }
 
 /// A line an agent, with every episode, and one of all.
-pub fn json(chosen: &[usize], played: &[Episodes], numbers: &[u32]) {
+pub fn json(chosen: &[usize], played: &[Episodes], numbers: &[u32], point: impl Fn(usize) -> Option<String>) {
     for (k, episodes) in chosen.iter().zip(played) {
         let mut fields = Map::new();
         fields.insert("event".into(), "agent".into());
         fields.insert("run".into(), json!(k));
+        if let Some(point) = point(*k) {
+            fields.insert("point".into(), json!(point));
+        }
         fields.insert("episodes".into(), json!(numbers));
         for (name, dtype, values) in &episodes.0 {
             let value = |v: &f64| match dtype {

@@ -52,15 +52,15 @@ pub fn parts(sources: &mut Sources, job: &Job) -> Result<Option<Vec<Part>>, Stri
     Ok(Some(programs.iter().map(|p| part(&p.fixed)).collect()))
 }
 
-/// An error if the run is one of several programs.
-pub fn is_one_program(past: &Past) -> Result<(), String> {
+/// An error if the run is one of several programs, which `command` cannot take together.
+pub fn is_one_program(past: &Past, command: &str) -> Result<(), String> {
     let folder = past.folder.display();
     let inside = |name: &str| past.folder.join(name).join(job::FILE).is_file();
     let names = std::fs::read_dir(&past.folder).into_iter().flatten().flatten();
     let names: Vec<String> = names.map(|e| e.file_name().to_string_lossy().into_owned()).collect();
     match names.iter().filter(|n| inside(n)).min() {
         Some(first) => Err(format!(
-            "error: {folder} holds a run for each of its programs\nhelp: name one of them: '{}'",
+            "error: {folder} holds a run for each of its programs\nhelp: `whorl {command} '{}'` takes the first",
             past.folder.join(first).display()
         )),
         None => Ok(()),

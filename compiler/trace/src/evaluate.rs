@@ -46,8 +46,8 @@ pub struct Plays {
 #[derive(Clone, Debug)]
 pub struct Evaluation {
     pub traced: Traced,
-    /// Rows of what `main` gives, if it gives one for each of its runs; else what it gives is one agent.
-    pub runs: Option<usize>,
+    /// The sizes of the axes of runs that what `main` gives has in front; without any it is one agent.
+    pub runs: Vec<usize>,
 }
 
 impl Script {
@@ -71,7 +71,7 @@ impl Script {
             )]);
         }
         let key: &'a [Tree] = main_arguments(self)?;
-        let mut runs = None;
+        let mut runs = Vec::new();
         let traced = self.traced(|t| {
             t.b.begin();
             let (_, main) = t.entry("main", key)?;
@@ -80,7 +80,7 @@ impl Script {
             // What `main` leaves and warns of is told when it runs.
             t.saves.list.clear();
             t.warnings.clear();
-            t.evaluation(&main, runs, plays)
+            t.evaluation(&main, &runs, plays)
         })?;
         Ok(Evaluation { traced, runs })
     }
@@ -95,43 +95,43 @@ impl<'a> Tracer<'a> {
         let runs = self.runs_of(main);
         let (vars, forbidden) = (self.b.vars.clone(), self.saves.forbidden);
         self.b.begin();
-        let checked = self.evaluation(main, runs, Plays { agents: 1, episodes: 1, frames: false });
+        let checked = self.evaluation(main, &runs, Plays { agents: 1, episodes: 1, frames: false });
         checked?;
         self.b.end(Vec::new());
         (self.b.vars, self.saves.forbidden) = (vars, forbidden);
         Ok(())
     }
 
-    /// How many runs `main` is of, if what it gives has a row for each.
-    fn runs_of(&self, main: &Value<'a>) -> Option<usize> {
+    /// How many runs `main` is of, as far as what it gives has a row for each.
+    fn runs_of(&self, main: &Value<'a>) -> Vec<usize> {
         let statements: Vec<&Stmt> = self.b.open_statements().collect();
-        let n = stages::runs(statements)?;
-        let rows = match main {
-            Value::Array { n, .. } => Some(*n),
-            Value::Leaf(a) => self.b.ty(*a).shape.first().copied(),
-            Value::Int(_)
-            | Value::Float(_)
-            | Value::Bool(_)
-            | Value::Str(_)
-            | Value::List(_)
-            | Value::Unit
-            | Value::Tuple(_)
-            | Value::Record(_)
-            | Value::Key(_)
-            | Value::Function(_)
-            | Value::Module(_)
-            | Value::Range(..) => None,
-        };
-        (rows == Some(n)).then_some(n)
+        let (mut rows, mut inside) = (Vec::new(), main);
+        for n in stages::runs(statements) {
+            match inside {
+                Value::Array { n: m, elem } if *m == n => inside = elem,
+                Value::Leaf(a) if self.b.ty(*a).shape.get(rows.len()) == Some(&n) => {}
+                Value::Array { .. }
+                | Value::Leaf(_)
+                | Value::Int(_)
+                | Value::Float(_)
+                | Value::Bool(_)
+                | Value::Str(_)
+                | Value::List(_)
+                | Value::Unit
+                | Value::Tuple(_)
+                | Value::Record(_)
+                | Value::Key(_)
+                | Value::Function(_)
+                | Value::Module(_)
+                | Value::Range(..) => break,
+            }
+            rows.push(n);
+        }
+        rows
     }
 
     /// Plays; gives the parameters and what is told of each episode.
-    fn evaluation(
-        &mut self,
-        main: &Value<'a>,
-        runs: Option<usize>,
-        plays: Plays,
-    ) -> R<(Vec<(String, Atom)>, Value<'a>)> {
+    fn evaluation(&mut self, main: &Value<'a>, runs: &[usize], plays: Plays) -> R<(Vec<(String, Atom)>, Value<'a>)> {
         self.saves.forbidden = Some((
             "this is run by `whorl eval`",
             "pictures are its `frames`; what else is to be kept is saved by `main`",
@@ -139,7 +139,7 @@ impl<'a> Tracer<'a> {
         let f = self.eval_function()?;
         let span = self.function_span(&f);
         let row = self.row(main, runs)?;
-        let agents = self.agents(&row, runs, plays.agents);
+        let agents = self.agents(&row, runs.len(), plays.agents);
         let word = Type::scalar(DType::U32);
         let key: [Atom; 2] = [self.b.fresh(word.clone()).into(), self.b.fresh(word.clone()).into()];
         let numbers: Atom = self.b.fresh(word.stacked(plays.episodes)).into();
@@ -225,7 +225,7 @@ impl<'a> Tracer<'a> {
     }
 
     /// What one run of `main` gives, with arrays still as they are in all of them.
-    fn row(&self, main: &Value<'a>, runs: Option<usize>) -> R<Value<'a>> {
+    fn row(&self, main: &Value<'a>, runs: &[usize]) -> R<Value<'a>> {
         let here = self.main_span();
         if let Some((path, what)) = main.first_function("") {
             let e = Diagnostic::error("E0419", "what `main` gives cannot be kept for `eval`: a function is part of it");
@@ -237,19 +237,17 @@ impl<'a> Tracer<'a> {
             let e = Diagnostic::error("E0419", "`main` gives nothing that `eval` could try out").at(here, "");
             return fail(e.help("let `main` give the trained agent: what `train scan` ends with"));
         }
-        Ok(match (main, runs) {
-            (Value::Array { elem, .. }, Some(_)) => (**elem).clone(),
-            (other, Some(_) | None) => other.clone(),
-        })
+        Ok(runs.iter().fold(main.clone(), |v, _| match &v {
+            Value::Array { elem, .. } => (**elem).clone(),
+            _ => v,
+        }))
     }
 
-    /// Parameters for so many agents: of every array a row for each.
-    fn agents(&mut self, row: &Value<'a>, runs: Option<usize>, n: usize) -> Value<'a> {
+    /// Parameters for so many agents: of every array a row for each, in place of the axes of runs.
+    fn agents(&mut self, row: &Value<'a>, axes: usize, n: usize) -> Value<'a> {
         let fresh = row.map_leaves::<std::convert::Infallible>(&mut |a| {
             let mut ty = self.b.ty(a);
-            if runs.is_some() && !ty.is_scalar() {
-                ty.shape.remove(0);
-            }
+            ty.shape.drain(..axes.min(ty.shape.len()));
             Ok(self.b.fresh(ty.stacked(n)).into())
         });
         let Ok(fresh) = fresh;

@@ -44,16 +44,18 @@ pub fn cut(program: Program) -> (Program, Option<Program>) {
     (dce(first), Some(dce(rest)))
 }
 
-/// How many training runs a program of these statements is of: the rows of the one `for` that trains.
-pub fn runs<'s>(stmts: impl IntoIterator<Item = &'s Stmt>) -> Option<usize> {
+/// How many training runs a program of these statements is of: the sizes of the `for` that trains, and of those that it is all of.
+///
+/// ```text
+/// for tasks { for seeds { train scan … } }  ==>  [tasks, seeds]
+/// ```
+pub fn runs<'s>(stmts: impl IntoIterator<Item = &'s Stmt>) -> Vec<usize> {
     let mut training = stmts.into_iter().filter(|s| trains(s));
-    let (Some(one), None) = (training.next(), training.next()) else { return None };
-    match &one.op {
-        Op::Form(f) => match &**f {
-            Form::Map(m) if m.n > 0 => Some(m.n),
-            Form::Map(_) | Form::Scan(_) | Form::While(_) | Form::Switch(_) => None,
-        },
-        Op::Prim(..) | Op::Constant(_) | Op::Effect(_) => None,
+    let (Some(one), None) = (training.next(), training.next()) else { return Vec::new() };
+    let Op::Form(form) = &one.op else { return Vec::new() };
+    match &**form {
+        Form::Map(m) if m.n > 0 => [vec![m.n], runs(&m.body.stmts)].concat(),
+        Form::Map(_) | Form::Scan(_) | Form::While(_) | Form::Switch(_) => Vec::new(),
     }
 }
 

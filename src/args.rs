@@ -13,7 +13,7 @@ use crate::test::Trials;
 pub enum Command {
     Help(String),
     Run(Run),
-    Check(Script),
+    Check(Check),
     Test(Test),
     Show(Show),
     Fmt(Fmt),
@@ -36,6 +36,11 @@ pub struct Run {
     pub json: bool,
     pub quiet: bool,
     pub checks: Checks,
+}
+
+pub struct Check {
+    pub script: Script,
+    pub json: bool,
 }
 
 pub struct Test {
@@ -169,15 +174,16 @@ fn run(parser: &mut Parser) -> Read<Run> {
     Ok(Run { script, seed, threads, out, json, quiet, checks })
 }
 
-fn check(parser: &mut Parser) -> Read<Script> {
-    let (mut files, mut settings) = (Vec::new(), Vec::new());
+fn check(parser: &mut Parser) -> Read<Check> {
+    let (mut files, mut settings, mut json) = (Vec::new(), Vec::new(), false);
     while let Some(arg) = parser.next()? {
         match arg {
             Value(v) => files.push(v.into()),
+            Long("json") => json = true,
             other => setting(other.into(), parser, &mut settings)?,
         }
     }
-    Ok(Script { file: one_file("check", files)?, settings })
+    Ok(Check { script: Script { file: one_file("check", files)?, settings }, json })
 }
 
 fn show(parser: &mut Parser) -> Read<Show> {

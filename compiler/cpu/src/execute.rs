@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use whorl_core::ir::{ArrayData, Type};
 use whorl_schedule::loop_ir::{Buffer, BufferId, LoopProgram, Phase, Place};
-use whorl_schedule::verify;
+use whorl_schedule::{cost, verify};
 
-use crate::build::{Code, build, disassemble};
-use crate::runtime::Context;
+use crate::build::{Code, FunctionText, build, disassemble};
+use crate::runtime::{Context, Lap, ticks};
 use crate::state::{Bytes, RunState};
 use crate::{CpuError, Options, RunError};
 
@@ -48,7 +48,9 @@ impl Executable {
         let bytes = self.program.arena_bytes;
         let arena =
             Bytes::new(bytes).ok_or_else(|| RunError::misuse(format!("there is no memory for {bytes} bytes")))?;
-        let context = Box::new(Context { run: self.program.runs.map(|_| run), ..Context::default() });
+        let nodes = || self.program.phases.iter().map(|p| cost::leaves(&self.program, p.body()).len()).sum();
+        let laps = if self.options.profile { vec![Lap::default(); nodes()] } else { Vec::new() };
+        let context = Box::new(Context { run: self.program.runs.map(|_| run), laps, ..Context::default() });
         let mut state = RunState { run, arena, context };
         if inputs.len() != self.program.inputs.len() {
             return Err(RunError::misuse(format!("{} inputs, not {}", inputs.len(), self.program.inputs.len())));
@@ -74,6 +76,7 @@ impl Executable {
             Phase::Straight(_) => 0,
             Phase::Train { n, .. } => to.min(*n),
         };
+        state.context.last = ticks();
         // SAFETY: `address` is that of a function of this type, in memory that lives as long as `self`; it stays within the arena,
         // which has the size that the program asks for, and the executable's constants.
         let status = unsafe {
@@ -170,7 +173,7 @@ impl Executable {
     }
 
     /// The machine code of each function, as text.
-    pub fn assembly(&self) -> Result<String, CpuError> {
+    pub fn assembly(&self) -> Result<Vec<FunctionText>, CpuError> {
         disassemble(&self.program, &addresses(&self.constants), &self.options)
     }
 }

@@ -24,8 +24,9 @@ use whorl_core::check::Fault;
 use whorl_core::ir::DType;
 use whorl_schedule::loop_ir::LoopProgram;
 
+pub use build::FunctionText;
 pub use execute::Executable;
-pub use runtime::LogEvent;
+pub use runtime::{Lap, LogEvent, lap_ticks};
 pub use state::RunState;
 
 /// How to compile.
@@ -34,12 +35,14 @@ pub struct Options {
     /// Threads to compile on.
     pub threads: usize,
     pub vector: VectorMode,
+    /// Measures the time of every node without bodies: see [`RunState::laps`].
+    pub profile: bool,
 }
 
 impl Default for Options {
     fn default() -> Options {
         let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
-        Options { threads, vector: VectorMode::Auto }
+        Options { threads, vector: VectorMode::Auto, profile: false }
     }
 }
 

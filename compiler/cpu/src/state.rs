@@ -4,7 +4,7 @@ use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ptr::NonNull;
 
 use crate::RunError;
-use crate::runtime::{Context, LogEvent};
+use crate::runtime::{Context, Lap, LogEvent};
 
 /// Zeroed bytes at a multiple of 64.
 #[derive(Debug)]
@@ -70,6 +70,12 @@ impl RunState {
     /// The logs since they were last taken.
     pub fn take_logs(&mut self) -> Vec<LogEvent> {
         std::mem::take(&mut self.context.logs)
+    }
+
+    /// Of a profile: how often each node without bodies was executed, and how long that took, by the nodes' numbers in
+    /// `whorl_schedule::cost::leaves` of all phases, one after the other.
+    pub fn laps(&self) -> &[Lap] {
+        &self.context.laps
     }
 
     /// What stopped the run, once it has.

@@ -51,9 +51,21 @@ pub enum Tree {
 impl Script {
     /// `main(key: Key)` or `main()`. The key is the parameters `key.0` and `key.1`.
     pub fn trace_main(&self) -> Result<Traced, Vec<Diagnostic>> {
+        let args: &[Tree] = if self.main_takes_key()? { &[Tree::Key] } else { &[] };
+        let mut traced = self.trace_function("main", args)?;
+        traced.warnings.splice(0..0, self.unused.iter().cloned());
+        Ok(traced)
+    }
+
+    /// Whether the script has a `main`, which may be left out where it is a library.
+    pub fn has_main(&self) -> bool {
+        self.module(ModuleId::MAIN).values.contains_key("main")
+    }
+
+    pub(crate) fn main_takes_key(&self) -> Result<bool, Vec<Diagnostic>> {
         let main = self.module(ModuleId::MAIN).values.get("main");
-        let takes_key = match main {
-            Some(Def::Item(id)) => match &self.item(*id).kind {
+        match main {
+            Some(Def::Item(id)) => Ok(match &self.item(*id).kind {
                 ItemKind::Fn(f) => !f.params.is_empty(),
                 ItemKind::Import(_)
                 | ItemKind::Param(_)
@@ -65,20 +77,39 @@ impl Script {
                 | ItemKind::Test { .. }
                 | ItemKind::Prop(_)
                 | ItemKind::Error => false,
-            },
+            }),
             Some(Def::Module(_)) | None => {
                 let e = Diagnostic::error("E0409", "the script has no function `main`");
-                return Err(vec![e.help("fn main(key: Key) = …")]);
+                Err(vec![e.help("fn main(key: Key) = …")])
             }
-        };
-        let mut traced = self.trace_function("main", if takes_key { &[Tree::Key] } else { &[] })?;
-        traced.warnings.splice(0..0, self.unused.iter().cloned());
-        Ok(traced)
+        }
     }
 
     /// Any function of the script itself, on arguments of these types. Parameters are named after the function's.
     pub fn trace_function<'a>(&'a self, name: &str, args: &'a [Tree]) -> Result<Traced, Vec<Diagnostic>> {
+        self.trace_function_with(name, args, |_, _| ())
+    }
+
+    /// The same; `look` sees what it gives.
+    pub(crate) fn trace_function_with<'a>(
+        &'a self,
+        name: &str,
+        args: &'a [Tree],
+        look: impl FnOnce(&Tracer<'a>, &Value<'a>) + Send,
+    ) -> Result<Traced, Vec<Diagnostic>> {
+        self.trace_function_seen(name, args, |_| (), look)
+    }
+
+    /// The same; `prepare` sets what the tracer is to note on the way.
+    pub(crate) fn trace_function_seen<'a>(
+        &'a self,
+        name: &str,
+        args: &'a [Tree],
+        prepare: impl FnOnce(&mut Tracer<'a>) + Send,
+        look: impl FnOnce(&Tracer<'a>, &Value<'a>) + Send,
+    ) -> Result<Traced, Vec<Diagnostic>> {
         self.traced(|t| {
+            prepare(t);
             let module = self.module(ModuleId::MAIN);
             let Some((known, def)) = module.values.get_key_value(name) else {
                 let mut e = Diagnostic::error("E0401", format!("there is no function `{name}`"));
@@ -103,7 +134,9 @@ impl Script {
                 let e = e.at(t.main_result(&f), format!("this is {}", result.describe(&t.b)));
                 return fail(e.help("call it: what `main` gives are numbers, records and arrays"));
             }
-            Ok((params, t.settle(&result, span)?))
+            let result = t.settle(&result, span)?;
+            look(t, &result);
+            Ok((params, result))
         })
     }
 

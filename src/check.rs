@@ -10,13 +10,13 @@ use whorl_transform::ad::kept::{Kept, kept};
 
 use crate::args;
 use crate::pipeline::{self, Source};
-use crate::run::bytes;
+use crate::words::bytes;
 
 pub mod analysis;
 pub mod cost;
 pub mod layout;
 mod library;
-mod schedule;
+pub mod schedule;
 mod warnings;
 
 use analysis::{Part, parts};

@@ -14,13 +14,19 @@ pub mod engine;
 pub mod explain;
 pub mod fault;
 pub mod fmt;
+pub mod past;
 pub mod pipeline;
+pub mod profile;
 pub mod property;
+pub mod repeat;
+pub mod resume;
 pub mod run;
+pub mod runs;
 pub mod save;
 pub mod show;
 pub mod standard_library;
 pub mod test;
+pub mod words;
 
 /// Writes to standard output, if anybody still reads it (`whorl check … | head`).
 pub fn put(text: impl std::fmt::Display) {

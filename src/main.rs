@@ -18,9 +18,13 @@ fn main() -> ExitCode {
             Ok(ExitCode::SUCCESS)
         }
         Command::Run(options) => whorl::run::run(&options),
+        Command::Resume(options) => whorl::resume::resume(&options),
+        Command::Repeat(options) => whorl::repeat::repeat(&options),
+        Command::Runs(options) => whorl::runs::runs(&options),
         Command::Check(options) => whorl::check::check(&options),
         Command::Test(options) => whorl::test::test(&options),
         Command::Show(options) => whorl::show::show(&options),
+        Command::Profile(options) => whorl::profile::profile(&options),
         Command::Fmt(options) => whorl::fmt::fmt(&options),
         Command::Explain(code) => whorl::explain::explain(code.as_deref()),
     };

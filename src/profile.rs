@@ -32,7 +32,7 @@ pub fn profile(options: &args::Profile) -> Result<ExitCode, String> {
     let source = pipeline::load(&options.script)?;
     let traced = source.script.trace_main().map_err(|d| pipeline::render(&d, &source.map))?;
     let traced_in = begin.elapsed();
-    let inputs = crate::run::main_arguments(&traced.params, options.seed)?;
+    let inputs = crate::run::prepare::main_arguments(&traced.params, options.seed)?;
     let (program, _) = pipeline::cut(pipeline::checked(traced.program, options.checks));
     let part = Part::new(program, &source.map)?;
     let begin = Instant::now();
@@ -40,7 +40,7 @@ pub fn profile(options: &args::Profile) -> Result<ExitCode, String> {
     let executable = whorl_cpu::compile(&part.program, &cpu).map_err(|e| format!("error: {e}"))?;
     let compile = [traced_in, part.times[0], part.times[1], begin.elapsed()];
 
-    let failed = |e: whorl_cpu::RunError| fault::text(&e, None, &source.map);
+    let failed = |e: whorl_cpu::RunError| fault::told(&e, None, None, &source.map).text;
     let mut state = executable.new_run(0, &inputs).map_err(failed)?;
     let (mut steps, mut of) = (0, None);
     let (begin, clock) = (Instant::now(), whorl_cpu::ticks());

@@ -109,7 +109,7 @@ pub enum Stage {
     Asm,
 }
 
-const COMMANDS: &str = "run, resume, repeat, runs, check, test, show, fmt and explain";
+const COMMANDS: &str = "run, resume, repeat, runs, check, test, show, profile, fmt and explain";
 
 const HELP: &str = "\
 Whorl: a functional array language for reinforcement learning, compiled whole.

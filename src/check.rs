@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use serde_json::json;
-use whorl_core::Checkpoint;
+use whorl_core::{Checkpoint, Type, print};
+use whorl_schedule::loop_ir::{Buffer, LoopProgram, Place};
 use whorl_source::{Diagnostic, SourceMap, Span};
 use whorl_trace::{Knob, Signature, Traced};
 use whorl_transform::ad::kept::{Kept, kept};
@@ -17,7 +18,7 @@ pub mod cost;
 pub mod layout;
 mod library;
 pub mod schedule;
-mod warnings;
+pub mod warnings;
 
 use analysis::{Part, parts};
 use layout::{described, section, type_lines};
@@ -47,12 +48,14 @@ pub fn check(options: &args::Check) -> Result<ExitCode, String> {
     crate::put(section("schedule", &schedule_rows(&parts, &source.map)));
     crate::put(memory(&parts, &source.map));
     let mut rows = cost::rows(&parts, &source.map, DEAREST);
-    rows.extend(cost::caveat(&parts, &source.map).map(|c| format!("({c})")));
+    let caveat = cost::caveat(&parts, &source.map).map(|c| layout::wrapped(c, layout::WIDTH - 2, 0));
+    rows.extend(caveat.into_iter().flatten());
     crate::put(section("cost", &rows));
     if costly.is_empty() {
         say!("no errors");
     } else {
-        crate::put(pipeline::render(&costly, &source.map));
+        say!("no errors; {} on the standard error", layout::counted(costly.len(), "warning"));
+        eprintln!("{}", pipeline::render(&costly, &source.map));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -77,7 +80,8 @@ fn type_rows(signature: &Signature, traced: &Traced) -> Vec<String> {
         let sizes: Vec<String> = signature.sizes.iter().map(|(n, k)| format!("{n} = {k}")).collect();
         rows.extend(layout::wrapped(&format!("where {}", sizes.join(", ")), layout::WIDTH - 2, 6));
     }
-    rows.extend(traced.saves.iter().map(crate::save::described));
+    let saves = traced.saves.iter().map(crate::save::described);
+    rows.extend(saves.flat_map(|s| layout::wrapped(&s, layout::WIDTH - 2, 4)));
     rows
 }
 
@@ -94,7 +98,7 @@ fn schedule_rows(parts: &[Part], map: &SourceMap) -> Vec<String> {
 
 /// The arena, its largest arrays, what derivatives keep, and the sum beside what there is.
 fn memory(parts: &[Part], map: &SourceMap) -> String {
-    let lines = |spans: &[Span]| pipeline::lines(map, spans);
+    let lines = |spans: &[Span]| schedule::short(&pipeline::lines(map, spans));
     let mut rows = Vec::new();
     for (k, part) in parts.iter().enumerate() {
         let program = &part.program;
@@ -108,12 +112,30 @@ fn memory(parts: &[Part], map: &SourceMap) -> String {
         let free = usize::try_from(crate::data::available_memory()).unwrap_or(usize::MAX);
         rows.push(if k == 0 { format!("{what}; {} are free", bytes(free)) } else { what });
         if k == 0 {
-            let table = whorl_schedule::memory_table(program, LARGEST, &|spans| lines(spans));
-            rows.extend(table.lines().skip(1).map(|l| l.trim_end().to_string()));
+            rows.extend(largest(program, map));
         }
         rows.extend(kept_table(&kept(&part.flat), &|spans| lines(spans)).lines().map(str::to_string));
     }
     section("memory", &rows)
+}
+
+/// The largest arrays of the arena: bytes, type, name and line.
+fn largest(p: &LoopProgram, map: &SourceMap) -> Vec<String> {
+    let mut all: Vec<&Buffer> = p.buffers.iter().filter(|b| matches!(b.place, Place::Arena(_))).collect();
+    // The sort is stable: of equal ones, in the order of the text.
+    all.sort_by_key(|b| std::cmp::Reverse(b.bytes()));
+    let row = |b: &&Buffer| {
+        let ty = print::type_text(&Type { dtype: b.dtype, shape: b.shape.clone() });
+        let name = b.name.as_deref().unwrap_or("");
+        let line = schedule::lines_of(map, &b.spans).iter().map(|l| schedule::short(l)).collect::<Vec<_>>().join(", ");
+        format!("{:>11}  {ty:<18} {:<20} {}", b.bytes(), cost::fitted(name, 20), cost::fitted(&line, 24))
+    };
+    let mut rows: Vec<String> = all.iter().take(LARGEST).map(row).collect();
+    if all.len() > LARGEST {
+        let rest: usize = all[LARGEST..].iter().map(|b| b.bytes()).sum();
+        rows.push(format!("{rest:>11}  in {} smaller arrays (arrays share places)", all.len() - LARGEST));
+    }
+    rows
 }
 
 /// What derivatives keep of the states of loops, and what they would under other policies. Nothing, if they keep none.
@@ -123,19 +145,17 @@ fn kept_table(loops: &[Kept], line: &dyn Fn(&[Span]) -> String) -> String {
     }
     let mut rows = vec![["steps", "a state", "kept", "carries", "sqrt", "loop"].map(String::from).to_vec()];
     for k in loops {
-        let place =
-            if k.every > 1 { format!("{}, checkpoint every {}", line(&k.spans), k.every) } else { line(&k.spans) };
+        let place = if k.every > 1 { format!("{}, every {}", line(&k.spans), k.every) } else { line(&k.spans) };
         let (all, sqrt) = (k.with(Checkpoint::Carries), k.with(Checkpoint::Sqrt));
         let sizes = [k.state_bytes, k.now(), all, sqrt].map(bytes);
         rows.push([k.steps.to_string()].into_iter().chain(sizes).chain([place]).collect());
     }
-    let mut text = String::from(
-        "states of loops that derivatives keep, and would keep with\n`checkpoint carries` or `sqrt`:\n",
-    );
+    let mut text =
+        String::from("states of loops that derivatives keep, and would keep with\n`checkpoint carries` or `sqrt`:\n");
     for row in rows {
         let (place, sizes) = row.split_last().expect("six columns");
         sizes.iter().for_each(|s| text += &format!("{s:>11}"));
-        text += &format!("  {place}\n");
+        text += &format!("  {}\n", cost::fitted(place, 20));
     }
     text
 }
@@ -151,11 +171,15 @@ fn as_json(
     let knobs: Vec<_> = source.script.knobs().iter().map(|k| {
         json!({ "name": k.name, "type": k.ty, "value": k.value, "default": k.default, "bounds": k.bounds, "about": k.about })
     }).collect();
-    let results: Vec<_> = traced.results.iter().map(|leaf| {
-        json!({ "path": leaf.path, "type": leaf.ty.dtype.name(), "shape": leaf.ty.shape.as_slice() })
-    }).collect();
-    let schedule: Vec<_> = schedule::entries(parts, map).into_iter()
-        .map(|e| json!({ "line": e.line, "what": e.what, "became": e.became })).collect();
+    let results: Vec<_> = traced
+        .results
+        .iter()
+        .map(|leaf| json!({ "path": leaf.path, "type": leaf.ty.dtype.name(), "shape": leaf.ty.shape.as_slice() }))
+        .collect();
+    let schedule: Vec<_> = schedule::entries(parts, map)
+        .into_iter()
+        .map(|e| json!({ "line": e.line, "what": e.what, "became": e.became }))
+        .collect();
     let programs: Vec<_> = parts.iter().map(|p| program_json(p, map)).collect();
     let warned: Vec<_> = traced.warnings.iter().chain(costly).map(|d| diagnostic_json(d, map)).collect();
     let sizes: serde_json::Map<_, _> = signature.sizes.iter().map(|(n, k)| (n.clone(), json!(k))).collect();
@@ -172,21 +196,27 @@ fn as_json(
 
 fn program_json(part: &Part, map: &SourceMap) -> serde_json::Value {
     let program = &part.program;
-    let stretches: Vec<_> = cost::stretches(part, map).into_iter().map(|s| {
-        let lines: Vec<_> = s.lines.iter().map(|(line, c)| {
+    let stretches: Vec<_> = cost::stretches(part, map)
+        .into_iter()
+        .map(|s| {
+            let lines: Vec<_> = s.lines.iter().map(|(line, c)| {
             json!({ "line": line, "flops": c.flops, "other": c.other, "read": c.read, "written": c.written })
         }).collect();
-        json!({
-            "train_steps": s.steps, "flops": s.cost.flops, "other": s.cost.other, "read": s.cost.read,
-            "written": s.cost.written, "known": format!("{:?}", s.known).to_lowercase(), "lines": lines,
+            json!({
+                "train_steps": s.steps, "flops": s.cost.flops, "other": s.cost.other, "read": s.cost.read,
+                "written": s.cost.written, "known": format!("{:?}", s.known).to_lowercase(), "lines": lines,
+            })
         })
-    }).collect();
-    let kept: Vec<_> = kept(&part.flat).iter().map(|k| {
-        json!({
-            "line": pipeline::lines(map, &k.spans), "steps": k.steps, "every": k.every,
-            "state_bytes": k.state_bytes, "kept_bytes": k.now(),
+        .collect();
+    let kept: Vec<_> = kept(&part.flat)
+        .iter()
+        .map(|k| {
+            json!({
+                "line": pipeline::lines(map, &k.spans), "steps": k.steps, "every": k.every,
+                "state_bytes": k.state_bytes, "kept_bytes": k.now(),
+            })
         })
-    }).collect();
+        .collect();
     json!({ "runs": program.runs, "arena_bytes": program.arena_bytes, "kept": kept, "cost": stretches })
 }
 

@@ -130,9 +130,14 @@ impl Report {
             }
             let n = places.len() as u64;
             let cost = sum.cost;
-            let cost = Cost { flops: cost.flops / n, other: cost.other / n, read: cost.read / n, written: cost.written / n };
+            let cost =
+                Cost { flops: cost.flops / n, other: cost.other / n, read: cost.read / n, written: cost.written / n };
             for place in &places {
-                lines.entry(place.clone()).or_default().add(Sum { calls: sum.calls, seconds: seconds / n as f64, cost });
+                lines.entry(place.clone()).or_default().add(Sum {
+                    calls: sum.calls,
+                    seconds: seconds / n as f64,
+                    cost,
+                });
             }
             nodes.push((described(leaf.node), places.iter().map(|p| short(p)).collect::<Vec<_>>().join(", "), sum));
         }
@@ -168,7 +173,8 @@ impl Report {
             ),
         ];
         crate::put(section("profile", &rows));
-        let head = |what: &str| format!("{what:<31}{:>7}{:>9}{:>11}{:>9}{:>8}", "share", "ms", "calls", "GFLOP/s", "GB/s");
+        let head =
+            |what: &str| format!("{what:<31}{:>7}{:>9}{:>11}{:>9}{:>8}", "share", "ms", "calls", "GFLOP/s", "GB/s");
         let row = |name: &str, s: &Sum| {
             let (share, ms) = (100.0 * s.seconds / self.total.max(1e-12), s.seconds * 1e3);
             let (flops, bytes) = (s.per_second(s.cost.flops), s.per_second(s.cost.bytes()));
@@ -176,7 +182,9 @@ impl Report {
         };
         let mut rows = vec![head("line")];
         rows.extend(self.lines.iter().take(MOST).map(|(line, s)| row(line, s)));
-        rows.extend(rest(self.lines.iter().skip(MOST).map(|(_, s)| s)).map(|(n, s)| row(&format!("{n} lines more"), &s)));
+        rows.extend(
+            rest(self.lines.iter().skip(MOST).map(|(_, s)| s)).map(|(n, s)| row(&format!("{n} lines more"), &s)),
+        );
         crate::put(section("by line (a loop of several lines counts for each in equal parts)", &rows));
         let mut rows = vec![head("loop or kernel")];
         for (what, lines, s) in self.nodes.iter().take(MOST) {

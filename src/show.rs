@@ -12,12 +12,16 @@ use crate::args::{self, Stage};
 use crate::check::schedule::lines_of;
 use crate::pipeline::{self, Source};
 
+/// Where a line is asked for.
+const NOTHING: &str =
+    "nothing of this stage comes from the line itself; the functions that it calls have lines of their own\n";
 /// Lines of which a comment tells; more make it longer than they explain.
 const MOST_LINES: usize = 4;
 
 pub fn show(options: &args::Show) -> Result<ExitCode, String> {
     let source = pipeline::load(&options.script)?;
-    let view = View { map: &source.map, line: options.line.as_deref().map(|l| Line::find(l, &source.map)).transpose()? };
+    let view =
+        View { map: &source.map, line: options.line.as_deref().map(|l| Line::find(l, &source.map)).transpose()? };
     crate::put(view.heading());
     if options.stage == Stage::Tree {
         let (file, text) = (FileId(0), &source.text);
@@ -61,7 +65,10 @@ impl Line {
         let found = map.files().find(|(id, f)| if file.is_empty() { id.0 == 0 } else { named(&f.name) });
         let Some((id, f)) = found else {
             let names: Vec<&str> = map.files().map(|(_, f)| f.name.as_str()).collect();
-            return Err(format!("error: --line {text}: no such file is part of the program; there are {}", names.join(", ")));
+            return Err(format!(
+                "error: --line {text}: no such file is part of the program; there are {}",
+                names.join(", ")
+            ));
         };
         let lines = f.text.lines().count();
         if number == 0 || number > lines {
@@ -108,6 +115,9 @@ impl View<'_> {
     fn core(&self, program: &Program) -> String {
         let mut program = program.clone();
         self.prune(&mut program.main.body);
+        if self.line.is_some() && program.main.body.stmts.is_empty() {
+            return NOTHING.to_string();
+        }
         print_with(&program, &|spans| self.said(spans))
     }
 
@@ -154,7 +164,10 @@ impl View<'_> {
             say!("# derivative {} of {}, {what} mode, at {}", k + 1, made.len(), self.map.line_name(m.span));
             say!("# of this function:");
             crate::put(print_function(vars, &m.of, &|spans| self.said(spans)));
-            say!("# the statements that differentiation wrote, and the {}:", if m.reverse { "gradients" } else { "tangents" });
+            say!(
+                "# the statements that differentiation wrote, and the {}:",
+                if m.reverse { "gradients" } else { "tangents" }
+            );
             let function = Function { params: Vec::new(), body: m.body.clone() };
             crate::put(print_function(vars, &function, &|spans| self.said(spans)));
             say!("");
@@ -175,7 +188,10 @@ impl View<'_> {
         match stage {
             Stage::Tree | Stage::Core | Stage::Grad | Stage::Fused => {}
             Stage::Loops if self.line.is_none() => crate::put(whorl_schedule::print(&program, &line)),
-            Stage::Loops => crate::put(whorl_schedule::print_some(&program, &line, &keep)),
+            Stage::Loops => {
+                let text = whorl_schedule::print_some(&program, &line, &keep);
+                crate::put(if text.is_empty() { NOTHING } else { &text });
+            }
             Stage::Memory => crate::put(whorl_schedule::memory_map(&program, &line, &keep)),
             Stage::Asm => self.assembly(&program)?,
         }

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use whorl_core::ir::{Body, Form, Op, Spans};
 use whorl_core::Program;
+use whorl_core::ir::{Body, Form, Op, Spans};
 use whorl_schedule::cost::{self, Leaf};
 use whorl_schedule::loop_ir::{LoopProgram, Node, Phase};
 use whorl_source::{SourceMap, Span};

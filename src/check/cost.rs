@@ -43,7 +43,8 @@ pub fn by_line(leaves: &[Leaf], map: &SourceMap) -> Vec<(String, Cost)> {
             lines.push("(no line)".to_string());
         }
         let (cost, n) = (leaf.cost(), lines.len() as u64);
-        let part = Cost { flops: cost.flops / n, other: cost.other / n, read: cost.read / n, written: cost.written / n };
+        let part =
+            Cost { flops: cost.flops / n, other: cost.other / n, read: cost.read / n, written: cost.written / n };
         for line in lines {
             *sums.entry(line).or_default() += part;
         }
@@ -60,51 +61,48 @@ pub fn rows(parts: &[Part], map: &SourceMap, most: usize) -> Vec<String> {
     let all: Vec<(usize, Stretch)> =
         parts.iter().enumerate().flat_map(|(k, p)| stretches(p, map).into_iter().map(move |s| (k, s))).collect();
     let mut total = Cost::default();
+    let trains = all.iter().any(|(_, s)| s.steps.is_some());
+    let mut trained = false;
+    rows.push(format!("{:<34}{:>12}{:>13}{:>13}", "", "FLOPs", "read", "written"));
     for (k, s) in &all {
         let what = match (s.steps, *k) {
             (Some(n), _) => format!("each of {n} steps of the train scan"),
-            (None, 0) => "before and after, or all".to_string(),
+            (None, 0) if !trains => "a run".to_string(),
+            (None, 0) if trained => "behind the train scan".to_string(),
+            (None, 0) => "in front of the train scan".to_string(),
             (None, _) => "what follows the runs".to_string(),
         };
-        let what = if all.iter().all(|(_, s)| s.steps.is_none()) && *k == 0 { "in all".to_string() } else { what };
-        rows.push(format!("{what:<40}{}{}", row(s.cost), said(s.known)));
+        trained |= s.steps.is_some();
+        rows.push(row(&what, s.cost));
         total += s.cost.times(s.steps.unwrap_or(1) as u64).times(if *k == 0 { runs as u64 } else { 1 });
     }
     if all.len() > 1 || runs > 1 {
-        let of = if runs > 1 { format!("in all, of {runs} runs") } else { "in all".to_string() };
-        rows.push(format!("{of:<40}{}", row(total)));
+        let of = if runs > 1 { format!("in all, {runs} runs") } else { "in all".to_string() };
+        rows.push(row(&of, total));
     }
     // The dearest stretch is told by its lines.
     let dearest = all.iter().max_by_key(|(_, s)| s.cost.times(s.steps.unwrap_or(1) as u64).weight());
     if let Some((_, s)) = dearest.filter(|(_, s)| s.cost.weight() > 0) {
         rows.push(String::new());
         let of = if s.steps.is_some() { "of such a step, by line" } else { "of that, by line" };
-        rows.push(format!("{of:<40}{:>10}{:>7}{:>12}", "FLOPs", "share", "bytes"));
+        rows.push(format!("{of:<46}{:>10}{:>7}{:>9}", "FLOPs", "share", "bytes"));
         for (line, cost) in s.lines.iter().take(most) {
-            let line = fitted(line, 39);
+            let line = fitted(line, 45);
             let (flops, bytes) = (amount(cost.flops), amount(cost.bytes()));
-            rows.push(format!("{line:<40}{flops:>10}{:>7}{bytes:>11}B", share(cost.flops, s.cost.flops)));
+            rows.push(format!("{line:<46}{flops:>10}{:>7}{bytes:>8}B", share(cost.flops, s.cost.flops)));
         }
         if s.lines.len() > most {
             let rest: Cost = s.lines[most..].iter().map(|(_, c)| *c).sum();
             let line = format!("{} lines more", s.lines.len() - most);
             let (flops, bytes) = (amount(rest.flops), amount(rest.bytes()));
-            rows.push(format!("{line:<40}{flops:>10}{:>7}{bytes:>11}B", share(rest.flops, s.cost.flops)));
+            rows.push(format!("{line:<46}{flops:>10}{:>7}{bytes:>8}B", share(rest.flops, s.cost.flops)));
         }
     }
     rows
 }
 
-fn row(c: Cost) -> String {
-    format!("{:>9}FLOPs {:>9}B read {:>9}B written", amount(c.flops), amount(c.read), amount(c.written))
-}
-
-fn said(known: Known) -> &'static str {
-    match known {
-        Known::Exactly => "",
-        Known::AtMost => "",
-        Known::ARound => "",
-    }
+fn row(what: &str, c: Cost) -> String {
+    format!("{what:<34}{:>12}{:>12}B{:>12}B", amount(c.flops), amount(c.read), amount(c.written))
 }
 
 /// What is said of counts that are not exact.

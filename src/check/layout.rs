@@ -4,7 +4,7 @@ use whorl_trace::Shown;
 
 pub const WIDTH: usize = 80;
 /// Longer types are cut.
-const MOST_LINES: usize = 24;
+const MOST_LINES: usize = 40;
 
 /// A heading, and a line under it for each of its rows.
 pub fn section(title: &str, lines: &[String]) -> String {
@@ -56,8 +56,8 @@ pub fn described(left: &str, width: usize, text: &str) -> Vec<String> {
 
 /// A type behind `head`, over as many lines as it needs; what is longer than a screen is cut.
 pub fn type_lines(head: &str, shown: &Shown, tail: &str) -> Vec<String> {
-    let mut lines = Vec::new();
-    lay(head, shown, tail, 0, &mut lines);
+    let (mut lines, mut seen) = (Vec::new(), Vec::new());
+    lay(head, shown, tail, &Place { depth: 0, path: String::new() }, &mut seen, &mut lines);
     if lines.len() > MOST_LINES {
         let more = lines.len() - MOST_LINES + 1;
         lines.truncate(MOST_LINES - 1);
@@ -66,26 +66,56 @@ pub fn type_lines(head: &str, shown: &Shown, tail: &str) -> Vec<String> {
     lines
 }
 
-fn lay(head: &str, shown: &Shown, tail: &str, depth: usize, lines: &mut Vec<String>) {
-    let pad = "  ".repeat(depth);
+/// Where a part of a type stands.
+struct Place {
+    depth: usize,
+    /// `net.policy`
+    path: String,
+}
+
+impl Place {
+    fn below(&self, part: &str) -> Place {
+        let path = if self.path.is_empty() { part.to_string() } else { format!("{}.{part}", self.path) };
+        Place { depth: self.depth + 1, path }
+    }
+}
+
+/// What takes several lines is told once; the same type again refers to it.
+fn lay<'s>(
+    head: &str,
+    shown: &'s Shown,
+    tail: &str,
+    at: &Place,
+    seen: &mut Vec<(&'s Shown, String)>,
+    lines: &mut Vec<String>,
+) {
+    let pad = "  ".repeat(at.depth);
     let flat = format!("{pad}{head}{}{tail}", shown.text());
     if flat.chars().count() <= WIDTH - 2 {
         return lines.push(flat);
+    }
+    if let Some((_, path)) = seen.iter().find(|(known, _)| *known == shown) {
+        return lines.push(format!("{pad}{head}as {path}{tail}"));
+    }
+    if !at.path.is_empty() {
+        seen.push((shown, at.path.clone()));
     }
     match shown {
         Shown::Word(_) | Shown::Unit => lines.push(flat),
         Shown::Tuple(parts) => {
             lines.push(format!("{pad}{head}("));
-            parts.iter().for_each(|p| lay("", p, ",", depth + 1, lines));
+            for (k, p) in parts.iter().enumerate() {
+                lay("", p, ",", &at.below(&k.to_string()), seen, lines);
+            }
             lines.push(format!("{pad}){tail}"));
         }
         Shown::Record(name, fields) => {
             let name = name.as_ref().map_or(String::new(), |n| format!("{n} "));
             lines.push(format!("{pad}{head}{name}{{"));
-            fields.iter().for_each(|(n, v)| lay(&format!("{n}: "), v, ",", depth + 1, lines));
+            fields.iter().for_each(|(n, v)| lay(&format!("{n}: "), v, ",", &at.below(n), seen, lines));
             lines.push(format!("{pad}}}{tail}"));
         }
-        Shown::Array(of, sizes) => lay(head, of, &format!("[{}]{tail}", sizes.join(", ")), depth, lines),
+        Shown::Array(of, sizes) => lay(head, of, &format!("[{}]{tail}", sizes.join(", ")), at, seen, lines),
     }
 }
 
@@ -96,7 +126,13 @@ pub fn amount(n: u64) -> String {
     match units.iter().find(|(size, _)| x >= *size) {
         Some((size, unit)) => {
             let y = x / size;
-            let digits = if y >= 99.95 { 0 } else if y >= 9.995 { 1 } else { 2 };
+            let digits = if y >= 99.95 {
+                0
+            } else if y >= 9.995 {
+                1
+            } else {
+                2
+            };
             format!("{y:.digits$} {unit}")
         }
         None => format!("{n} "),

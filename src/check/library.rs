@@ -25,10 +25,12 @@ pub fn check(source: &Source, options: &args::Check) -> Result<ExitCode, String>
             TestKind::Prop => {
                 properties += 1;
                 let sizes = source.script.size_ranges(k);
-                sizes.and_then(|s| {
-                    let smallest: Vec<usize> = s.iter().map(|r| r.low).collect();
-                    source.script.trace_prop(k, &smallest, None)
-                }).err()
+                sizes
+                    .and_then(|s| {
+                        let smallest: Vec<usize> = s.iter().map(|r| r.low).collect();
+                        source.script.trace_prop(k, &smallest, None)
+                    })
+                    .err()
             }
             TestKind::Example => {
                 examples += 1;
@@ -45,17 +47,22 @@ pub fn check(source: &Source, options: &args::Check) -> Result<ExitCode, String>
         return Err(pipeline::render(&errors, &source.map));
     }
     let reached: Vec<(usize, &str)> = vec![(tests, "test"), (properties, "property"), (examples, "example")];
-    let what: Vec<String> = reached.iter().filter(|(n, _)| *n > 0).map(|(n, noun)| {
-        if *n != 1 && *noun == "property" { format!("{n} properties") } else { counted(*n, noun) }
-    }).collect();
+    let what: Vec<String> = reached
+        .iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, noun)| if *n != 1 && *noun == "property" { format!("{n} properties") } else { counted(*n, noun) })
+        .collect();
     let (called, missed) = source.script.reached();
     if options.json {
         let warnings: Vec<_> = source.script.unused().iter().map(|d| super::diagnostic_json(d, &source.map)).collect();
-        say!("{}", json!({
-            "file": source.map.files().next().map(|(_, f)| f.name.clone()),
-            "main": null, "tests": tests, "properties": properties, "examples": examples,
-            "functions_reached": called, "functions_not_reached": missed, "warnings": warnings,
-        }));
+        say!(
+            "{}",
+            json!({
+                "file": source.map.files().next().map(|(_, f)| f.name.clone()),
+                "main": null, "tests": tests, "properties": properties, "examples": examples,
+                "functions_reached": called, "functions_not_reached": missed, "warnings": warnings,
+            })
+        );
         return Ok(ExitCode::SUCCESS);
     }
     let unused = source.script.unused();

@@ -80,7 +80,10 @@ impl Report<'_> {
             return "gone: nothing uses what it gives, or it is known before the program runs".to_string();
         }
         if mine.iter().any(|(_, f)| f.became == Became::Runs) {
-            return format!("{}: the outermost `for` around a loop; independent programs, one a thread", counted(n, "run"));
+            return format!(
+                "{}: the outermost `for` around a loop; independent programs, one a thread",
+                counted(n, "run")
+            );
         }
         let marks: Vec<u32> = mine.iter().map(|(k, _)| *k as u32).collect();
         let is_mine = |spans: &Spans| spans.iter().any(|s| s.marked().is_some_and(|m| marks.contains(&m)));
@@ -115,7 +118,8 @@ impl Report<'_> {
         if parts.is_empty() {
             return "no code of its own: only where its elements lie, read by what follows".to_string();
         }
-        let around = if loops > 0 { format!("; {} over all lanes at once", counted(loops, "loop")) } else { String::new() };
+        let around =
+            if loops > 0 { format!("; {} over all lanes at once", counted(loops, "loop")) } else { String::new() };
         format!("{}: {}{around}", counted(n, "lane"), parts.join(", "))
     }
 
@@ -129,7 +133,11 @@ impl Report<'_> {
 
     fn scan(&self, source: &Source) -> String {
         let all = analysis::loops(&self.part.program);
-        let mine: Vec<&Loop> = all.iter().filter(|l| l.spans.contains(&source.span)).collect();
+        let mut mine: Vec<&Loop> = all.iter().filter(|l| l.spans.contains(&source.span)).collect();
+        // One that is differentiated may have been cut into blocks.
+        if mine.iter().any(|l| l.n == source.n) {
+            mine.retain(|l| l.n == source.n);
+        }
         if mine.iter().any(|l| l.train) {
             return "a loop that the host paces: between two steps are progress, metrics and checkpoints".to_string();
         }

@@ -132,7 +132,11 @@ fn spans_of(job: &Job, jobs: &Jobs) -> Spans {
         for node in nodes {
             let elsewhere = matches!(jobs.loops.get(&node_key(node)), Some(Callee::Function(_)));
             let spans = cost::spans_of(node).filter(|_| !elsewhere);
-            spans.into_iter().flatten().for_each(|s| if !all.contains(s) { all.push(*s) });
+            spans.into_iter().flatten().for_each(|s| {
+                if !all.contains(s) {
+                    all.push(*s)
+                }
+            });
             whorl_schedule::bodies(node).into_iter().for_each(|b| walk(b, jobs, all));
         }
     }

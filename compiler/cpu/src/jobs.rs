@@ -8,8 +8,8 @@ use std::ops::Range;
 use whorl_schedule::cost;
 use whorl_schedule::loop_ir::{LoopProgram, Node, Phase};
 
-use crate::{Options, VectorMode};
 use crate::lanes::{self, Plan};
+use crate::{Options, VectorMode};
 
 /// Which function.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

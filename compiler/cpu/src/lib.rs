@@ -26,7 +26,7 @@ use whorl_schedule::loop_ir::LoopProgram;
 
 pub use build::FunctionText;
 pub use execute::Executable;
-pub use runtime::{Lap, LogEvent, lap_ticks};
+pub use runtime::{Lap, LogEvent, lap_ticks, ticks};
 pub use state::RunState;
 
 /// How to compile.

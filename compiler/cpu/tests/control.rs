@@ -283,5 +283,7 @@ fn long_programs() {
     let twice: Vec<Node> = (0..300).map(|_| mix(index, x)).collect();
     build.straight(vec![Node::Loop { n: 3, reverse: false, index, body: [body, twice].concat() }]);
     build.check();
-    assert!(compile(&build.program, &Options::default()).unwrap().assembly().unwrap()[1].head.starts_with("function 1"));
+    assert!(
+        compile(&build.program, &Options::default()).unwrap().assembly().unwrap()[1].head.starts_with("function 1")
+    );
 }

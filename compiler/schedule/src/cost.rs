@@ -202,9 +202,8 @@ pub fn of_node(p: &LoopProgram, node: &Node) -> Cost {
         Node::Sort(s) => {
             let (rows, n) = (count(&s.rows), s.n as u64);
             let compared = n.saturating_mul(u64::from(n.max(1).ilog2()));
-            let bytes = |views: &[View]| {
-                views.iter().map(|v| rows * n * p.buffer(v.buffer).dtype.bytes() as u64).sum::<u64>()
-            };
+            let bytes =
+                |views: &[View]| views.iter().map(|v| rows * n * p.buffer(v.buffer).dtype.bytes() as u64).sum::<u64>();
             Cost { flops: 0, other: rows * compared, read: bytes(&s.from), written: bytes(&s.to) }
         }
         Node::Cumulative(c) => {
@@ -308,7 +307,11 @@ fn of_lanes(p: &LoopProgram, l: &Lanes) -> Cost {
     for r in &l.reductions {
         let dtype = p.buffer(r.into.buffer).dtype;
         let folds = matches!(r.kind, ReductionKind::Fold(op) if folds_floats(op, dtype));
-        if folds { cost.flops += points } else { cost.other += points }
+        if folds {
+            cost.flops += points
+        } else {
+            cost.other += points
+        }
         cost.written += count(&l.dims) * dtype.bytes() as u64;
     }
     cost

@@ -32,9 +32,9 @@ mod verify;
 use whorl_core::ir::Program;
 use whorl_source::Span;
 
-pub use eval::{EvalError, LogEntry, Outcome, evaluate};
 pub use accesses::{Touch, bodies, each_access, each_view};
 pub use arena::{Interval, lifetimes};
+pub use eval::{EvalError, LogEntry, Outcome, evaluate};
 pub use lanes::{view_of, view_of_mut};
 pub use loop_ir::*;
 pub use print::{memory_map, memory_table, print, print_some};

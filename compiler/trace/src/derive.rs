@@ -82,7 +82,7 @@ impl<'a> Tracer<'a> {
         let seed = move |_: &mut whorl_core::Builder, results: &[Atom]| {
             results.iter().enumerate().map(|(k, _)| (k == 0).then_some(one.into())).collect()
         };
-        let vjp = self.reverse(&linked.function, &floats, &wrt, seed, span)?;
+        let vjp = self.reverse_here(&linked.function, &floats, &wrt, seed, span)?;
         let gradient = self.in_structure(&x, vjp.gradients);
         let mut results = vjp.results.into_iter();
         let loss = loss.with_leaves(&mut results);
@@ -117,7 +117,7 @@ impl<'a> Tracer<'a> {
         let (params, inner) = self.with_params(&value);
         let linked = self.link(f, params, self.spread(f, inner, x.span), span)?;
         let directions: Vec<Option<Atom>> = directions.into_iter().map(Some).collect();
-        let (results, tangents) = self.along(&linked.function, &points, &directions, span)?;
+        let (results, tangents) = self.forward_here(&linked.function, &points, &directions, span)?;
         let mut out = Vec::with_capacity(results.len());
         for (r, t) in results.iter().zip(tangents) {
             let ty = self.b.ty(*r);
@@ -151,7 +151,7 @@ impl<'a> Tracer<'a> {
             seeds.into_iter().map(|a| b.ty(a).dtype.is_float().then_some(a)).collect()
         };
         let wrt = vec![true; points.len()];
-        let vjp = self.reverse(&linked.function, &points, &wrt, seed, span)?;
+        let vjp = self.reverse_here(&linked.function, &points, &wrt, seed, span)?;
         let gradient = self.in_structure(&value, vjp.gradients);
         let primal = linked.result.with_leaves(&mut vjp.results.into_iter());
         Ok(Value::tuple(vec![self.renew_keys(&primal), gradient]))

@@ -27,16 +27,21 @@ impl Script {
     pub fn derivatives(&self) -> Result<(Vars, Vec<Made>), Vec<Diagnostic>> {
         let args: &[Tree] = if self.main_takes_key()? { &[Tree::Key] } else { &[] };
         let mut found = Vec::new();
-        self.trace_function_seen("main", args, |t| t.derivatives = Some(Vec::new()), |t, _| {
-            found = t.derivatives.clone().unwrap_or_default();
-        })
+        self.trace_function_seen(
+            "main",
+            args,
+            |t| t.derivatives = Some(Vec::new()),
+            |t, _| {
+                found = t.derivatives.clone().unwrap_or_default();
+            },
+        )
         .map(|traced| (traced.program.vars, found))
     }
 }
 
 impl<'a> Tracer<'a> {
     /// `ad::vjp` here.
-    pub(crate) fn reverse(
+    pub(crate) fn reverse_here(
         &mut self,
         f: &CoreFunction,
         points: &[Atom],
@@ -53,7 +58,7 @@ impl<'a> Tracer<'a> {
 
     /// `ad::jvp` here: results and tangents.
     #[allow(clippy::type_complexity, reason = "as `ad::jvp` gives them")]
-    pub(crate) fn along(
+    pub(crate) fn forward_here(
         &mut self,
         f: &CoreFunction,
         points: &[Atom],

@@ -77,13 +77,7 @@ impl<'a> Tracer<'a> {
     }
 
     /// `outer`: of the arrays around, the sizes; the first array of numbers inside knows their names.
-    fn shown(
-        &self,
-        v: &Value<'a>,
-        makers: &Makers,
-        outer: &mut Vec<usize>,
-        sizes: &mut Vec<(String, usize)>,
-    ) -> Shown {
+    fn shown(&self, v: &Value<'a>, makers: &Makers, outer: &mut Vec<usize>, sizes: &mut Vec<(String, usize)>) -> Shown {
         match v {
             Value::Leaf(a) => {
                 let axes = self.axis_names(makers, *a, sizes);

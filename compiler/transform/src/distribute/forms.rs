@@ -240,10 +240,13 @@ fn varying_switch(d: &mut Distributor, s: &Switch, which: &Value) -> SmallVec<[V
     if let Some(t) = &mut d.taking {
         let guarded: Vec<usize> = costs.iter().copied().filter(|c| *c > CHEAP).collect();
         let operations = costs.iter().copied().max().unwrap_or(0);
-        t.branch(d.b.spans(), match guarded.len() {
-            0 => Choice::Selected { operations },
-            arms => Choice::Guarded { arms, operations },
-        });
+        t.branch(
+            d.b.spans(),
+            match guarded.len() {
+                0 => Choice::Selected { operations },
+                arms => Choice::Guarded { arms, operations },
+            },
+        );
     }
     for k in order {
         let takes = takes_arm(d, which, k, s.arms.len());

@@ -233,3 +233,21 @@ fn profile_answers_bad_input() {
         assert_eq!(said.code, Some(2), "{line}: {}", said.err);
     }
 }
+
+/// Without a profile there is no measurement in the code; with one, there is a call for every node.
+#[test]
+fn only_profiles_measure() {
+    let source = support::load_text("script.whorl", TRAINING, &[]);
+    let traced = source.script.trace_main().expect("it traces");
+    let parts = analysis::parts(traced.program, &source.map).expect("it schedules");
+    let program = &parts[0].program;
+    let calls = |profile: bool| {
+        let options = whorl_cpu::Options { threads: 1, profile, ..whorl_cpu::Options::default() };
+        let executable = whorl_cpu::compile(program, &options).expect("it compiles");
+        let texts = executable.assembly().expect("text");
+        texts.iter().map(|t| t.code.matches("call").count()).sum::<usize>()
+    };
+    let nodes: usize = program.phases.iter().map(|p| cost::leaves(program, p.body()).len()).sum();
+    assert!(nodes > 10);
+    assert_eq!(calls(true), calls(false) + nodes);
+}

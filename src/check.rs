@@ -111,6 +111,9 @@ fn memory(parts: &[Part], map: &SourceMap) -> String {
         };
         let free = usize::try_from(crate::data::available_memory()).unwrap_or(usize::MAX);
         rows.push(if k == 0 { format!("{what}; {} are free", bytes(free)) } else { what });
+        if all > free {
+            rows.push("this does not fit, and `whorl run` refuses it: fewer runs, or smaller arrays".to_string());
+        }
         if k == 0 {
             rows.extend(largest(program, map));
         }

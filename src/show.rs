@@ -22,6 +22,9 @@ pub fn show(options: &args::Show) -> Result<ExitCode, String> {
     let source = pipeline::load(&options.script)?;
     let view =
         View { map: &source.map, line: options.line.as_deref().map(|l| Line::find(l, &source.map)).transpose()? };
+    if options.stage == Stage::Tree && view.line.as_ref().is_some_and(|l| l.file.0 != 0) {
+        return Err("error: --stage tree is of the script itself: --line takes a number".to_string());
+    }
     crate::put(view.heading());
     if options.stage == Stage::Tree {
         let (file, text) = (FileId(0), &source.text);
@@ -139,9 +142,6 @@ impl View<'_> {
     /// The nodes of the tree that begin on the line, and what is in them.
     fn tree(&self, outline: &str) -> Result<String, String> {
         let Some(line) = &self.line else { return Ok(outline.to_string()) };
-        if line.file.0 != 0 {
-            return Err("error: --stage tree is of the script itself: --line takes a number".to_string());
-        }
         let file = self.map.file(line.file).ok_or("error: the script has no text")?;
         let starts_here = |row: &str| {
             let at = row.split(|c: char| !c.is_ascii_digit() && c != '.').find(|w| w.contains("..") && w.len() > 2);

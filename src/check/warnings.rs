@@ -296,8 +296,8 @@ fn policies(part: &Part, found: &mut Vec<Diagnostic>) {
 /// The work in the loops of a place.
 fn inside(part: &Part, phase: &Phase, span: Span) -> u64 {
     let p = &part.program;
-    let mine = |n: &&Node| matches!(n, Node::Loop { index, .. } if p.buffer(*index).spans.contains(&span));
+    let mine = |n: &Node| matches!(n, Node::Loop { index, .. } if p.buffer(*index).spans.contains(&span));
     let leaves = cost::leaves(p, phase.body());
-    let work = leaves.iter().filter(|l| l.around.iter().any(|n| mine(&n))).map(|l| l.cost().weight());
+    let work = leaves.iter().filter(|l| l.around.iter().any(|n| mine(n))).map(|l| l.cost().weight());
     work.sum::<u64>().saturating_mul(steps_of(phase))
 }

@@ -25,7 +25,7 @@ pub fn print(p: &LoopProgram, line: &dyn Fn(&Spans) -> String) -> String {
 pub fn print_some(p: &LoopProgram, line: &dyn Fn(&Spans) -> String, keep: &dyn Fn(&Spans) -> bool) -> String {
     let mut few = p.clone();
     for phase in &mut few.phases {
-        let (kept, body) = (phase_spans(p, phase).is_some_and(|s| keep(s)), phase.body_mut());
+        let (kept, body) = (phase_spans(p, phase).is_some_and(keep), phase.body_mut());
         if !kept {
             prune(p, body, keep);
         }

@@ -128,7 +128,7 @@ impl Script {
         let items = self.module(ModuleId::MAIN).tree.items.iter();
         let functions = items.filter_map(|i| if let ItemKind::Fn(f) = &i.kind { Some(f) } else { None });
         let (reached, missed): (Vec<_>, Vec<_>) = functions.partition(|f| called.contains(&f.name.span));
-        fn names<'a>(of: Vec<&'a ast::FnDef>) -> Vec<&'a str> {
+        fn names(of: Vec<&ast::FnDef>) -> Vec<&str> {
             of.into_iter().map(|f| f.name.text.as_str()).collect()
         }
         (names(reached), names(missed))

@@ -40,8 +40,9 @@ pub fn profile(options: &args::Profile) -> Result<ExitCode, String> {
     let executable = whorl_cpu::compile(&part.program, &cpu).map_err(|e| format!("error: {e}"))?;
     let compile = [traced_in, part.times[0], part.times[1], begin.elapsed()];
 
-    let failed = |e: whorl_cpu::RunError| fault::told(&e, None, None, &source.map).text;
+    let failed = |e: whorl_cpu::RunError| fault::told(&e, None, None, None, &source.map).text;
     let mut state = executable.new_run(0, &inputs).map_err(failed)?;
+    state.set_sink(Box::new(whorl_cpu::Dropped));
     let (mut steps, mut of) = (0, None);
     let (begin, clock) = (Instant::now(), whorl_cpu::ticks());
     let budget = Duration::from_secs_f64(options.seconds);

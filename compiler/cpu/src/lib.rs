@@ -15,6 +15,7 @@ mod frame;
 mod jobs;
 mod kernels;
 mod lanes;
+mod ring;
 mod runtime;
 mod state;
 
@@ -26,8 +27,9 @@ use whorl_schedule::loop_ir::LoopProgram;
 
 pub use build::FunctionText;
 pub use execute::Executable;
-pub use runtime::{Lap, LogEvent, lap_ticks, ticks};
-pub use state::RunState;
+pub use ring::{Dropped, Kept, LogElement, Sink};
+pub use runtime::{Lap, lap_ticks, ticks};
+pub use state::{Arena, RunState};
 
 /// How to compile.
 #[derive(Clone, Debug)]

@@ -7,6 +7,7 @@
 //! ```text
 //! Script::load   parse all imports, bind names, apply settings   (script)
 //! trace_main     run `main` on parameters                          (entry → call → expr → ops, index, control, builtins)
+//! trace_eval     run `eval` on what `main` gives                    (evaluate)
 //! trace_test     run a test, a property or an example               (checks)
 //! ```
 
@@ -19,6 +20,7 @@ mod data;
 mod derive;
 mod entry;
 mod enums;
+mod evaluate;
 mod expr;
 mod generics;
 mod habits;
@@ -41,6 +43,7 @@ mod runtime_checks;
 mod save;
 mod script;
 mod signature;
+mod sweep;
 mod tracer;
 mod tree;
 mod types;
@@ -53,9 +56,11 @@ pub use builtins::{BuiltinDoc, prelude};
 pub use checks::{Claim, Drawn, Expected, Interval, Layout, SizeRange, TestCase, TestKind, VariantLayout};
 pub use data::{Data, DataFile, DataProblem, DataRequest};
 pub use entry::{Leaf, Traced, Tree};
+pub use evaluate::{Evaluation, Plays};
 pub use made::Made;
 pub use names::nearest;
 pub use params::Knob;
 pub use save::{Curve, Mark, Plot, Save, SaveFormat};
 pub use script::{Loader, Script};
 pub use signature::{Shown, Signature};
+pub use sweep::{SweptPoint, SweptProgram};

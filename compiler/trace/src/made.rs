@@ -5,7 +5,7 @@ use whorl_core::{Atom, Builder, Function as CoreFunction};
 use whorl_source::{Diagnostic, Span};
 use whorl_transform::ad::{self, AdError, Vjp};
 
-use crate::entry::Tree;
+use crate::entry::main_arguments;
 use crate::script::Script;
 use crate::tracer::Tracer;
 use crate::value::R;
@@ -25,17 +25,15 @@ pub struct Made {
 impl Script {
     /// The derivatives that `main` makes, in the order in which they are made, and the variables of all of them.
     pub fn derivatives(&self) -> Result<(Vars, Vec<Made>), Vec<Diagnostic>> {
-        let args: &[Tree] = if self.main_takes_key()? { &[Tree::Key] } else { &[] };
+        let args = main_arguments(self)?;
         let mut found = Vec::new();
-        self.trace_function_seen(
-            "main",
-            args,
-            |t| t.derivatives = Some(Vec::new()),
-            |t, _| {
-                found = t.derivatives.clone().unwrap_or_default();
-            },
-        )
-        .map(|traced| (traced.program.vars, found))
+        let traced = self.traced(|t| {
+            t.derivatives = Some(Vec::new());
+            let (params, result) = t.entry("main", args)?;
+            found = t.derivatives.take().unwrap_or_default();
+            Ok((params, result))
+        })?;
+        Ok((traced.program.vars, found))
     }
 }
 

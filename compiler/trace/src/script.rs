@@ -75,6 +75,8 @@ pub struct Script {
     pub(crate) unused: Vec<Diagnostic>,
     /// Functions of the script itself that tracing has followed calls of, by their place in the text.
     pub(crate) called: Mutex<HashSet<Span>>,
+    /// Whether another function of the script calls `eval`.
+    pub(crate) calls_eval: bool,
 }
 
 impl Script {
@@ -97,9 +99,9 @@ impl Script {
         let modules: Vec<Module> = modules.into_iter().flatten().collect();
         let (map, unused) = (map.clone(), Vec::new());
         let (none, called) = (params::Settings::default(), Mutex::default());
-        let mut script = Script { modules, map, settings: none, unused, called };
+        let mut script = Script { modules, map, settings: none, unused, called, calls_eval: false };
         let found = crate::resolve::resolve(&script);
-        script.unused = found.warnings;
+        (script.unused, script.calls_eval) = (found.warnings, found.calls_eval);
         if !found.errors.is_empty() {
             return Err(script.with_traced(found.errors));
         }

@@ -7,7 +7,7 @@
 
 use whorl_source::{Diagnostic, Span};
 
-use crate::entry::{Traced, Tree};
+use crate::entry::{Traced, main_arguments};
 use crate::origin::Makers;
 use crate::script::Script;
 use crate::tracer::{Tracer, own_dtype};
@@ -39,11 +39,15 @@ pub enum Shown {
 impl Script {
     /// As [`Script::trace_main`], and the type of `main`.
     pub fn trace_main_shown(&self) -> Result<(Traced, Signature), Vec<Diagnostic>> {
-        let takes_key = self.main_takes_key()?;
+        let args = main_arguments(self)?;
         let mut signature = Signature::default();
-        let args: &[Tree] = if takes_key { &[Tree::Key] } else { &[] };
-        let mut traced = self.trace_function_with("main", args, |t, result| signature = t.signature(result))?;
-        if let (true, Some(name)) = (takes_key, traced.params.first().and_then(|p| p.path.strip_suffix(".0"))) {
+        let mut traced = self.traced(|t| {
+            let (params, result) = t.entry("main", args)?;
+            t.check_eval(&result)?;
+            signature = t.signature(&result);
+            Ok((params, result))
+        })?;
+        if let (false, Some(name)) = (args.is_empty(), traced.params.first().and_then(|p| p.path.strip_suffix(".0"))) {
             signature.params.push((name.to_string(), Shown::Word("Key".to_string())));
         }
         traced.warnings.splice(0..0, self.unused().iter().cloned());

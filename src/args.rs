@@ -20,9 +20,10 @@ pub enum Command {
     Repeat(Repeat),
     Runs(Runs),
     Eval(Eval),
-    Check(Script),
+    Check(Check),
     Test(Test),
     Show(Show),
+    Profile(Profile),
     Fmt(Fmt),
     /// A code, or all of them.
     Explain(Option<String>),
@@ -84,6 +85,11 @@ pub struct Eval {
     pub json: bool,
 }
 
+pub struct Check {
+    pub script: Script,
+    pub json: bool,
+}
+
 pub struct Test {
     pub files: Vec<PathBuf>,
     /// Only tests whose name contains it.
@@ -101,18 +107,32 @@ pub struct Fmt {
 pub struct Show {
     pub script: Script,
     pub stage: Stage,
+    /// `12`, or `ppo.whorl:12`.
+    pub line: Option<String>,
+}
+
+pub struct Profile {
+    pub script: Script,
+    pub seed: u32,
+    /// Train steps; as many as the time allows unless given.
+    pub steps: Option<usize>,
+    pub seconds: f64,
+    pub json: bool,
+    pub checks: Checks,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     Tree,
     Core,
+    Grad,
     Fused,
     Loops,
+    Memory,
     Asm,
 }
 
-const COMMANDS: &str = "run, resume, repeat, runs, eval, check, test, show, fmt and explain";
+const COMMANDS: &str = "run, resume, repeat, runs, eval, check, test, show, profile, fmt and explain";
 
 const HELP: &str = "\
 Whorl: a functional array language for reinforcement learning, compiled whole.
@@ -125,7 +145,8 @@ Whorl: a functional array language for reinforcement learning, compiled whole.
   whorl check FILE    errors, types, schedule and memory, without running
   whorl test PATH…    run the tests, properties and examples of scripts, or of all in a folder (`whorl test std`: the library's)
   whorl fmt PATH…     put scripts, or all in a folder, into the standard style (--check: only say which are not)
-  whorl show FILE --stage tree|core|fused|loops|asm
+  whorl show FILE --stage STAGE   the program after a stage, with the source's lines beside it
+  whorl profile FILE  run for a while, and say where the time goes
   whorl explain CODE  what an error means and how to mend it; without CODE, a line for each
 
 Options of run
@@ -160,9 +181,28 @@ Options of run and test
   --trap-nan          stop at the first NaN or infinity that an operation makes of finite numbers
   --no-checks         do not look whether indices are in range
 
-Options of run, check and show
+Options of run, check, show and profile
   --NAME VALUE        sets a param or size of the script itself, as in --seeds 16
   --set MODULE.NAME=VALUE   one of an imported module, as in --set ppo.lr=1e-3
+
+Options of check
+  --json              one JSON object: knobs, types, schedule, memory, cost, warnings
+
+Options of show
+  --stage STAGE       tree     the text's tree
+                      core     the whole program as traced, derivatives written out
+                      grad     each derivative by itself: the function, and what was written for it
+                      fused    Core as it is scheduled: simplified, inner `for`s distributed
+                      loops    loops, kernels and buffers
+                      memory   every buffer: its place, size, name, and when it is in use
+                      asm      machine code, function by function
+  --line N|FILE:N     only what comes from that line, of the script itself or of a module
+
+Options of profile
+  --seed S, --trap-nan, --no-checks   as of run
+  --steps N           so many train steps; as many as fit into --seconds unless given
+  --seconds T         time to run for; 2 unless given
+  --json              one JSON object
 
 Options of test
   --filter TEXT       only tests whose name contains TEXT
@@ -198,6 +238,7 @@ fn command(parser: &mut Parser) -> Read<Command> {
         "check" => Command::Check(check(parser)?),
         "test" => Command::Test(test(parser)?),
         "show" => Command::Show(show(parser)?),
+        "profile" => Command::Profile(profile(parser)?),
         "fmt" => Command::Fmt(fmt(parser)?),
         "explain" => Command::Explain(explain(parser)?),
         other => {
@@ -393,27 +434,56 @@ fn run_numbers(text: &str) -> Read<Vec<usize>> {
     Ok(runs)
 }
 
-fn check(parser: &mut Parser) -> Read<Script> {
-    let (mut files, mut settings) = (Vec::new(), Vec::new());
+fn check(parser: &mut Parser) -> Read<Check> {
+    let (mut files, mut settings, mut json) = (Vec::new(), Vec::new(), false);
     while let Some(arg) = parser.next()? {
         match arg {
             Value(v) => files.push(v.into()),
+            Long("json") => json = true,
             other => setting(other.into(), parser, &mut settings)?,
         }
     }
-    Ok(Script { file: one_file("check", files)?, settings })
+    Ok(Check { script: Script { file: one_file("check", files)?, settings }, json })
 }
 
 fn show(parser: &mut Parser) -> Read<Show> {
-    let (mut files, mut settings, mut stage) = (Vec::new(), Vec::new(), Stage::Core);
+    let (mut files, mut settings, mut stage, mut line) = (Vec::new(), Vec::new(), Stage::Core, None);
     while let Some(arg) = parser.next()? {
         match arg {
             Value(v) => files.push(v.into()),
             Long("stage") => stage = parse_stage(&parser.value()?.string()?)?,
+            Long("line") => line = Some(parser.value()?.string()?),
             other => setting(other.into(), parser, &mut settings)?,
         }
     }
-    Ok(Show { script: Script { file: one_file("show", files)?, settings }, stage })
+    Ok(Show { script: Script { file: one_file("show", files)?, settings }, stage, line })
+}
+
+fn profile(parser: &mut Parser) -> Read<Profile> {
+    let (mut files, mut settings) = (Vec::new(), Vec::new());
+    let (mut seed, mut steps, mut seconds, mut json) = (0, None, 2.0, false);
+    let mut checks = Checks::default();
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Value(v) => files.push(v.into()),
+            Long("seed") => seed = parser.value()?.parse()?,
+            Long("steps") => steps = Some(parser.value()?.parse()?),
+            Long("seconds") => seconds = parser.value()?.parse()?,
+            Long("json") => json = true,
+            Long("trap-nan") => checks.nan = true,
+            Long("no-checks") => checks.index = false,
+            other => setting(other.into(), parser, &mut settings)?,
+        }
+    }
+    // Longer than anybody waits, and what a duration can hold.
+    if !(0.0..=1e9).contains(&seconds) {
+        return wrong(format!("--seconds {seconds}: a number of seconds, not below 0"));
+    }
+    if steps == Some(0) {
+        return wrong("--steps 0: at least one step is needed");
+    }
+    let script = Script { file: one_file("profile", files)?, settings };
+    Ok(Profile { script, seed, steps, seconds, json, checks })
 }
 
 fn test(parser: &mut Parser) -> Read<Test> {
@@ -540,10 +610,12 @@ fn parse_stage(text: &str) -> Read<Stage> {
     match text {
         "tree" => Ok(Stage::Tree),
         "core" => Ok(Stage::Core),
+        "grad" => Ok(Stage::Grad),
         "fused" => Ok(Stage::Fused),
         "loops" => Ok(Stage::Loops),
+        "memory" => Ok(Stage::Memory),
         "asm" => Ok(Stage::Asm),
-        other => wrong(format!("--stage {other}: there are tree, core, fused, loops and asm")),
+        other => wrong(format!("--stage {other}: there are tree, core, grad, fused, loops, memory and asm")),
     }
 }
 

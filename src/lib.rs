@@ -19,6 +19,7 @@ pub mod memory;
 pub mod park;
 pub mod past;
 pub mod pipeline;
+pub mod profile;
 pub mod progress;
 pub mod property;
 pub mod repeat;

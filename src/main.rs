@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         Command::Check(options) => whorl::check::check(&options),
         Command::Test(options) => whorl::test::test(&options),
         Command::Show(options) => whorl::show::show(&options),
+        Command::Profile(options) => whorl::profile::profile(&options),
         Command::Fmt(options) => whorl::fmt::fmt(&options),
         Command::Explain(code) => whorl::explain::explain(code.as_deref()),
     };

@@ -7,7 +7,7 @@ use whorl_cpu::{Executable, Options};
 use whorl_schedule::loop_ir::LoopProgram;
 use whorl_source::{Diagnostic, SourceMap, Span};
 use whorl_trace::{Loader, Script, Traced};
-use whorl_transform::distribute::distribute;
+use whorl_transform::distribute::{self, Notes, distribute};
 use whorl_transform::nests;
 use whorl_transform::ranges;
 use whorl_transform::simplify::simplify;
@@ -101,6 +101,13 @@ pub fn flatten(program: Program) -> Program {
     program
 }
 
+/// The same, with what became of each `for`, for reports.
+pub fn flatten_noted(program: Program) -> (Program, Notes) {
+    let (program, notes) = distribute::distribute_noted(&simplify(program));
+    debug_verify(&program, "distribute");
+    (simplify(program), notes)
+}
+
 /// In debug builds, what a pass leaves is checked.
 fn debug_verify(program: &Program, pass: &str) {
     if cfg!(debug_assertions)
@@ -137,7 +144,7 @@ pub fn compile(traced: Program, map: &SourceMap, threads: usize) -> Result<Compi
 /// The lines that some code comes from, without repetition: `ppo.whorl:31, rl.whorl:7`.
 pub fn lines(map: &SourceMap, spans: &[Span]) -> String {
     let mut names: Vec<String> = Vec::new();
-    for span in spans {
+    for span in spans.iter().filter(|s| s.marked().is_none()) {
         let name = map.line_name(*span);
         if !names.contains(&name) {
             names.push(name);

@@ -71,7 +71,12 @@ fn first_code(block: &Block) -> Result<Option<String>, String> {
             Err(diagnostics) => return Ok(code(&diagnostics)),
             Ok(traced) if !traced.warnings.is_empty() => return Ok(code(&traced.warnings)),
             Ok(traced) => {
-                pipeline::compile(traced.program, &source.map, 1)?;
+                pipeline::compile(traced.program.clone(), &source.map, 1)?;
+                let parts = whorl::check::analysis::parts(traced.program, &source.map)?;
+                let costly = whorl::check::warnings::warnings(&parts, &source.map);
+                if !costly.is_empty() {
+                    return Ok(code(&costly));
+                }
             }
         }
     }

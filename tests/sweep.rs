@@ -310,19 +310,3 @@ fn tasks_times_seeds_are_runs() {
     let swept = folder.whorl("run script.whorl --sweep only=1,2 --out swept").good();
     assert!(swept.err.contains("12 runs (2 points of 6)"), "{}", swept.err);
 }
-
-#[test]
-fn the_agents_of_a_point_are_tried_out() {
-    let folder = Folder::new("sweep-eval");
-    std::fs::copy(support::root().join("examples/cartpole_ppo.whorl"), folder.0.join("script.whorl")).expect("a copy");
-    let rest = "--seeds 2 --set ppo.total_steps=4096 --quiet";
-    folder.whorl(&format!("run script.whorl {rest} --sweep ppo.lr=1e-4,1e-2 --out swept")).good();
-    folder.whorl(&format!("run script.whorl {rest} --set ppo.lr=1e-2 --out single")).good();
-    let swept = folder.whorl("eval swept --point ppo.lr=1e-2 --episodes 3 --json").good().out;
-    let single = folder.whorl("eval single --episodes 3 --json").good().out;
-    assert_eq!(swept, single);
-    assert!(folder.whorl("eval swept --point ppo.lr=1e-4 --episodes 3 --json").good().out != single);
-    folder.whorl("eval swept").bad(1, &["swept is a sweep", "--point 'ppo.lr=1e-4', --point 'ppo.lr=1e-2'"]);
-    folder.whorl("eval swept --point ppo.lr=3").bad(1, &["has no point ppo.lr=3"]);
-    folder.whorl("eval single --point ppo.lr=3").bad(1, &["is no sweep"]);
-}

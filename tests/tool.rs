@@ -142,7 +142,7 @@ fn mistakes_on_the_command_line() {
     folder.whorl("run script.whorl --set lr").bad(2, &["--set name=value"]);
     folder.whorl("run script.whorl --seed x").bad(2, &["x"]);
     folder.whorl("run script.whorl --threads 0").bad(2, &["at least one thread"]);
-    folder.whorl("show script.whorl --stage soup").bad(2, &["soup", "tree, core, fused, loops and asm"]);
+    folder.whorl("show script.whorl --stage soup").bad(2, &["soup", "tree, core, grad, fused, loops, memory and asm"]);
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn what_a_failed_run_leaves() {
 fn check_tells_of_knobs_and_memory() {
     let folder = Folder::with("check", TRAINING);
     let said = folder.whorl("check script.whorl --runs 5").good();
-    for part in ["lr", "step size", "5 runs", "train scan of 40 steps", "f32[5]"] {
+    for part in ["lr", "step size", "5 runs", "train scan 40", "f32[runs]"] {
         assert!(said.out.contains(part), "no `{part}` in\n{}", said.out);
     }
     assert!(!folder.0.join("runs").exists());
@@ -274,6 +274,8 @@ fn what_does_not_fit_is_refused_with_its_largest_arrays() {
     let folder = Folder::with("large", text);
     let wanted = ["more memory than there is", "f32[100000, 1000000]", "script.whorl:1", "checkpoint sqrt"];
     folder.whorl("run script.whorl").bad(1, &wanted);
+    let said = folder.whorl("check script.whorl").good();
+    assert!(said.out.contains("this does not fit"), "{}", said.out);
 }
 
 #[test]
@@ -284,7 +286,7 @@ fn work_behind_the_runs_is_done_once() {
     let said = folder.whorl("run script.whorl").good();
     assert_eq!(said.out, "mean = 2\nxs = [2, 2, 2, 2]\n");
     let said = folder.whorl("check script.whorl").good();
-    assert!(said.out.contains("4 runs") && said.out.contains("one program over all runs behind them"), "{}", said.out);
+    assert!(said.out.contains("4 runs") && said.out.contains("what follows the runs"), "{}", said.out);
 }
 
 #[test]

@@ -133,7 +133,7 @@ fn relative(saves: &[Save]) -> Result<(), String> {
 }
 
 /// The arrays that `main`'s parameters are: a key, from the seed.
-fn main_arguments(params: &[Leaf], seed: u32) -> Result<Vec<ArrayData>, String> {
+pub fn main_arguments(params: &[Leaf], seed: u32) -> Result<Vec<ArrayData>, String> {
     let argument = |leaf: &Leaf| match leaf.path.as_str() {
         "key.0" => Ok(ArrayData::scalar(0u32)),
         "key.1" => Ok(ArrayData::scalar(seed)),

@@ -75,7 +75,7 @@ pub fn same_bits(flat: &Program, args: &[ArrayData]) -> Result<Run, String> {
     compare("the evaluator", &expected, &evaluated)?;
     for (name, vector) in [("the CPU", VectorMode::Auto), ("the CPU without vectors", VectorMode::Scalar)] {
         let executable = guarded("compile", || {
-            whorl_cpu::compile(&loops, &Options { threads: 1, vector }).map_err(|e| e.to_string())
+            whorl_cpu::compile(&loops, &Options { threads: 1, vector, ..Options::default() }).map_err(|e| e.to_string())
         })?;
         let run = guarded(name, || Ok(executed(&loops, &executable, args)))?;
         compare(name, &expected, &run)?;

@@ -46,6 +46,11 @@ impl Builder {
         self.stack.iter().flatten()
     }
 
+    /// The statements so far of the innermost open body.
+    pub fn here(&self) -> &[Stmt] {
+        self.stack.last().map_or(&[], |s| s)
+    }
+
     /// How many bodies are open.
     pub fn depth(&self) -> usize {
         self.stack.len()

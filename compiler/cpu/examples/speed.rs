@@ -34,7 +34,7 @@ fn compile_time() {
     build.straight(nodes);
     for threads in [1, 2] {
         let start = Instant::now();
-        let options = Options { threads, vector: VectorMode::Auto };
+        let options = Options { threads, vector: VectorMode::Auto, ..Options::default() };
         let executable = compile(&build.program, &options).expect("compiles");
         println!("200 loops of 30 ops: {:.1} ms on {threads} threads", start.elapsed().as_secs_f64() * 1e3);
         drop(executable);

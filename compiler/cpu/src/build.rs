@@ -11,13 +11,15 @@ use cranelift_codegen::{Context, FinalizedMachReloc};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use cranelift_jit::{JITBuilder, JITModule};
 use cranelift_module::{Linkage, Module, ModuleReloc, default_libcall_names};
-use whorl_schedule::loop_ir::LoopProgram;
+use whorl_core::ir::Spans;
+use whorl_schedule::cost;
+use whorl_schedule::loop_ir::{LoopProgram, Node};
 
 use crate::control::Control;
 use crate::emit::calls::signature;
 use crate::emit::machine::Target;
 use crate::frame::Frame;
-use crate::jobs::{Job, JobId, Jobs};
+use crate::jobs::{Callee, Job, JobId, Jobs, list_key, node_key};
 use crate::runtime::Site;
 use crate::{CpuError, Options, lanes};
 
@@ -37,6 +39,15 @@ impl Code {
         // SAFETY: the caller's promise.
         unsafe { self.module.free_memory() }
     }
+}
+
+/// One function's machine code as text.
+#[derive(Clone, Debug)]
+pub struct FunctionText {
+    /// What it is.
+    pub head: String,
+    pub spans: Spans,
+    pub code: String,
 }
 
 /// One function's machine code.
@@ -78,17 +89,21 @@ fn target(isa: &OwnedTargetIsa) -> Target {
 /// Compiles all functions, and links them.
 pub fn build(program: &LoopProgram, constants: &[usize], options: &Options) -> Result<Code, CpuError> {
     let isa = isa()?;
-    let jobs = Jobs::of(program, options.vector);
+    let jobs = Jobs::of(program, options);
     let pieces = compile_all(program, &jobs, constants, &isa, options.threads, false)?;
     link(isa, &jobs, pieces)
 }
 
 /// The text of all functions' machine code, with what each is.
-pub fn disassemble(program: &LoopProgram, constants: &[usize], options: &Options) -> Result<String, CpuError> {
+pub fn disassemble(
+    program: &LoopProgram,
+    constants: &[usize],
+    options: &Options,
+) -> Result<Vec<FunctionText>, CpuError> {
     let isa = isa()?;
-    let jobs = Jobs::of(program, options.vector);
+    let jobs = Jobs::of(program, options);
     let pieces = compile_all(program, &jobs, constants, &isa, options.threads, true)?;
-    let mut text = String::new();
+    let mut texts = Vec::new();
     for (k, (piece, job)) in pieces.iter().zip(&jobs.jobs).enumerate() {
         let what = match job {
             Job::Lanes(plan) => {
@@ -101,11 +116,38 @@ pub fn disassemble(program: &LoopProgram, constants: &[usize], options: &Options
             Job::Block(nodes) => format!("block of {} nodes", nodes.len()),
             Job::Phase(_) => "phase".to_string(),
         };
-        text += &format!("function {k}: {what}; {} bytes\n", piece.bytes.len());
-        text += piece.text.as_deref().unwrap_or("");
-        text.push('\n');
+        let head = format!("function {k}: {what}; {} bytes", piece.bytes.len());
+        let code = piece.text.clone().unwrap_or_default();
+        texts.push(FunctionText { head, spans: spans_of(job, &jobs), code });
     }
-    Ok(text)
+    Ok(texts)
+}
+
+/// Where the code comes from: of control flow, the nodes that have no function of their own.
+fn spans_of(job: &Job, jobs: &Jobs) -> Spans {
+    fn walk(nodes: &[Node], jobs: &Jobs, all: &mut Spans) {
+        if jobs.cuts.contains_key(&list_key(nodes)) {
+            return;
+        }
+        for node in nodes {
+            let elsewhere = matches!(jobs.loops.get(&node_key(node)), Some(Callee::Function(_)));
+            let spans = cost::spans_of(node).filter(|_| !elsewhere);
+            spans.into_iter().flatten().for_each(|s| {
+                if !all.contains(s) {
+                    all.push(*s)
+                }
+            });
+            whorl_schedule::bodies(node).into_iter().for_each(|b| walk(b, jobs, all));
+        }
+    }
+    let mut all = Spans::new();
+    match job {
+        Job::Lanes(plan) => return plan.lanes.spans.clone(),
+        // The list of a block is the part of a list that was cut: it is not cut itself.
+        Job::Block(nodes) => walk(nodes, jobs, &mut all),
+        Job::Phase(phase) => walk(phase.body(), jobs, &mut all),
+    }
+    all
 }
 
 fn compile_all(

@@ -70,6 +70,15 @@ impl Control<'_, '_, '_> {
     }
 
     fn node(&mut self, node: &Node) -> Result<(), CpuError> {
+        self.untimed(node)?;
+        if let Some(lap) = self.jobs.laps.get(&node_key(node)) {
+            let lap = self.builder.ins().iconst(I64, i64::from(*lap));
+            call(self.builder, runtime::lap as *const u8, &[self.frame.context, lap], None);
+        }
+        Ok(())
+    }
+
+    fn untimed(&mut self, node: &Node) -> Result<(), CpuError> {
         match node {
             Node::Loop { n, reverse, index, body } => self.counted(*n, *reverse, *index, body),
             Node::While { condition, test, max, body } => self.while_loop(condition, *test, *max, body),

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use whorl_core::ir::{ArrayData, Type};
 use whorl_schedule::loop_ir::{Buffer, BufferId, LoopProgram, Phase, Place};
-use whorl_schedule::verify;
+use whorl_schedule::{cost, verify};
 
-use crate::build::{Code, build, disassemble};
+use crate::build::{Code, FunctionText, build, disassemble};
 use crate::ring::{Dropped, RING, Ring};
-use crate::runtime::Context;
+use crate::runtime::{Context, Lap, ticks};
 use crate::state::{Arena, Bytes, RunState};
 use crate::{CpuError, Options, RunError};
 
@@ -70,7 +70,9 @@ impl Executable {
     pub fn run_without_arena(&self, run: usize) -> RunState {
         let ring = Ring::new(if self.program.logs.is_empty() { 0 } else { RING });
         let number = self.program.runs.map(|_| run);
-        let context = Box::new(Context { step: 0, ring, run: number, failure: None });
+        let nodes = || self.program.phases.iter().map(|p| cost::leaves(&self.program, p.body()).len()).sum();
+        let laps = if self.options.profile { vec![Lap::default(); nodes()] } else { Vec::new() };
+        let context = Box::new(Context { step: 0, ring, run: number, failure: None, laps, last: 0 });
         RunState { run, arena: Bytes::none(), context }
     }
 
@@ -90,6 +92,7 @@ impl Executable {
             return Err(RunError::misuse("a run without an arena"));
         }
         state.context.step = 0;
+        state.context.last = ticks();
         // SAFETY: `address` is that of a function of this type, in memory that lives as long as `self`; it stays within the arena,
         // which is as large as the program asks for, and the executable's constants.
         let status = unsafe {
@@ -201,7 +204,7 @@ impl Executable {
     }
 
     /// The machine code of each function, as text.
-    pub fn assembly(&self) -> Result<String, CpuError> {
+    pub fn assembly(&self) -> Result<Vec<FunctionText>, CpuError> {
         disassemble(&self.program, &addresses(&self.constants), &self.options)
     }
 }

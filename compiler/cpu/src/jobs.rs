@@ -5,10 +5,11 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use whorl_schedule::cost;
 use whorl_schedule::loop_ir::{LoopProgram, Node, Phase};
 
-use crate::VectorMode;
 use crate::lanes::{self, Plan};
+use crate::{Options, VectorMode};
 
 /// Which function.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -35,6 +36,8 @@ pub struct Jobs<'p> {
     pub loops: HashMap<usize, Callee>,
     /// Lists that are cut, by their address and length.
     pub cuts: HashMap<(usize, usize), Vec<JobId>>,
+    /// Where time is measured: the numbers of nodes without bodies, as [`cost::leaves`] counts them; empty where it is not.
+    pub laps: HashMap<usize, u32>,
 }
 
 /// Where a lane loop's code is.
@@ -60,8 +63,12 @@ const INLINE: usize = 200;
 const CALL: usize = 6;
 
 impl<'p> Jobs<'p> {
-    pub fn of(program: &'p LoopProgram, mode: VectorMode) -> Jobs<'p> {
-        let mut jobs = Jobs::default();
+    pub fn of(program: &'p LoopProgram, options: &Options) -> Jobs<'p> {
+        let (mut jobs, mode) = (Jobs::default(), options.vector);
+        if options.profile {
+            let leaves = program.phases.iter().flat_map(|p| cost::leaves(program, p.body()));
+            jobs.laps = leaves.enumerate().map(|(k, l)| (node_key(l.node), k as u32)).collect();
+        }
         for phase in &program.phases {
             let (Phase::Straight(nodes) | Phase::Train { body: nodes, .. }) = phase;
             let weight = jobs.list(nodes, mode);

@@ -25,8 +25,10 @@ use whorl_core::check::Fault;
 use whorl_core::ir::DType;
 use whorl_schedule::loop_ir::LoopProgram;
 
+pub use build::FunctionText;
 pub use execute::Executable;
 pub use ring::{Dropped, Kept, LogElement, Sink};
+pub use runtime::{Lap, lap_ticks, ticks};
 pub use state::{Arena, RunState};
 
 /// How to compile.
@@ -35,12 +37,14 @@ pub struct Options {
     /// Threads to compile on.
     pub threads: usize,
     pub vector: VectorMode,
+    /// Measures the time of every node without bodies: see [`RunState::laps`].
+    pub profile: bool,
 }
 
 impl Default for Options {
     fn default() -> Options {
         let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
-        Options { threads, vector: VectorMode::Auto }
+        Options { threads, vector: VectorMode::Auto, profile: false }
     }
 }
 

@@ -5,7 +5,7 @@ use std::ptr::NonNull;
 
 use crate::RunError;
 use crate::ring::{Kept, LogElement, Sink};
-use crate::runtime::Context;
+use crate::runtime::{Context, Lap};
 
 /// Zeroed bytes at a multiple of 64.
 #[derive(Debug)]
@@ -105,6 +105,12 @@ impl RunState {
     /// The ring holds so many elements; what is in it is handed over.
     pub fn set_ring(&mut self, capacity: usize) {
         self.context.ring.set_capacity(capacity);
+    }
+
+    /// Of a profile: how often each node without bodies was executed, and how long that took, by the nodes' numbers in
+    /// `whorl_schedule::cost::leaves` of all phases, one after the other.
+    pub fn laps(&self) -> &[Lap] {
+        &self.context.laps
     }
 
     /// What stopped the run, once it has.

@@ -44,6 +44,11 @@ pub fn place(p: &mut LoopProgram) {
     assign(p, &intervals);
 }
 
+/// From when to when each buffer holds something, in accesses counted in the order of the text; `None` for what nothing touches.
+pub fn lifetimes(p: &LoopProgram) -> Vec<Option<Interval>> {
+    Times::of(p).intervals(p)
+}
+
 fn in_arena(b: &Buffer) -> bool {
     match b.place {
         Place::Arena(_) => true,

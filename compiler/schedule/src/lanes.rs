@@ -140,10 +140,11 @@ pub fn writes(kind: &LaneKind) -> bool {
     matches!(kind, LaneKind::Store(..) | LaneKind::Scatter { .. })
 }
 
-/// Adds what is new, up to eight spans: more lines than that explain nothing.
+/// Adds what is new, up to eight spans: more lines than that explain nothing. Marks are no lines.
 pub fn join_spans(into: &mut Spans, more: &Spans) {
     for s in more {
-        if into.len() < 8 && !into.contains(s) {
+        let room = into.len() < 8 || s.marked().is_some() || into.iter().filter(|s| s.marked().is_none()).count() < 8;
+        if room && !into.contains(s) {
             into.push(*s);
         }
     }

@@ -15,6 +15,7 @@ mod array;
 mod clean;
 mod coalesce;
 mod collapse;
+pub mod cost;
 mod epilogue;
 mod eval;
 mod fuse;
@@ -32,11 +33,13 @@ mod verify;
 use whorl_core::ir::Program;
 use whorl_source::Span;
 
+pub use accesses::{Touch, bodies, each_access, each_view};
+pub use arena::{Interval, lifetimes};
 pub use eval::{EvalError, LogEntry, Outcome, evaluate};
 pub use lanes::{view_of, view_of_mut};
 pub use log_sites::{LogSite, log_sites};
 pub use loop_ir::*;
-pub use print::{memory_table, print};
+pub use print::{memory_map, memory_table, print, print_some};
 pub use verify::verify;
 
 /// Why a program has no schedule: it is not flat (see [`schedule`]).

@@ -21,6 +21,79 @@ pub fn print(p: &LoopProgram, line: &dyn Fn(&Spans) -> String) -> String {
     printer.out
 }
 
+/// Only some nodes of the program, and the loops and branches around them; no list of buffers.
+pub fn print_some(p: &LoopProgram, line: &dyn Fn(&Spans) -> String, keep: &dyn Fn(&Spans) -> bool) -> String {
+    let mut few = p.clone();
+    for phase in &mut few.phases {
+        let (kept, body) = (phase_spans(p, phase).is_some_and(keep), phase.body_mut());
+        if !kept {
+            prune(p, body, keep);
+        }
+    }
+    let mut printer = Printer { p: &few, line, out: String::new(), depth: 0 };
+    printer.phases(true);
+    printer.out
+}
+
+fn phase_spans<'a>(p: &'a LoopProgram, phase: &Phase) -> Option<&'a Spans> {
+    match phase {
+        Phase::Straight(_) => None,
+        Phase::Train { index, .. } => Some(&p.buffer(*index).spans),
+    }
+}
+
+fn prune(p: &LoopProgram, nodes: &mut Vec<Node>, keep: &dyn Fn(&Spans) -> bool) {
+    nodes.retain_mut(|node| {
+        let own = match node {
+            Node::Loop { index, .. } => Some(p.buffer(*index).spans.clone()),
+            Node::While { test, .. } => Some(p.buffer(*test).spans.clone()),
+            Node::Switch { which: Scalar::Buffer(b), .. } => Some(p.buffer(*b).spans.clone()),
+            Node::Log { value, .. } => Some(p.buffer(value.buffer).spans.clone()),
+            Node::Switch { which: Scalar::Lit(_), .. } => None,
+            Node::Lanes(_) | Node::MatMul(_) | Node::Sort(_) | Node::Cumulative(_) | Node::Check(_) => {
+                return crate::cost::spans_of(node).is_some_and(keep);
+            }
+        };
+        let all = own.is_some_and(|s| keep(&s));
+        if !all {
+            crate::accesses::bodies_mut(node).into_iter().for_each(|b| prune(p, b, keep));
+        }
+        all || crate::accesses::bodies(node).iter().any(|b| !b.is_empty())
+    });
+}
+
+/// When and where every buffer of the arena lies, in the order of the arena, and what lies there when most does.
+pub fn memory_map(p: &LoopProgram, line: &dyn Fn(&Spans) -> String, keep: &dyn Fn(&Spans) -> bool) -> String {
+    let lives = crate::lifetimes(p);
+    let mut rows: Vec<(usize, usize, crate::Interval)> = Vec::new();
+    for (k, (b, life)) in p.buffers.iter().zip(&lives).enumerate() {
+        if let (Place::Arena(at), Some(life)) = (&b.place, life) {
+            rows.push((*at, k, *life));
+        }
+    }
+    rows.sort_by_key(|(at, k, life)| (*at, life.begin, *k));
+    let live = |t: usize| rows.iter().filter(move |(_, _, l)| l.begin <= t && t <= l.end);
+    let bytes = |t: usize| live(t).map(|(_, k, _)| p.buffers[*k].bytes()).sum::<usize>();
+    let peak = rows.iter().map(|(_, _, l)| l.begin).max_by_key(|&t| (bytes(t), std::cmp::Reverse(t))).unwrap_or(0);
+    let mut out = format!("{} bytes a run; most is in use at time {peak}: {} bytes\n", p.arena_bytes, bytes(peak));
+    out += "time is the order of the text; * marks what is in use then\n";
+    let _ = writeln!(out, "{:>10}{:>10}  {:<15}  {:<20} {:<18} line", "at", "bytes", "from..to", "type", "name");
+    for (at, k, life) in rows.iter().filter(|(_, k, _)| keep(&p.buffers[*k].spans)) {
+        let b = &p.buffers[*k];
+        let star = if life.begin <= peak && peak <= life.end { "*" } else { " " };
+        let (when, place) = (format!("{}..{}", life.begin, life.end), line(&b.spans));
+        let row = format!(
+            "{at:>10}{:>10} {star}{when:<15}  {:<20} {:<18} {place}",
+            b.bytes(),
+            type_text(b),
+            name(p, BufferId(*k as u32))
+        );
+        out += row.trim_end();
+        out.push('\n');
+    }
+    out
+}
+
 /// The biggest arrays of one run's arena, largest first: bytes, element type and shape, name, and lines.
 pub fn memory_table(p: &LoopProgram, rows: usize, line: &dyn Fn(&Spans) -> String) -> String {
     let mut all: Vec<(usize, &Buffer)> = p.buffers.iter().enumerate().collect();
@@ -79,12 +152,21 @@ impl Printer<'_> {
         let (inputs, outputs) = (names(&self.p.inputs), names(&self.p.outputs));
         self.write(format!("inputs {inputs}"));
         self.write(format!("outputs {outputs}"));
+        self.phases(false);
+    }
+
+    fn phases(&mut self, filled: bool) {
         for phase in &self.p.phases {
+            if filled && phase.body().is_empty() {
+                continue;
+            }
             match phase {
                 Phase::Straight(body) => self.block("phase", &[body]),
                 Phase::Train { n, index, state, body } => {
                     let state = state.iter().map(|b| name(self.p, *b)).collect::<Vec<_>>().join(", ");
-                    self.block(&format!("train {} < {n}, state {state}", name(self.p, *index)), &[body]);
+                    let spans = self.lines(&self.p.buffer(*index).spans);
+                    let state = if filled { String::new() } else { format!(", state {state}") };
+                    self.noted(&format!("train {} < {n}{state}", name(self.p, *index)), &[body], &spans);
                 }
             }
         }
@@ -98,9 +180,14 @@ impl Printer<'_> {
     }
 
     fn block(&mut self, head: &str, blocks: &[&Vec<Node>]) {
+        self.noted(head, blocks, "");
+    }
+
+    /// A block whose first line ends in a comment.
+    fn noted(&mut self, head: &str, blocks: &[&Vec<Node>], comment: &str) {
         for (k, block) in blocks.iter().enumerate() {
             if k == 0 {
-                self.write(format!("{head} {{"));
+                self.write(format!("{head} {{{comment}"));
             } else {
                 self.write("} {");
             }
@@ -116,11 +203,13 @@ impl Printer<'_> {
         match n {
             Node::Loop { n: steps, reverse, index, .. } => {
                 let down = if *reverse { "down " } else { "" };
-                self.block(&format!("loop {} < {steps} {down}", name(p, *index)), &bodies(n));
+                let spans = self.lines(&p.buffer(*index).spans);
+                self.noted(&format!("loop {} < {steps} {down}", name(p, *index)), &bodies(n), &spans);
             }
             Node::While { test, max, .. } => {
                 let max = max.map_or(String::new(), |m| format!(" at most {m}"));
-                self.block(&format!("while {}{max}", name(p, *test)), &bodies(n));
+                let spans = self.lines(&p.buffer(*test).spans);
+                self.noted(&format!("while {}{max}", name(p, *test)), &bodies(n), &spans);
             }
             Node::Switch { which, .. } => {
                 let which = match which {

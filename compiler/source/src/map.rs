@@ -24,6 +24,17 @@ impl Span {
 
     /// For what the compiler itself made, in no file of the user's.
     pub const NONE: Span = Span { file: FileId(u32::MAX), start: 0, end: 0 };
+
+    /// Stands among the spans of a statement and says that it belongs to number `n` of something: where a report needs to know
+    /// what became of it. It is no place in a file.
+    pub fn mark(n: u32) -> Span {
+        Span { file: FileId(u32::MAX - 1), start: n, end: n }
+    }
+
+    /// The number of a [`Span::mark`].
+    pub fn marked(self) -> Option<u32> {
+        (self.file == FileId(u32::MAX - 1)).then_some(self.start)
+    }
 }
 
 /// One file: its name as the user knows it, and its text.

@@ -36,14 +36,19 @@ impl<'a> Tracer<'a> {
                 return self.call_variant(*of, *variant, types.clone(), args, span);
             }
             Function::VariantOf(of) => return self.variant_of(*of, args, span),
-            Function::Item { module, def } => Callee {
-                name: &def.name.text,
-                module: *module,
-                env: Env::default(),
-                params: &def.params,
-                result: def.result.as_ref(),
-                body: &def.body,
-            },
+            Function::Item { module, def } => {
+                if *module == ModuleId::MAIN {
+                    self.script.called.lock().unwrap_or_else(|e| e.into_inner()).insert(def.name.span);
+                }
+                Callee {
+                    name: &def.name.text,
+                    module: *module,
+                    env: Env::default(),
+                    params: &def.params,
+                    result: def.result.as_ref(),
+                    body: &def.body,
+                }
+            }
             Function::Closure { module, env, lambda, .. } => Callee {
                 name: "",
                 module: *module,

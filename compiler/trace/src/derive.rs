@@ -7,7 +7,7 @@ use whorl_core::prim::{Custom, CustomRule};
 use whorl_core::rewrite::free_vars_of;
 use whorl_core::{Atom, DType, Function as CoreFunction, Lit, Prim, Type, Var};
 use whorl_source::{Diagnostic, Span};
-use whorl_transform::ad::{self, AdError};
+use whorl_transform::ad::AdError;
 
 use crate::limits::MOST_VALUES;
 use crate::names::did_you_mean;
@@ -82,7 +82,7 @@ impl<'a> Tracer<'a> {
         let seed = move |_: &mut whorl_core::Builder, results: &[Atom]| {
             results.iter().enumerate().map(|(k, _)| (k == 0).then_some(one.into())).collect()
         };
-        let vjp = ad::vjp(&mut self.b, &linked.function, &floats, &wrt, seed).map_err(|e| self.ad_error(e, span))?;
+        let vjp = self.reverse_here(&linked.function, &floats, &wrt, seed, span)?;
         let gradient = self.in_structure(&x, vjp.gradients);
         let mut results = vjp.results.into_iter();
         let loss = loss.with_leaves(&mut results);
@@ -117,8 +117,7 @@ impl<'a> Tracer<'a> {
         let (params, inner) = self.with_params(&value);
         let linked = self.link(f, params, self.spread(f, inner, x.span), span)?;
         let directions: Vec<Option<Atom>> = directions.into_iter().map(Some).collect();
-        let (results, tangents) =
-            ad::jvp(&mut self.b, &linked.function, &points, &directions).map_err(|e| self.ad_error(e, span))?;
+        let (results, tangents) = self.forward_here(&linked.function, &points, &directions, span)?;
         let mut out = Vec::with_capacity(results.len());
         for (r, t) in results.iter().zip(tangents) {
             let ty = self.b.ty(*r);
@@ -152,7 +151,7 @@ impl<'a> Tracer<'a> {
             seeds.into_iter().map(|a| b.ty(a).dtype.is_float().then_some(a)).collect()
         };
         let wrt = vec![true; points.len()];
-        let vjp = ad::vjp(&mut self.b, &linked.function, &points, &wrt, seed).map_err(|e| self.ad_error(e, span))?;
+        let vjp = self.reverse_here(&linked.function, &points, &wrt, seed, span)?;
         let gradient = self.in_structure(&value, vjp.gradients);
         let primal = linked.result.with_leaves(&mut vjp.results.into_iter());
         Ok(Value::tuple(vec![self.renew_keys(&primal), gradient]))

@@ -61,6 +61,11 @@ impl Script {
         Ok(traced)
     }
 
+    /// Whether the script has a `main`, which may be left out where it is a library.
+    pub fn has_main(&self) -> bool {
+        self.module(ModuleId::MAIN).values.contains_key("main")
+    }
+
     /// Any function of the script itself, on arguments of these types. Parameters are named after the function's.
     pub fn trace_function<'a>(&'a self, name: &str, args: &'a [Tree]) -> Result<Traced, Vec<Diagnostic>> {
         self.traced(|t| t.entry(name, args))

@@ -79,8 +79,7 @@ impl<'a> Tracer<'a> {
                 let seed = |_: &mut whorl_core::Builder, all: &[Atom]| {
                     (0..all.len()).map(|j| (j == k).then_some(direction)).collect()
                 };
-                let vjp = ad::vjp(&mut t.b, of.function, of.points, &wrt, seed);
-                vjp.map(|v| v.gradients).map_err(|e| t.ad_error(e, of.span))
+                Ok(t.reverse_here(of.function, of.points, &wrt, seed, of.span)?.gradients)
             })?;
             let mut row = Vec::new();
             for (rows, point) in rows.into_iter().zip(of.points) {
@@ -98,8 +97,7 @@ impl<'a> Tracer<'a> {
             let from = self.b.ty(point);
             let columns = self.by_direction(&from, |t, direction| {
                 let tangents: Vec<Option<Atom>> = (0..of.points.len()).map(|j| (j == k).then_some(direction)).collect();
-                let (_, given) =
-                    ad::jvp(&mut t.b, of.function, of.points, &tangents).map_err(|e| t.ad_error(e, of.span))?;
+                let (_, given) = t.forward_here(of.function, of.points, &tangents, of.span)?;
                 let given = given.into_iter().zip(of.results);
                 Ok(given.map(|(g, y)| g.unwrap_or_else(|| t.b.zeros(&t.b.ty(*y)))).collect())
             })?;

@@ -150,14 +150,21 @@ impl<'a> Tracer<'a> {
 
     /// The type of an array as its sizes are named. `label`: the place that it is told at, which needs no mention.
     pub fn named(&self, atom: Atom, label: Span) -> Named {
+        if self.b.ty(atom).is_scalar() {
+            return self.named_by(&Makers::new(), atom, label);
+        }
+        self.named_by(&self.makers(), atom, label)
+    }
+
+    /// The same, with what made each array.
+    pub fn named_by(&self, makers: &Makers, atom: Atom, label: Span) -> Named {
         let ty = self.b.ty(atom);
         let plain = || crate::tree::type_text(&ty);
         if ty.is_scalar() {
             return Named { text: plain(), at: String::new(), axes: Vec::new() };
         }
-        let makers = self.makers();
         let found: Vec<Option<(Site, bool)>> =
-            (0..ty.rank()).map(|k| self.axis_site(&makers, atom, k, FARTHEST)).collect();
+            (0..ty.rank()).map(|k| self.axis_site(makers, atom, k, FARTHEST)).collect();
         let axes: Vec<Option<String>> =
             found.iter().map(|f| f.and_then(|(site, _)| self.size_name(site.span))).collect();
         let sizes: Vec<String> =
@@ -333,7 +340,7 @@ impl<'a> Tracer<'a> {
     }
 
     /// The statement that made each array so far.
-    fn makers(&self) -> Makers<'_> {
+    pub fn makers(&self) -> Makers<'_> {
         let mut makers = Makers::new();
         self.b.open_statements().for_each(|s| collect(s, &mut makers));
         makers
@@ -347,7 +354,7 @@ pub enum Over {
     Unknown,
 }
 
-type Makers<'b> = HashMap<Var, (&'b Stmt, usize)>;
+pub type Makers<'b> = HashMap<Var, (&'b Stmt, usize)>;
 
 fn collect<'b>(stmt: &'b Stmt, makers: &mut Makers<'b>) {
     for (k, out) in stmt.outs.iter().enumerate() {

@@ -1,6 +1,7 @@
 //! A script and everything it imports: parsed, with names bound and settings applied.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Mutex;
 
 use whorl_source::{Diagnostic, SourceMap, Span};
 use whorl_syntax::ast::{self, ItemKind, PatternKind};
@@ -72,6 +73,8 @@ pub struct Script {
     pub(crate) settings: params::Settings,
     /// What is bound or declared, and never used.
     pub(crate) unused: Vec<Diagnostic>,
+    /// Functions of the script itself that tracing has followed calls of, by their place in the text.
+    pub(crate) called: Mutex<HashSet<Span>>,
     /// Whether another function of the script calls `eval`.
     pub(crate) calls_eval: bool,
 }
@@ -95,7 +98,8 @@ impl Script {
         }
         let modules: Vec<Module> = modules.into_iter().flatten().collect();
         let (map, unused) = (map.clone(), Vec::new());
-        let mut script = Script { modules, map, settings: params::Settings::default(), unused, calls_eval: false };
+        let (none, called) = (params::Settings::default(), Mutex::default());
+        let mut script = Script { modules, map, settings: none, unused, called, calls_eval: false };
         let found = crate::resolve::resolve(&script);
         (script.unused, script.calls_eval) = (found.warnings, found.calls_eval);
         if !found.errors.is_empty() {
@@ -118,6 +122,18 @@ impl Script {
         }
         errors.sort_by_key(place);
         errors
+    }
+
+    /// The functions of the script itself: those that tracing has reached so far, and the others.
+    pub fn reached(&self) -> (Vec<&str>, Vec<&str>) {
+        let called = self.called.lock().unwrap_or_else(|e| e.into_inner());
+        let items = self.module(ModuleId::MAIN).tree.items.iter();
+        let functions = items.filter_map(|i| if let ItemKind::Fn(f) = &i.kind { Some(f) } else { None });
+        let (reached, missed): (Vec<_>, Vec<_>) = functions.partition(|f| called.contains(&f.name.span));
+        fn names(of: Vec<&ast::FnDef>) -> Vec<&str> {
+            of.into_iter().map(|f| f.name.text.as_str()).collect()
+        }
+        (names(reached), names(missed))
     }
 
     /// Warnings of what is bound, imported or declared, and never used; tracing has others.

@@ -48,6 +48,8 @@ pub struct Tracer<'a> {
     /// Counts what was recorded and asserted.
     pub effects: usize,
     pub saves: Saves,
+    /// What derivatives were made, where somebody wants to see them.
+    pub derivatives: Option<Vec<crate::made::Made>>,
 }
 
 pub struct Yielded<'a> {
@@ -85,6 +87,7 @@ impl<'a> Tracer<'a> {
             origins: Origins::default(),
             effects: 0,
             saves: Saves::default(),
+            derivatives: None,
         }
     }
 

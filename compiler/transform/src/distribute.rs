@@ -28,6 +28,7 @@ mod contract;
 pub(crate) mod cost;
 mod forms;
 mod levels;
+mod notes;
 mod prims;
 
 use std::collections::HashMap;
@@ -39,10 +40,22 @@ use whorl_core::prim::{Dot, Prim};
 use whorl_source::Span;
 
 use levels::Levels;
+pub use notes::{Became, BranchNote, Choice, ForNote, Notes};
 
 /// The program with its inner `Map`s distributed.
 pub fn distribute(program: &Program) -> Program {
+    distributed(Distributor::new(program)).0
+}
+
+/// The same, with what was done, and marks on the statements for [`Notes`].
+pub fn distribute_noted(program: &Program) -> (Program, Notes) {
     let mut d = Distributor::new(program);
+    d.taking = Some(notes::Taking::default());
+    distributed(d)
+}
+
+fn distributed(mut d: Distributor) -> (Program, Notes) {
+    let program = d.source;
     let main = &program.main;
     let mut out = Function::default();
     for &p in &main.params {
@@ -64,7 +77,8 @@ pub fn distribute(program: &Program) -> Program {
         }
     };
     out.body = d.b.end(results);
-    contract::contract(Program { vars: d.b.vars, main: out })
+    let notes = d.taking.map(|t| t.notes).unwrap_or_default();
+    (contract::contract(Program { vars: d.b.vars, main: out }), notes)
 }
 
 /// The last statement, if it is a `Map` over whole runs: its place, itself, and which of its results each result is.
@@ -119,12 +133,14 @@ pub(crate) struct Distributor<'a> {
     mask: Option<Value>,
     /// Products as emitted, for [`Distributor::sum_levels`].
     dots: HashMap<Var, (Dot, Atom, Atom)>,
+    taking: Option<notes::Taking>,
 }
 
 impl<'a> Distributor<'a> {
     fn new(source: &'a Program) -> Distributor<'a> {
         let (values, dots) = (HashMap::new(), HashMap::new());
-        Distributor { source, b: Builder::default(), values, sizes: Vec::new(), spans: Vec::new(), mask: None, dots }
+        let (sizes, spans) = (Vec::new(), Vec::new());
+        Distributor { source, b: Builder::default(), values, sizes, spans, mask: None, dots, taking: None }
     }
 
     fn bind(&mut self, v: Var, value: Value) {
@@ -154,7 +170,11 @@ impl<'a> Distributor<'a> {
 
     fn stmts(&mut self, stmts: &[Stmt]) {
         for stmt in stmts {
-            let before = self.b.at_spans(stmt.spans.clone());
+            let spans = stmt.spans.clone();
+            let before = self.b.at_spans(match &self.taking {
+                Some(taking) => taking.marked(spans),
+                None => spans,
+            });
             let values = self.stmt(stmt);
             for (&out, value) in stmt.outs.iter().zip(values) {
                 if let Atom::Var(v) = value.atom {
@@ -208,9 +228,15 @@ impl<'a> Distributor<'a> {
         self.keep_name(runs.index, index);
         self.bind(runs.index, Value::uniform(index.into()));
         let before = self.b.at_spans(stmt.spans.clone());
+        if let Some(t) = &mut self.taking {
+            t.open(self.b.spans(), runs.n, Became::Runs);
+        }
         self.b.begin();
         let results = self.body(&runs.body).iter().map(|v| v.atom).collect();
         let body = self.b.end(results);
+        if let Some(t) = &mut self.taking {
+            t.close();
+        }
         let outs = self.b.form(Form::Map(Map { n: runs.n, index, accs: Vec::new(), body }));
         self.b.at_spans(before);
         outs

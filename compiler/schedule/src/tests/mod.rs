@@ -1,5 +1,6 @@
 //! The evaluator of Loop IR against the interpreter of Core, to the bit, after every pass.
 
+mod cost;
 mod programs;
 mod random;
 

@@ -10,6 +10,7 @@ use whorl_source::Span;
 
 use super::cost::{CHEAP, cost};
 use super::levels::Levels;
+use super::notes::{Became, Choice};
 use super::{Distributor, Value, prims};
 
 pub(crate) fn form(d: &mut Distributor, form: &Form, outs: &[Var]) -> SmallVec<[Value; 2]> {
@@ -40,7 +41,13 @@ fn map(d: &mut Distributor, m: &Map) -> SmallVec<[Value; 2]> {
     d.spans.push(d.b.spans().first().copied().unwrap_or(Span::NONE));
     let iota = d.b.prim1(Prim::Iota(m.n), &[]);
     d.bind(m.index, Value { index_of: Some(level), ..Value::over(iota, own.clone()) });
+    if let Some(t) = &mut d.taking {
+        t.open(d.b.spans(), m.n, Became::Lanes);
+    }
     let results = d.body(&m.body);
+    if let Some(t) = &mut d.taking {
+        t.close();
+    }
     let mut outs = SmallVec::new();
     for (k, r) in results.iter().enumerate() {
         outs.push(if k < m.accs.len() {
@@ -230,6 +237,17 @@ fn varying_switch(d: &mut Distributor, s: &Switch, which: &Value) -> SmallVec<[V
     let ranks: Vec<usize> = s.arms[0].results.iter().map(|a| d.source_type(*a).rank()).collect();
     let outer = d.mask.clone();
     let mut sofar: Option<Vec<Value>> = None;
+    if let Some(t) = &mut d.taking {
+        let guarded: Vec<usize> = costs.iter().copied().filter(|c| *c > CHEAP).collect();
+        let operations = costs.iter().copied().max().unwrap_or(0);
+        t.branch(
+            d.b.spans(),
+            match guarded.len() {
+                0 => Choice::Selected { operations },
+                arms => Choice::Guarded { arms, operations },
+            },
+        );
+    }
     for k in order {
         let takes = takes_arm(d, which, k, s.arms.len());
         let takes = in_lanes_of(d, takes, outer.as_ref());

@@ -28,7 +28,7 @@ impl Parser<'_> {
         Module { doc, items }
     }
 
-    fn item(&mut self) -> Item {
+    pub(super) fn item(&mut self) -> Item {
         let doc = self.doc_paragraphs().pop().unwrap_or_default();
         let mark = self.mark();
         let public = self.eat(TokenKind::Pub);

@@ -19,6 +19,20 @@ pub enum Command {
     Fmt(Fmt),
     /// A code, or all of them.
     Explain(Option<String>),
+    Repl(Repl),
+    Watch(Watch),
+}
+
+/// A session, on a script or on nothing.
+pub struct Repl {
+    pub file: Option<PathBuf>,
+    pub settings: Vec<(String, String)>,
+}
+
+pub struct Watch {
+    pub script: Script,
+    /// Runs `main` as well, when the tests pass.
+    pub run: bool,
 }
 
 /// A script, and the settings of its params and sizes: `("ppo.lr", "1e-3")`.
@@ -74,6 +88,8 @@ Whorl: a functional array language for reinforcement learning, compiled whole.
   whorl test PATH…    run the tests, properties and examples of scripts, or of all in a folder (`whorl test std`: the library's)
   whorl fmt PATH…     put scripts, or all in a folder, into the standard style (--check: only say which are not)
   whorl show FILE --stage tree|core|fused|loops|asm
+  whorl repl [FILE]   a session: expressions are compiled and run as they are typed
+  whorl watch FILE    checks and tests a script whenever it is saved (--run: then runs it)
   whorl explain CODE  what an error means and how to mend it; without CODE, a line for each
 
 Options of run
@@ -87,7 +103,7 @@ Options of run and test
   --trap-nan          stop at the first NaN or infinity that an operation makes of finite numbers
   --no-checks         do not look whether indices are in range
 
-Options of run, check and show
+Options of run, check, show, repl and watch
   --NAME VALUE        sets a param or size of the script itself, as in --seeds 16
   --set MODULE.NAME=VALUE   one of an imported module, as in --set ppo.lr=1e-3
 
@@ -123,8 +139,10 @@ fn command(parser: &mut Parser) -> Read<Command> {
         "show" => Command::Show(show(parser)?),
         "fmt" => Command::Fmt(fmt(parser)?),
         "explain" => Command::Explain(explain(parser)?),
+        "repl" => Command::Repl(repl(parser)?),
+        "watch" => Command::Watch(watch(parser)?),
         other => {
-            return wrong(format!("there is no command `{other}`; there are run, check, test, show, fmt and explain"));
+            return wrong(format!("there is no command `{other}`; there are run, check, test, show, fmt, repl, watch and explain"));
         }
     })
 }
@@ -243,6 +261,30 @@ fn explain(parser: &mut Parser) -> Read<Option<String>> {
     Ok(codes.pop())
 }
 
+fn repl(parser: &mut Parser) -> Read<Repl> {
+    let (mut files, mut settings) = (Vec::new(), Vec::new());
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Value(v) => files.push(v.into()),
+            other => setting(other.into(), parser, &mut settings)?,
+        }
+    }
+    let file = if files.is_empty() { None } else { Some(one_file("repl", files)?) };
+    Ok(Repl { file, settings })
+}
+
+fn watch(parser: &mut Parser) -> Read<Watch> {
+    let (mut files, mut settings, mut run) = (Vec::new(), Vec::new(), false);
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Value(v) => files.push(v.into()),
+            Long("run") => run = true,
+            other => setting(other.into(), parser, &mut settings)?,
+        }
+    }
+    Ok(Watch { script: Script { file: one_file("watch", files)?, settings }, run })
+}
+
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, |n| n.get())
 }
@@ -309,13 +351,21 @@ fn setting(other: Other, parser: &mut Parser, settings: &mut Vec<(String, String
 }
 
 fn parse_stage(text: &str) -> Read<Stage> {
+    match stage(text) {
+        Some(stage) => Ok(stage),
+        None => wrong(format!("--stage {text}: there are tree, core, fused, loops and asm")),
+    }
+}
+
+/// A stage by its name.
+pub fn stage(text: &str) -> Option<Stage> {
     match text {
-        "tree" => Ok(Stage::Tree),
-        "core" => Ok(Stage::Core),
-        "fused" => Ok(Stage::Fused),
-        "loops" => Ok(Stage::Loops),
-        "asm" => Ok(Stage::Asm),
-        other => wrong(format!("--stage {other}: there are tree, core, fused, loops and asm")),
+        "tree" => Some(Stage::Tree),
+        "core" => Some(Stage::Core),
+        "fused" => Some(Stage::Fused),
+        "loops" => Some(Stage::Loops),
+        "asm" => Some(Stage::Asm),
+        _ => None,
     }
 }
 

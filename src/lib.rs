@@ -16,11 +16,13 @@ pub mod fault;
 pub mod fmt;
 pub mod pipeline;
 pub mod property;
+pub mod repl;
 pub mod run;
 pub mod save;
 pub mod show;
 pub mod standard_library;
 pub mod test;
+pub mod watch;
 
 /// Writes to standard output, if anybody still reads it (`whorl check … | head`).
 pub fn put(text: impl std::fmt::Display) {

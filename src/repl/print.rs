@@ -55,7 +55,11 @@ fn lines(outline: &Outline, arrays: &[&ArrayData], at: usize, width: usize) -> V
             group(&open, "}", " ", each(fields, arrays, at, width), width)
         }
         Outline::Enum { of, variants, fields } => {
-            let tag = (arrays[0].element(at).to_f64() as usize).min(variants.len().saturating_sub(1));
+            let tag = match &fields[0].1 {
+                Outline::Known(Known::Int(tag)) => *tag as usize,
+                _ => arrays[0].element(at).to_f64() as usize,
+            };
+            let tag = tag.min(variants.len().saturating_sub(1));
             let (variant, named, count) = &variants[tag];
             let before: usize = variants[..tag].iter().map(|(_, _, n)| n).sum();
             let own = &fields[1 + before..1 + before + count];

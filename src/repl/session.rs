@@ -264,8 +264,7 @@ impl Session {
                 Stopped::Failed(text) => text,
                 Stopped::Interrupted => "interrupted".to_string(),
                 Stopped::Abandoned => {
-                    "interrupted; it does not stop, so it is left to itself: it takes a core until it ends, or until you leave"
-                        .to_string()
+                    "interrupted; it does not stop, and is left to itself:\nit takes a core until it ends, or until you leave".to_string()
                 }
             })?
         };

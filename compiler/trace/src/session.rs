@@ -145,8 +145,9 @@ impl Script {
     /// An item's text in a line, without its comments.
     fn declaration(&self, span: whorl_source::Span) -> String {
         let text = self.map.file(span.file).and_then(|f| f.text.get(span.start as usize..span.end as usize));
-        let lines = text.unwrap_or("").lines().map(|l| l.split("//").next().unwrap_or("").trim());
-        lines.filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" ")
+        let lines = text.unwrap_or("").lines().map(|l| l.split("//").next().unwrap_or(""));
+        let words: Vec<&str> = lines.flat_map(str::split_whitespace).collect();
+        words.join(" ").trim_start_matches("pub ").to_string()
     }
 }
 

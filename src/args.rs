@@ -2,17 +2,23 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use lexopt::Parser;
 use lexopt::prelude::*;
 
 use crate::pipeline::Checks;
+use crate::run::How;
+use crate::run::job::Job;
 use crate::test::Trials;
 
 /// What the user asked for.
 pub enum Command {
     Help(String),
     Run(Run),
+    Resume(Resume),
+    Repeat(Repeat),
+    Runs(Runs),
     Check(Script),
     Test(Test),
     Show(Show),
@@ -36,20 +42,37 @@ pub struct Watch {
 }
 
 /// A script, and the settings of its params and sizes: `("ppo.lr", "1e-3")`.
-#[derive(Default)]
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct Script {
     pub file: PathBuf,
     pub settings: Vec<(String, String)>,
 }
 
 pub struct Run {
-    pub script: Script,
-    pub seed: u32,
-    pub threads: usize,
+    pub job: Job,
+    pub how: How,
     pub out: Option<PathBuf>,
+}
+
+/// Of a run folder.
+pub struct Resume {
+    pub folder: PathBuf,
+    /// Where to go on; the last checkpoint unless given.
+    pub checkpoint: Option<PathBuf>,
+    pub how: How,
+}
+
+pub struct Repeat {
+    pub folder: PathBuf,
+    /// The folder of the repetition.
+    pub out: Option<PathBuf>,
+    pub how: How,
+}
+
+pub struct Runs {
+    /// Run folders, and folders of run folders.
+    pub folders: Vec<PathBuf>,
     pub json: bool,
-    pub quiet: bool,
-    pub checks: Checks,
 }
 
 pub struct Test {
@@ -80,10 +103,15 @@ pub enum Stage {
     Asm,
 }
 
+const COMMANDS: &str = "run, resume, repeat, runs, check, test, show, fmt, repl, watch and explain";
+
 const HELP: &str = "\
 Whorl: a functional array language for reinforcement learning, compiled whole.
 
   whorl run FILE      compile the script and run its `main`
+  whorl resume RUN    go on with a run that was stopped, from its folder
+  whorl repeat RUN    do a run again, and tell whether the bits are the same
+  whorl runs [DIR…]   list runs: those in runs/ unless given
   whorl check FILE    errors, types, schedule and memory, without running
   whorl test PATH…    run the tests, properties and examples of scripts, or of all in a folder (`whorl test std`: the library's)
   whorl fmt PATH…     put scripts, or all in a folder, into the standard style (--check: only say which are not)
@@ -94,10 +122,17 @@ Whorl: a functional array language for reinforcement learning, compiled whole.
 
 Options of run
   --seed S            the key that `main` gets is key(S); 0 unless given
-  --threads N         threads; all cores unless given
   --out DIR           the run folder; runs/<script>-<time> unless given
+
+Options of run, resume and repeat
+  --threads N         threads; all cores unless given
   --json              one JSON object a line on standard output
   --quiet             no progress
+  --checkpoint-every S   seconds between checkpoints; 60 unless given
+  --keep N            the last N checkpoints are kept; only the last unless given
+
+Options of resume
+  --checkpoint FILE   go on from this checkpoint; the last one unless given
 
 Options of run and test
   --trap-nan          stop at the first NaN or infinity that an operation makes of finite numbers
@@ -134,6 +169,9 @@ fn command(parser: &mut Parser) -> Read<Command> {
     };
     Ok(match name.as_str() {
         "run" => Command::Run(run(parser)?),
+        "resume" => Command::Resume(resume(parser)?),
+        "repeat" => Command::Repeat(repeat(parser)?),
+        "runs" => Command::Runs(runs(parser)?),
         "check" => Command::Check(check(parser)?),
         "test" => Command::Test(test(parser)?),
         "show" => Command::Show(show(parser)?),
@@ -142,7 +180,7 @@ fn command(parser: &mut Parser) -> Read<Command> {
         "repl" => Command::Repl(repl(parser)?),
         "watch" => Command::Watch(watch(parser)?),
         other => {
-            return wrong(format!("there is no command `{other}`; there are run, check, test, show, fmt, repl, watch and explain"));
+            return wrong(format!("there is no command `{other}`; there are {COMMANDS}"));
         }
     })
 }
@@ -168,23 +206,97 @@ fn wrong<T>(text: impl Into<String>) -> Read<T> {
 
 fn run(parser: &mut Parser) -> Read<Run> {
     let (mut files, mut settings) = (Vec::new(), Vec::new());
-    let (mut seed, mut threads, mut out, mut json, mut quiet) = (0, cores(), None, false, false);
-    let mut checks = Checks::default();
+    let (mut seed, mut out, mut how, mut checks) = (0, None, How::default(), Checks::default());
     while let Some(arg) = parser.next()? {
         match arg {
             Value(v) => files.push(v.into()),
             Long("seed") => seed = parser.value()?.parse()?,
-            Long("threads") => threads = thread_count(parser)?,
             Long("out") => out = Some(parser.value()?.into()),
-            Long("json") => json = true,
-            Long("quiet") => quiet = true,
             Long("trap-nan") => checks.nan = true,
             Long("no-checks") => checks.index = false,
-            other => setting(other.into(), parser, &mut settings)?,
+            other => {
+                let other = Other::from(other);
+                if !carrying_out(&other, parser, &mut how)? {
+                    setting(other, parser, &mut settings)?;
+                }
+            }
         }
     }
     let script = Script { file: one_file("run", files)?, settings };
-    Ok(Run { script, seed, threads, out, json, quiet, checks })
+    Ok(Run { job: Job { script, seed, checks }, how, out })
+}
+
+/// The options of how a run is carried out, which change nothing of its results; whether it is one of them.
+fn carrying_out(option: &Other, parser: &mut Parser, how: &mut How) -> Read<bool> {
+    let Other::Long(name) = option else { return Ok(false) };
+    match name.as_str() {
+        "threads" => how.threads = thread_count(parser)?,
+        "json" => how.json = true,
+        "quiet" => how.quiet = true,
+        "checkpoint-every" => {
+            let text = parser.value()?.string()?;
+            let seconds: f64 = text.trim_end_matches('s').parse().unwrap_or(-1.0);
+            let Ok(time) = Duration::try_from_secs_f64(seconds) else {
+                return wrong(format!("--checkpoint-every {text}: write seconds, as in --checkpoint-every 30"));
+            };
+            how.checkpoint_every = time;
+        }
+        "keep" => match parser.value()?.parse()? {
+            0 => return wrong("--keep 0: the last checkpoint is always kept"),
+            n => how.keep = Some(n),
+        },
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+fn resume(parser: &mut Parser) -> Read<Resume> {
+    let (mut folders, mut checkpoint, mut how) = (Vec::new(), None, How::default());
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Value(v) => folders.push(v.into()),
+            Long("checkpoint") => checkpoint = Some(parser.value()?.into()),
+            other => {
+                let other = Other::from(other);
+                if !carrying_out(&other, parser, &mut how)? {
+                    return unexpected(other);
+                }
+            }
+        }
+    }
+    Ok(Resume { folder: one_folder("resume", folders)?, checkpoint, how })
+}
+
+fn repeat(parser: &mut Parser) -> Read<Repeat> {
+    let (mut folders, mut out, mut how) = (Vec::new(), None, How::default());
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Value(v) => folders.push(v.into()),
+            Long("out") => out = Some(parser.value()?.into()),
+            other => {
+                let other = Other::from(other);
+                if !carrying_out(&other, parser, &mut how)? {
+                    return unexpected(other);
+                }
+            }
+        }
+    }
+    Ok(Repeat { folder: one_folder("repeat", folders)?, out, how })
+}
+
+fn runs(parser: &mut Parser) -> Read<Runs> {
+    let mut runs = Runs { folders: Vec::new(), json: false };
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Value(v) => runs.folders.push(v.into()),
+            Long("json") => runs.json = true,
+            other => return unexpected(other.into()),
+        }
+    }
+    if runs.folders.is_empty() {
+        runs.folders.push("runs".into());
+    }
+    Ok(runs)
 }
 
 fn check(parser: &mut Parser) -> Read<Script> {
@@ -285,14 +397,18 @@ fn watch(parser: &mut Parser) -> Read<Watch> {
     Ok(Watch { script: Script { file: one_file("watch", files)?, settings }, run })
 }
 
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, |n| n.get())
-}
-
 fn thread_count(parser: &mut Parser) -> Read<usize> {
     match parser.value()?.parse()? {
         0 => wrong("--threads 0: at least one thread is needed"),
         n => Ok(n),
+    }
+}
+
+fn one_folder(command: &str, mut folders: Vec<PathBuf>) -> Read<PathBuf> {
+    match folders.len() {
+        1 => Ok(folders.remove(0)),
+        0 => wrong(format!("whorl {command}: which run? Give its folder; `whorl runs` lists them")),
+        n => wrong(format!("whorl {command} takes one run folder, not {n}")),
     }
 }
 
@@ -384,8 +500,13 @@ mod tests {
             panic!("not a run");
         };
         let expected = [("seeds", "16"), ("ppo.lr", "1e-3")].map(|(a, b)| (a.to_string(), b.to_string()));
-        assert_eq!((run.seed, run.json, run.script.settings), (3, true, expected.to_vec()));
-        assert_eq!(run.checks, Checks { index: false, nan: false });
+        assert_eq!((run.job.seed, run.how.json, run.job.script.settings), (3, true, expected.to_vec()));
+        assert_eq!(run.job.checks, Checks { index: false, nan: false });
+        let Ok(Command::Resume(resume)) = parsed("resume runs/a --threads 3 --checkpoint-every 0.5 --keep 2") else {
+            panic!("not a resume");
+        };
+        assert_eq!((resume.how.threads, resume.how.keep), (3, Some(2)));
+        assert_eq!(resume.how.checkpoint_every, Duration::from_millis(500));
         let Ok(Command::Test(test)) = parsed("test std --trap-nan") else { panic!("not a test") };
         assert_eq!(test.trials.checks, Checks { index: true, nan: true });
     }
@@ -401,6 +522,12 @@ mod tests {
             ("show a --stage x", "--stage x"),
             ("run a --seed x", "x"),
             ("explain E0301 E0302", "one code"),
+            ("resume", "which run?"),
+            ("resume a b", "one run folder"),
+            ("resume a --lr 3", "--lr"),
+            ("run a --keep 0", "always kept"),
+            ("run a --checkpoint-every soon", "write seconds"),
+            ("run a --checkpoint-every -1", "write seconds"),
         ] {
             let message = parsed(line).err().unwrap_or_default();
             assert!(message.contains(part), "{line}: {message}");

@@ -9,7 +9,7 @@ use whorl_transform::ad::kept::{Kept, kept};
 
 use crate::args;
 use crate::pipeline;
-use crate::run::bytes;
+use crate::words::bytes;
 
 pub fn check(options: &args::Script) -> Result<ExitCode, String> {
     let source = pipeline::load(options)?;

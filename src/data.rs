@@ -15,8 +15,7 @@ pub fn load(request: &DataRequest, from: Option<&str>) -> Result<Data, DataProbl
         let there = Format::ALL.map(|(ending, _)| format!(".{ending}"));
         return Err(DataProblem::new("E0812", message, format!("there are {}", there.join(", "))));
     };
-    let folder = from.map(Path::new).and_then(Path::parent).map_or(PathBuf::new(), Path::to_path_buf);
-    let path = folder.join(&request.file);
+    let path = path(request, from);
     let file = File::open(&path).map_err(|e| missing(&path, request, &e))?;
     if file.metadata().is_ok_and(|m| m.is_dir()) {
         return Err(DataProblem::new("E0807", format!("`{}` is a folder", request.file), "not a file"));
@@ -30,6 +29,11 @@ pub fn load(request: &DataRequest, from: Option<&str>) -> Result<Data, DataProbl
         };
         DataProblem { help: p.help, ..DataProblem::new(code, message, p.message) }
     })
+}
+
+/// Where the file is.
+pub fn path(request: &DataRequest, from: Option<&str>) -> PathBuf {
+    from.map(Path::new).and_then(Path::parent).map_or(PathBuf::new(), Path::to_path_buf).join(&request.file)
 }
 
 fn missing(path: &Path, request: &DataRequest, e: &std::io::Error) -> DataProblem {

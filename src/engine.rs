@@ -1,6 +1,6 @@
 //! The compiled program as the host's [`Engine`].
 
-use whorl_core::ir::{ArrayData, DType};
+use whorl_core::ir::{ArrayData, DType, Type};
 use whorl_cpu::{Executable, RunError, RunState};
 use whorl_host::engine::{Element, Engine, LogValue, Phase, StateArray};
 use whorl_schedule::loop_ir::{self, LoopProgram};
@@ -34,6 +34,29 @@ impl Engine for CpuEngine {
 
     fn start(&self, run: usize) -> Result<RunState, RunError> {
         self.executable.new_run(run, &self.inputs)
+    }
+
+    fn restore(&self, run: usize, phase: usize, arrays: &[StateArray]) -> Result<RunState, String> {
+        let Some(loop_ir::Phase::Train { state: buffers, .. }) = self.program.phases.get(phase) else {
+            return Err(format!("phase {phase} has no state"));
+        };
+        if arrays.len() != buffers.len() {
+            return Err(format!("a run has {} arrays, and {} in the program", arrays.len(), buffers.len()));
+        }
+        let mut state = self.start(run).map_err(|e| e.to_string())?;
+        for (id, a) in buffers.iter().zip(arrays) {
+            let buffer = &self.program.buffers[id.0 as usize];
+            if a.element != element(buffer.dtype) || a.shape != buffer.shape.as_slice() {
+                let here = format!("{}{:?}", buffer.dtype.name(), buffer.shape.as_slice());
+                return Err(format!(
+                    "the array `{}` is {:?}{:?}, and {here} in the program",
+                    a.name, a.element, a.shape
+                ));
+            }
+            let data = ArrayData { ty: Type::new(buffer.dtype, &buffer.shape), bytes: a.bytes.clone() };
+            self.executable.write(&mut state, *id, &data).map_err(|e| e.to_string())?;
+        }
+        Ok(state)
     }
 
     fn execute(

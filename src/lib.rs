@@ -14,15 +14,20 @@ pub mod engine;
 pub mod explain;
 pub mod fault;
 pub mod fmt;
+pub mod past;
 pub mod pipeline;
 pub mod property;
+pub mod repeat;
 pub mod repl;
+pub mod resume;
 pub mod run;
+pub mod runs;
 pub mod save;
 pub mod show;
 pub mod standard_library;
 pub mod test;
 pub mod watch;
+pub mod words;
 
 /// Writes to standard output, if anybody still reads it (`whorl check … | head`).
 pub fn put(text: impl std::fmt::Display) {

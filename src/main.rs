@@ -18,6 +18,9 @@ fn main() -> ExitCode {
             Ok(ExitCode::SUCCESS)
         }
         Command::Run(options) => whorl::run::run(&options),
+        Command::Resume(options) => whorl::resume::resume(&options),
+        Command::Repeat(options) => whorl::repeat::repeat(&options),
+        Command::Runs(options) => whorl::runs::runs(&options),
         Command::Check(options) => whorl::check::check(&options),
         Command::Test(options) => whorl::test::test(&options),
         Command::Show(options) => whorl::show::show(&options),

@@ -6,7 +6,7 @@ use whorl_core::Program;
 use whorl_cpu::{Executable, Options};
 use whorl_schedule::loop_ir::LoopProgram;
 use whorl_source::{Diagnostic, SourceMap, Span};
-use whorl_trace::{Script, Traced};
+use whorl_trace::{Loader, Script, Traced};
 use whorl_transform::distribute::distribute;
 use whorl_transform::ranges;
 use whorl_transform::simplify::simplify;
@@ -31,8 +31,18 @@ pub fn load(script: &args::Script) -> Result<Source, String> {
 }
 
 pub fn load_text(name: &str, text: String, settings: &[(String, String)]) -> Result<Source, String> {
+    load_by(&mut Modules, name, text, settings)
+}
+
+/// The same with modules and data from where `loader` has them.
+pub fn load_by(
+    loader: &mut dyn Loader,
+    name: &str,
+    text: String,
+    settings: &[(String, String)],
+) -> Result<Source, String> {
     let mut map = SourceMap::new();
-    match Script::load(&mut Modules, &mut map, name, &text, settings) {
+    match Script::load(loader, &mut map, name, &text, settings) {
         Ok(script) => Ok(Source { map, script, text }),
         Err(diagnostics) => Err(render(&diagnostics, &map)),
     }

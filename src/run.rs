@@ -1,11 +1,16 @@
 //! `whorl run`: compile the script, run it, and leave a run folder.
 
-use std::io::{IsTerminal, Write};
-use std::path::{Path, PathBuf};
+pub mod job;
+pub mod prepare;
+pub mod sources;
+pub mod summary;
+pub mod watch;
+
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use serde_json::json;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -13,134 +18,291 @@ use whorl_core::data::bracketed;
 use whorl_core::fault::Run;
 use whorl_core::ir::{ArrayData, DType};
 use whorl_cpu::{RunError, RunState};
-use whorl_host::checkpoint::{self, Header};
 use whorl_host::curve;
-use whorl_host::drive::{End, Observer, Pace, Progress, Saved, drive};
-use whorl_host::engine::{Engine, LogValue, StateArray};
-use whorl_host::folder::{Folder, record_json, values_json};
-use whorl_host::metrics::{Metrics, spread};
-use whorl_schedule::loop_ir::LoopProgram;
-use whorl_source::SourceMap;
+use whorl_host::drive::{Driven, End, Pace, Start, drive, steps_before};
+use whorl_host::engine::Engine;
+use whorl_host::folder::Folder;
+use whorl_host::metrics::{spread, values_json};
+use whorl_trace::{Leaf, Save};
 
 use crate::args;
 use crate::engine::CpuEngine;
 use crate::fault;
-use crate::pipeline;
+use crate::run::job::{Config, Job};
+use crate::run::prepare::Prepared;
+use crate::run::sources::Sources;
+use crate::run::summary::{Ending, Status};
+use crate::run::watch::{METRICS, Watch};
+use crate::words::{bytes, si, timestamp, with_spread};
 
-/// Time between two checkpoints.
-const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
-/// A line of progress fits a narrow terminal.
-const LINE_WIDTH: usize = 79;
-/// Time between two lines of progress where the output is no terminal.
-const LINE_EVERY: Duration = Duration::from_secs(5);
+/// Looking in more often would cost.
+const SHORTEST_CHUNK: Duration = Duration::from_millis(5);
+
+/// How a job is carried out: nothing of it changes results.
+#[derive(Clone, Debug)]
+pub struct How {
+    pub threads: usize,
+    pub json: bool,
+    pub quiet: bool,
+    /// Time between two checkpoints.
+    pub checkpoint_every: Duration,
+    /// So many checkpoints are kept, with the present one; where it is not said, no further ones are kept and none is removed.
+    pub keep: Option<usize>,
+}
+
+impl Default for How {
+    fn default() -> How {
+        let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
+        How { threads, json: false, quiet: false, checkpoint_every: Duration::from_secs(60), keep: None }
+    }
+}
 
 pub fn run(options: &args::Run) -> Result<ExitCode, String> {
-    let begin = Instant::now();
-    let source = pipeline::load(&options.script)?;
-    let traced = source.script.trace_main().map_err(|d| pipeline::render(&d, &source.map))?;
-    pipeline::warn(&traced, &source.map);
-    let trace_time = begin.elapsed();
-    let inputs = main_arguments(&traced.params, options.seed)?;
-    let program = pipeline::checked(traced.program, options.checks);
-    let (program, after) = pipeline::cut(program);
-    let compiled = pipeline::compile(program, &source.map, options.threads)?;
-    let after = after.map(|p| pipeline::compile(p, &source.map, options.threads)).transpose()?;
-    let compile_time = compiled.time + after.as_ref().map_or(Duration::ZERO, |c| c.time);
-    let engine = CpuEngine { program: compiled.program, executable: compiled.executable, inputs };
+    let sources = Sources::load(&options.job.script)?;
+    let prepared = Prepared::new(sources, &options.job, options.how.threads)?;
+    let folder = new_folder(&prepared, &options.job, &options.how, options.out.as_deref())?;
+    carry_out(&prepared, &options.how, folder, None)
+}
 
-    fits(&engine.program, &source.map)?;
-    let mut watch = Watch::new(&engine, options, &source)?;
+/// The folder of a new run, with what it is: `out`, or one named after the script.
+pub fn new_folder(prepared: &Prepared, job: &Job, how: &How, out: Option<&Path>) -> Result<Folder, String> {
+    let config = Config::new(job.clone(), &prepared.sources, how.threads, prepared.steps());
+    let mut files = vec![(job::FILE.to_string(), config.text(&prepared.sources.source.script.knobs()).into_bytes())];
+    files.extend(prepared.sources.files.iter().map(|f| (f.stored.clone(), f.text.clone().into_bytes())));
+    files.push((METRICS.to_string(), Vec::new()));
+    let folder = match out {
+        Some(path) => Folder::create(path, &files),
+        None => Folder::create_new(Path::new("runs"), &format!("{}-{}", title(&job.script), timestamp()), &files),
+    };
+    folder.map_err(|e| format!("error: the run folder: {e}; choose another with --out DIR"))
+}
+
+/// The script's name without its folder and ending.
+fn title(script: &args::Script) -> String {
+    script.file.file_stem().map_or("run".into(), |s| s.to_string_lossy().into_owned())
+}
+
+/// Where a run goes on: behind so many steps of a `train scan`.
+pub struct Place {
+    pub phase: usize,
+    pub step: usize,
+    pub states: Vec<RunState>,
+}
+
+/// Runs to the end, or until it is stopped, and leaves what there is to leave in the folder.
+pub fn carry_out(prepared: &Prepared, how: &How, folder: Folder, from: Option<Place>) -> Result<ExitCode, String> {
+    let engine = &prepared.engine;
+    let phases = engine.phases();
+    let step = from.as_ref().map_or(0, |p| steps_before(&phases, p.phase) + p.step as u64);
+    let mut watch = Watch::new(engine, how, prepared.sources.hash.clone(), folder, step)?;
+    // Of an earlier end: from here on the run is under way.
+    let _ = std::fs::remove_file(watch.folder.file(summary::FILE));
+    announce(prepared, &watch, step);
+    let start = match from {
+        Some(Place { phase, step, states }) => Start::At { phase, step, states },
+        None => Start::Beginning,
+    };
+    let signals = Signals::new();
+    // Checkpoints are made between chunks.
+    let chunk = Pace::default().chunk.min(how.checkpoint_every.max(SHORTEST_CHUNK));
+    let pace = Pace { threads: how.threads, chunk, fixed_chunk: None };
+    let driven = drive(engine, &pace, &signals.stop, start, &mut watch);
+    let ended = finish(prepared, &mut watch, driven)?;
+    Ok(match ended {
+        Status::Finished => ExitCode::SUCCESS,
+        Status::Stopped => ExitCode::from(128 + signals.last()),
+        Status::Failed => ExitCode::FAILURE,
+    })
+}
+
+/// Ctrl-C, and being asked to end: the first asks the run to stop, the second ends the process at once.
+struct Signals {
+    stop: Arc<AtomicBool>,
+    asked_to_end: Arc<AtomicBool>,
+}
+
+impl Signals {
+    fn new() -> Signals {
+        let signals = Signals { stop: Arc::default(), asked_to_end: Arc::default() };
+        for signal in [SIGINT, SIGTERM] {
+            // Without the handlers a signal ends the process at once: nothing else depends on them.
+            let _ = signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, signals.stop.clone());
+            let _ = signal_hook::flag::register(signal, signals.stop.clone());
+        }
+        let _ = signal_hook::flag::register(SIGTERM, signals.asked_to_end.clone());
+        signals
+    }
+
+    fn last(&self) -> u8 {
+        let signal = if self.asked_to_end.load(Ordering::Relaxed) { SIGTERM } else { SIGINT };
+        signal as u8
+    }
+}
+
+/// What is about to run.
+fn announce(prepared: &Prepared, watch: &Watch, step: u64) {
+    let (engine, folder) = (&prepared.engine, watch.folder.path.display());
     let arena_bytes = engine.program.arena_bytes;
     watch.say_json(json!({
         "event": "compiled",
-        "trace_s": trace_time.as_secs_f64(),
-        "compile_s": compile_time.as_secs_f64(),
+        "trace_s": prepared.trace_time.as_secs_f64(),
+        "compile_s": prepared.compile_time.as_secs_f64(),
         "arena_bytes": arena_bytes,
+        "folder": folder.to_string(),
+        "step": step,
     }));
-    if !options.quiet && !options.json {
-        let seconds = (trace_time + compile_time).as_secs_f64();
-        eprintln!("compiled in {seconds:.2} s, {} a run", bytes(arena_bytes));
+    if !watch.talks() {
+        return;
     }
+    let seconds = (prepared.trace_time + prepared.compile_time).as_secs_f64();
+    let runs = match engine.program.runs {
+        Some(n) if n != 1 => format!("{n} runs of {}", bytes(arena_bytes)),
+        Some(_) | None => format!("one run of {}", bytes(arena_bytes)),
+    };
+    let on = if step > 0 { format!("; goes on at step {step} of {}", prepared.steps()) } else { String::new() };
+    eprintln!("{folder}: {runs}, compiled in {seconds:.2} s{on}");
+}
 
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        // Without the handlers a signal ends the process at once: nothing else depends on them. The second one does so, too.
-        let _ = signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, stop.clone());
-        let _ = signal_hook::flag::register(signal, stop.clone());
+/// How far a run came.
+enum Came {
+    End(Vec<ArrayData>),
+    Stop,
+    /// Of which run it is told, where it is one run's.
+    Error(RunError, Option<Run>),
+}
+
+/// Results, files, the last checkpoint, the picture, the summary, and the last words. What cannot be written, because the disk is
+/// full, keeps nothing else from being told or written, and is the error in the end.
+fn finish(prepared: &Prepared, watch: &mut Watch, driven: Driven<CpuEngine>) -> Result<Status, String> {
+    let (engine, states) = (&prepared.engine, &driven.states);
+    let mut problems: Vec<String> = Vec::new();
+    if let End::Stopped { phase, step } = driven.end {
+        watch.no_last_checkpoint = watch.checkpoint(phase, step, states).err();
     }
-    let pace = Pace { threads: options.threads, ..Pace::default() };
-    let driven = drive(&engine, &pace, &stop, &mut watch);
-    let results = match driven.end {
-        End::Finished => Some(results(&engine, &driven.states, after.as_ref())),
-        End::Stopped { .. } | End::Failed(_) => None,
-    };
-    let saved = match &results {
-        Some(Ok(results)) => watch.save(&traced.saves, results),
-        Some(Err(_)) | None => watch.nothing_saved(&traced.saves),
-    };
-    watch.finish(&driven.end, &driven.states, driven.elapsed)?;
-    match driven.end {
-        End::Finished => match results.unwrap_or(Ok(Vec::new())) {
-            Ok(results) => {
-                if !options.quiet && !options.json {
-                    print_results(&traced.results, &results);
-                }
-                Ok(saved)
-            }
-            Err(error) => Ok(watch.fail(&error, None, &source.map)),
+    let came = match driven.end {
+        End::Finished => match prepared.outcome(states) {
+            Ok(results) => Came::End(results),
+            Err(error) => Came::Error(error, None),
         },
-        End::Stopped { .. } => Ok(ExitCode::from(130)),
+        End::Stopped { .. } => Came::Stop,
         End::Failed(failure) => {
             let run = engine.program.runs.map(|of| Run { number: failure.run, of });
-            Ok(watch.fail(&failure.error, run, &source.map))
+            Came::Error(failure.error, run)
+        }
+    };
+    let status = match came {
+        Came::End(_) => Status::Finished,
+        Came::Stop => Status::Stopped,
+        Came::Error(..) => Status::Failed,
+    };
+    problems.extend(watch.no_last_checkpoint.take().map(|e| format!("error: no checkpoint: {e}")));
+    let saved = match &came {
+        Came::End(results) => save(watch, &prepared.saves, results, &mut problems),
+        Came::Stop | Came::Error(..) => {
+            if !prepared.saves.is_empty() && watch.talks() {
+                eprintln!("nothing was saved: the program did not come to its end");
+            }
+            Vec::new()
+        }
+    };
+    problems.extend(watch.flush().err());
+    let steps = prepared.steps();
+    if let Some(svg) = curve::svg(&watch.metrics, &title(&prepared.script), steps as usize)
+        && let Err(e) = watch.folder.write("curve.svg", svg.as_bytes())
+    {
+        problems.push(format!("error: {}: {e}", watch.folder.file("curve.svg").display()));
+    }
+    let told = match &came {
+        Came::Error(error, run) => Some(fault::told(error, *run, watch.saved.take(), prepared.map())),
+        Came::End(_) | Came::Stop => None,
+    };
+    let ending = Ending {
+        status,
+        step: if status == Status::Finished { steps } else { watch.step },
+        steps,
+        runs: engine.runs(),
+        elapsed: driven.elapsed,
+        env_steps_before: watch.env_steps_before,
+        error: told.as_ref().map(|t| t.json.clone()),
+        saved,
+        metrics: &watch.metrics,
+    };
+    // The last file of all: with it the run has ended.
+    if problems.is_empty()
+        && let Err(e) = watch.folder.write(summary::FILE, format!("{:#}\n", ending.json()).as_bytes())
+    {
+        problems.push(format!("error: {}: {e}", watch.folder.file(summary::FILE).display()));
+    }
+    last_words(prepared, watch, &came, driven.elapsed);
+    if let Some(told) = told {
+        let mut event = told.json;
+        if let Some(fields) = event.as_object_mut() {
+            fields.shift_insert(0, "event".into(), "error".into());
+        }
+        watch.say_json(event);
+        eprint!("{}", told.text);
+    }
+    if problems.is_empty() {
+        return Ok(status);
+    }
+    let folder = watch.folder.path.display();
+    problems.push(format!("help: once there is room, `whorl resume {folder}` goes on from the last good checkpoint"));
+    Err(problems.join("\n"))
+}
+
+/// Writes what the script saves, and says so; gives the paths.
+fn save(watch: &Watch, saves: &[Save], results: &[ArrayData], problems: &mut Vec<String>) -> Vec<String> {
+    let mut saved = Vec::new();
+    for file in crate::save::write_all(saves, results, &watch.folder.path) {
+        let path = file.path.display().to_string();
+        match file.result {
+            Ok(()) => {
+                watch.say_json(json!({ "event": "saved", "path": path }));
+                if watch.talks() {
+                    eprintln!("saved {path}");
+                }
+                let inside = file.path.strip_prefix(&watch.folder.path).unwrap_or(&file.path);
+                saved.push(inside.display().to_string());
+            }
+            Err(why) => problems.push(format!("error: {path} was not saved: {why}")),
         }
     }
+    saved
 }
 
-/// Refuses a program that needs more memory than there is.
-fn fits(program: &LoopProgram, map: &SourceMap) -> Result<(), String> {
-    let runs = program.runs.unwrap_or(1);
-    let free = usize::try_from(crate::data::available_memory()).unwrap_or(usize::MAX);
-    if program.arena_bytes.checked_mul(runs).is_some_and(|needed| needed <= free) {
-        return Ok(());
+fn last_words(prepared: &Prepared, watch: &Watch, came: &Came, elapsed: Duration) {
+    let last = watch.metrics.last(prepared.steps() as usize);
+    let seconds = elapsed.as_secs_f64();
+    let env_steps = watch.metrics.env_steps - watch.env_steps_before;
+    watch.say_json(json!({
+        "event": "done",
+        "run_s": seconds,
+        "env_steps": env_steps,
+        "final": last.iter().map(|(n, v)| (n.clone(), values_json(v).into())).collect::<serde_json::Map<_, _>>(),
+    }));
+    if !watch.talks() {
+        return;
     }
-    let table = whorl_schedule::memory_table(program, 8, &|spans| pipeline::lines(map, spans));
-    let each = if runs > 1 {
-        format!("{runs} runs of {} each", bytes(program.arena_bytes))
-    } else {
-        bytes(program.arena_bytes)
-    };
-    Err(format!(
-        "error: this needs more memory than there is: {each}, and {} are free\n{table}\
-         help: fewer or smaller of the arrays above; of a loop that is differentiated, `checkpoint sqrt` keeps fewer states",
-        bytes(free)
-    ))
-}
-
-/// What the program gives: of runs a row of each, and behind them what is computed of them together.
-fn results(
-    engine: &CpuEngine,
-    states: &[RunState],
-    after: Option<&pipeline::Compiled>,
-) -> Result<Vec<ArrayData>, RunError> {
-    let given = engine.executable.gathered(states);
-    let Some(after) = after else { return Ok(given) };
-    let inputs: Vec<ArrayData> = engine.inputs.iter().cloned().chain(given).collect();
-    after.executable.run_to_end(&inputs, 1)
-}
-
-/// The arrays that `main`'s parameters are: a key, from the seed.
-fn main_arguments(params: &[whorl_trace::Leaf], seed: u32) -> Result<Vec<ArrayData>, String> {
-    let argument = |leaf: &whorl_trace::Leaf| match leaf.path.as_str() {
-        "key.0" => Ok(ArrayData::scalar(0u32)),
-        "key.1" => Ok(ArrayData::scalar(seed)),
-        other => Err(format!("error: `main` takes a key and nothing else, not `{other}`")),
-    };
-    params.iter().map(argument).collect()
+    for (name, values) in &last {
+        if let Some((mean, deviation)) = spread(values) {
+            eprintln!("{name:>12}  {}", with_spread(mean, deviation, values.len()));
+        }
+    }
+    let rate = env_steps / seconds.max(1e-9);
+    let rate = if rate > 0.0 { format!(", {} steps/s", si(rate)) } else { String::new() };
+    let folder = watch.folder.path.display();
+    eprintln!("{seconds:.2} s{rate}; {folder}");
+    match came {
+        Came::End(results) => print_results(&prepared.results, results),
+        Came::Stop => {
+            eprintln!("stopped at step {} of {}; `whorl resume {folder}` goes on", watch.step, prepared.steps())
+        }
+        Came::Error(..) => {}
+    }
 }
 
 /// The script's results, if they are few; larger ones are in the checkpoint, and of a few only what they are is said.
-fn print_results(leaves: &[whorl_trace::Leaf], results: &[ArrayData]) {
+fn print_results(leaves: &[Leaf], results: &[ArrayData]) {
     /// Numbers in all, and arrays.
     const MOST: (usize, usize) = (64, 8);
     let all = leaves.iter().map(|l| l.ty.size()).sum::<usize>() <= MOST.0;
@@ -164,293 +326,5 @@ fn shortest(dtype: DType, x: f64) -> String {
         DType::F32 | DType::F16 | DType::BF16 => format!("{}", x as f32),
         DType::Bool => format!("{}", x != 0.0),
         DType::F64 | DType::I32 | DType::U32 | DType::U8 => format!("{x}"),
-    }
-}
-
-/// Collects what the run logs, writes the folder, and tells the user.
-struct Watch<'a> {
-    engine: &'a CpuEngine,
-    options: &'a args::Run,
-    metrics: Metrics,
-    folder: Folder,
-    source_hash: String,
-    title: String,
-    /// Steps of the `train scan`.
-    steps: usize,
-    last_checkpoint: Instant,
-    last_line: Option<Duration>,
-    terminal: bool,
-    /// Where the state from before a failure is.
-    saved: Option<String>,
-}
-
-impl<'a> Watch<'a> {
-    fn new(engine: &'a CpuEngine, options: &'a args::Run, source: &pipeline::Source) -> Result<Watch<'a>, String> {
-        let stem = options.script.file.file_stem().map_or("run".into(), |s| s.to_string_lossy().into_owned());
-        let folder = match &options.out {
-            Some(path) => Folder::create(path),
-            None => Folder::create_new(Path::new("runs"), &format!("{stem}-{}", timestamp())),
-        };
-        let folder = folder.map_err(|e| format!("error: the run folder: {e}; choose another with --out DIR"))?;
-        let source_hash = hash(source.map.files().map(|(_, f)| f.text.as_str()));
-        let write = |name: &str, text: &str| {
-            folder.write(name, text.as_bytes()).map_err(|e| format!("error: {}: {e}", folder.path.join(name).display()))
-        };
-        write("config.toml", &config(options, source, &source_hash))?;
-        write("source.whorl", &source.text)?;
-        Ok(Watch {
-            engine,
-            options,
-            metrics: Metrics::new(engine.log_names(), engine.runs()),
-            folder,
-            source_hash,
-            title: stem,
-            steps: 0,
-            last_checkpoint: Instant::now(),
-            last_line: None,
-            terminal: std::io::stderr().is_terminal(),
-            saved: None,
-        })
-    }
-
-    fn say_json(&self, value: serde_json::Value) {
-        if self.options.json {
-            // A reader that has gone away is no reason to stop the run.
-            let _ = writeln!(std::io::stdout(), "{value}");
-        }
-    }
-
-    fn checkpoint(&mut self, phase: usize, step: usize, states: &[RunState]) -> Result<(), String> {
-        let arrays: Vec<_> = states.iter().map(|s| self.engine.state_arrays(phase, s)).collect();
-        self.last_checkpoint = Instant::now();
-        self.write_checkpoint(phase, step, &arrays).map(|_| ())
-    }
-
-    fn write_checkpoint(&self, phase: usize, step: usize, arrays: &[Vec<StateArray>]) -> Result<PathBuf, String> {
-        let path: PathBuf = self.folder.path.join("checkpoint.safetensors");
-        let header = Header { phase, step, source_hash: self.source_hash.clone() };
-        checkpoint::write(&path, &header, arrays).map_err(|e| format!("error: {}: {e}", path.display()))?;
-        Ok(path)
-    }
-
-    /// Takes in what was logged.
-    fn record(&mut self, logs: &[Vec<LogValue>]) {
-        let records = self.metrics.add(logs).to_vec();
-        if let Err(e) = self.folder.append(&records) {
-            eprintln!("warning: metrics.jsonl: {e}");
-        }
-        for r in &records {
-            let mut event = record_json(r);
-            if let Some(fields) = event.as_object_mut() {
-                fields.shift_insert(0, "event".into(), "log".into());
-            }
-            self.say_json(event);
-        }
-    }
-
-    /// One line: how far, how fast, and the latest values.
-    fn line(&self, p: &Progress) -> String {
-        let seconds = p.elapsed.as_secs_f64().max(1e-9);
-        let mut line = format!("{:5.1} %", 100.0 * p.done as f64 / p.total.max(1) as f64);
-        if self.metrics.env_steps > 0.0 {
-            line += &format!("  {} steps/s", si(self.metrics.env_steps / seconds));
-        } else {
-            line += &format!("  {:.1} updates/s", p.done as f64 / seconds);
-        }
-        let left = seconds * (p.total - p.done) as f64 / p.done.max(1) as f64;
-        line += &format!("  {left:.0} s left");
-        for name in self.engine.log_names() {
-            let latest = self.metrics.records.iter().rev().find(|r| r.name == name);
-            let Some((mean, deviation)) = latest.and_then(|r| spread(&r.values)) else { continue };
-            let field = format!("  {name} {}", with_spread(mean, deviation, self.engine.runs()));
-            if line.chars().count() + field.chars().count() > LINE_WIDTH {
-                break;
-            }
-            line += &field;
-        }
-        line
-    }
-
-    fn show(&mut self, p: &Progress) {
-        if self.options.quiet || self.options.json || p.total == 0 {
-            return;
-        }
-        let line = self.line(p);
-        let done = p.done == p.total;
-        if self.terminal {
-            eprint!("\r\x1b[2K{line}{}", if done { "\n" } else { "" });
-        } else if done || self.last_line.is_none_or(|t| p.elapsed >= t + LINE_EVERY) {
-            self.last_line = Some(p.elapsed);
-            eprintln!("{line}");
-        }
-    }
-
-    /// What stopped the run, told and written as an event.
-    fn fail(&mut self, error: &RunError, run: Option<Run>, map: &SourceMap) -> ExitCode {
-        let told = fault::told(error, run, self.saved.take(), map);
-        let mut event = told.json;
-        if let Some(fields) = event.as_object_mut() {
-            fields.shift_insert(0, "event".into(), "error".into());
-        }
-        self.say_json(event);
-        eprint!("{}", told.text);
-        ExitCode::FAILURE
-    }
-
-    fn nothing_saved(&self, saves: &[whorl_trace::Save]) -> ExitCode {
-        if !saves.is_empty() && !self.options.quiet {
-            eprintln!("nothing was saved: the program did not come to its end");
-        }
-        ExitCode::SUCCESS
-    }
-
-    /// Writes what the script saves, and says so.
-    fn save(&self, saves: &[whorl_trace::Save], results: &[ArrayData]) -> ExitCode {
-        let mut code = ExitCode::SUCCESS;
-        for file in crate::save::write_all(saves, results, &self.folder.path) {
-            let path = file.path.display();
-            match file.result {
-                Ok(()) => {
-                    self.say_json(json!({ "event": "saved", "path": path.to_string() }));
-                    if !self.options.quiet && !self.options.json {
-                        eprintln!("saved {path}");
-                    }
-                }
-                Err(why) => {
-                    eprintln!("error: {path} was not saved: {why}");
-                    code = ExitCode::FAILURE;
-                }
-            }
-        }
-        code
-    }
-
-    /// The last checkpoint (of a failure it is written already), the picture, the summary, and the last words.
-    fn finish(&mut self, end: &End<RunError>, states: &[RunState], elapsed: Duration) -> Result<(), String> {
-        let train =
-            self.engine.program.phases.iter().position(|p| matches!(p, whorl_schedule::loop_ir::Phase::Train { .. }));
-        match (end, train) {
-            (End::Finished, Some(phase)) => self.checkpoint(phase, self.steps, states)?,
-            (End::Stopped { phase, step }, _) => self.checkpoint(*phase, *step, states)?,
-            (End::Failed(_), _) | (End::Finished, None) => {}
-        }
-        let last = self.metrics.last(self.steps);
-        if let Some(svg) = curve::svg(&self.metrics, &self.title, self.steps) {
-            self.folder.write("curve.svg", svg.as_bytes()).map_err(|e| format!("error: curve.svg: {e}"))?;
-        }
-        let last_json: serde_json::Map<String, serde_json::Value> =
-            last.iter().map(|(name, values)| (name.clone(), values_json(values).into())).collect();
-        self.say_json(json!({
-            "event": "done",
-            "run_s": elapsed.as_secs_f64(),
-            "env_steps": self.metrics.env_steps,
-            "final": last_json,
-        }));
-        if !self.options.quiet && !self.options.json {
-            for (name, values) in &last {
-                if let Some((mean, deviation)) = spread(values) {
-                    eprintln!("{name:>12}  {}", with_spread(mean, deviation, values.len()));
-                }
-            }
-            let rate = self.metrics.env_steps / elapsed.as_secs_f64().max(1e-9);
-            let rate = if rate > 0.0 { format!(", {} steps/s", si(rate)) } else { String::new() };
-            eprintln!("{:.2} s{rate}; {}", elapsed.as_secs_f64(), self.folder.path.display());
-        }
-        Ok(())
-    }
-}
-
-impl Observer<CpuEngine> for Watch<'_> {
-    fn chunk(&mut self, p: Progress, logs: &[Vec<LogValue>], states: &[RunState]) {
-        self.steps = self.steps.max(p.total);
-        self.record(logs);
-        self.show(&p);
-        if p.done < p.total
-            && self.last_checkpoint.elapsed() > CHECKPOINT_EVERY
-            && let Err(e) = self.checkpoint(p.phase, p.done, states)
-        {
-            eprintln!("warning: no checkpoint: {e}");
-        }
-    }
-
-    fn failed(&mut self, p: Progress, logs: &[Vec<LogValue>], saved: Option<&Saved>) {
-        self.steps = self.steps.max(p.total);
-        self.record(logs);
-        if self.terminal && !self.options.quiet && !self.options.json && p.total > 0 {
-            // Out of the line of progress.
-            eprintln!();
-        }
-        let Some(saved) = saved else { return };
-        match self.write_checkpoint(saved.phase, saved.step, &saved.states) {
-            Ok(path) => {
-                self.saved =
-                    Some(format!("{} holds the state before step {} of the `train scan`", path.display(), saved.step));
-            }
-            Err(e) => eprintln!("warning: no checkpoint: {e}"),
-        }
-    }
-}
-
-/// All that is needed to repeat the run.
-fn config(options: &args::Run, source: &pipeline::Source, source_hash: &str) -> String {
-    let quoted = |text: &str| format!("{:?}", text);
-    let mut out = format!(
-        "whorl = {}\nscript = {}\nsource_hash = {}\nseed = {}\ndevice = \"cpu\"\nthreads = {}\ncommand = {}\n\n[params]\n",
-        quoted(env!("CARGO_PKG_VERSION")),
-        quoted(&options.script.file.display().to_string()),
-        quoted(source_hash),
-        options.seed,
-        options.threads,
-        quoted(&std::env::args().collect::<Vec<_>>().join(" ")),
-    );
-    for knob in source.script.knobs() {
-        out += &format!("{} = {}\n", quoted(&knob.name), knob.value);
-    }
-    out
-}
-
-/// FNV-1a of 64 bits over the texts: tells whether a source is the same, not who made it.
-fn hash<'t>(texts: impl Iterator<Item = &'t str>) -> String {
-    let mut h = 0xcbf2_9ce4_8422_2325u64;
-    for byte in texts.flat_map(|t| t.bytes().chain([0])) {
-        h = (h ^ byte as u64).wrapping_mul(0x100_0000_01b3);
-    }
-    format!("{h:016x}")
-}
-
-/// Seconds since 1970 as `20261122-120632` (UTC).
-fn timestamp() -> String {
-    let seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs());
-    let (days, rest) = (seconds / 86400, seconds % 86400);
-    // Days to a date of the Gregorian calendar (H. Hinnant, chrono-compatible low-level date algorithms, 2013).
-    let z = days + 719_468;
-    let (era, day_of_era) = (z / 146_097, z % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let (day, month) =
-        (day_of_year - (153 * shifted + 2) / 5 + 1, if shifted < 10 { shifted + 3 } else { shifted - 9 });
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    format!("{year:04}{month:02}{day:02}-{:02}{:02}{:02}", rest / 3600, rest / 60 % 60, rest % 60)
-}
-
-fn with_spread(mean: f64, deviation: f64, runs: usize) -> String {
-    let digits = if mean.abs() >= 100.0 { 1 } else { 4 };
-    if runs > 1 { format!("{mean:.digits$} ± {deviation:.digits$}") } else { format!("{mean:.digits$}") }
-}
-
-fn si(x: f64) -> String {
-    match x {
-        x if x >= 1e6 => format!("{:.2} M", x / 1e6),
-        x if x >= 1e3 => format!("{:.0} k", x / 1e3),
-        x => format!("{x:.0}"),
-    }
-}
-
-pub fn bytes(n: usize) -> String {
-    match n {
-        n if n >= 1 << 20 => format!("{:.1} MiB", n as f64 / (1 << 20) as f64),
-        n if n >= 1 << 10 => format!("{:.1} KiB", n as f64 / 1024.0),
-        n => format!("{n} bytes"),
     }
 }

@@ -18,8 +18,7 @@ impl Loader for Modules {
             let text = text.ok_or_else(|| format!("the standard library has no module `{}`", path.join(".")))?;
             return Ok((format!("std/{file}"), text.to_string()));
         }
-        let folder = from.map(Path::new).and_then(Path::parent).map_or(PathBuf::new(), Path::to_path_buf);
-        let file = folder.join(format!("{}.whorl", path.join("/")));
+        let file = file(path, from);
         let text = std::fs::read_to_string(&file).map_err(|e| match e.kind() {
             std::io::ErrorKind::NotFound => format!("there is no file {}", file.display()),
             _ => format!("{}: {e}", file.display()),
@@ -34,6 +33,12 @@ impl Loader for Modules {
     fn known(&self) -> Vec<String> {
         modules().into_iter().map(|(file, _)| file.trim_end_matches(".whorl").replace('/', ".")).collect()
     }
+}
+
+/// The file of a module that the file `from` imports.
+pub fn file(path: &[String], from: Option<&str>) -> PathBuf {
+    let folder = from.map(Path::new).and_then(Path::parent).map_or(PathBuf::new(), Path::to_path_buf);
+    folder.join(format!("{}.whorl", path.join("/")))
 }
 
 /// All modules of the standard library: name of the file, text.

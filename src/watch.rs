@@ -21,6 +21,7 @@ use crate::args;
 use crate::pipeline::{Source, render};
 use crate::standard_library::Modules;
 use crate::test::{self, Trials};
+use crate::words::now;
 
 /// A burst of events ends when there was none for so long.
 const QUIET: Duration = Duration::from_millis(40);
@@ -218,27 +219,24 @@ impl Reporter {
 }
 
 /// When a round began.
-#[derive(Clone, Copy)]
 struct Stamp {
-    clock: SystemTime,
+    clock: String,
     begin: Instant,
 }
 
 impl Stamp {
     fn now() -> Stamp {
-        Stamp { clock: SystemTime::now(), begin: Instant::now() }
+        Stamp { clock: now().get(11..19).unwrap_or_default().to_string(), begin: Instant::now() }
     }
 
     /// `18:59:03 UTC  a.whorl: 3 passed, 0 failed (24 ms)`
-    fn line(self, name: &str, result: &str) -> String {
-        let seconds = self.clock.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs()) % 86400;
-        let clock = format!("{:02}:{:02}:{:02} UTC", seconds / 3600, seconds / 60 % 60, seconds % 60);
+    fn line(&self, name: &str, result: &str) -> String {
         let took = self.begin.elapsed();
         let took = match took.as_millis() {
             ms @ 0..10_000 => format!("{ms} ms"),
             _ => format!("{:.1} s", took.as_secs_f64()),
         };
-        format!("{clock}  {name}: {result} ({took})")
+        format!("{} UTC  {name}: {result} ({took})", self.clock)
     }
 }
 

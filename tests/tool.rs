@@ -1,9 +1,11 @@
 //! The command line, from outside: the built binary in a folder of its own.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+mod support;
+
+use std::path::Path;
 
 use serde_json::Value;
+use support::tool::{Folder, events, kind, parts};
 
 const TRAINING: &str = r#"/// A tiny learner.
 
@@ -22,87 +24,6 @@ fn main(key: Key) = for k in split(key, runs) {
 
 test "it shrinks" { assert 0.5 * 0.5 < 0.5 }
 "#;
-
-/// A folder that goes when the test ends.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Folder {
-        let path = std::env::temp_dir().join(format!("whorl-tool-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).expect("a folder for the test");
-        Folder(path)
-    }
-
-    fn with(name: &str, script: &str) -> Folder {
-        let folder = Folder::new(name);
-        folder.write("script.whorl", script);
-        folder
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.0.join(name), text).expect("a file for the test");
-    }
-
-    fn read(&self, name: &str) -> Vec<u8> {
-        std::fs::read(self.0.join(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
-    }
-
-    fn text(&self, name: &str) -> String {
-        String::from_utf8(self.read(name)).expect("text")
-    }
-
-    /// `whorl` with these arguments, in the folder.
-    fn whorl(&self, line: &str) -> Said {
-        let output =
-            Command::new(env!("CARGO_BIN_EXE_whorl")).args(line.split_whitespace()).current_dir(&self.0).output();
-        Said::new(line, output.expect("the binary runs"))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What is left behind in the temporary folder does no harm.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-struct Said {
-    line: String,
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-impl Said {
-    fn new(line: &str, output: Output) -> Said {
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
-        Said { line: line.to_string(), code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
-    }
-
-    #[track_caller]
-    fn good(self) -> Said {
-        assert_eq!(self.code, Some(0), "whorl {}\n{}\n{}", self.line, self.out, self.err);
-        self
-    }
-
-    #[track_caller]
-    fn bad(self, code: i32, parts: &[&str]) {
-        assert_eq!(self.code, Some(code), "whorl {}\n{}\n{}", self.line, self.out, self.err);
-        for part in parts {
-            assert!(self.err.contains(part), "whorl {} does not say `{part}`:\n{}", self.line, self.err);
-        }
-        assert!(!self.err.contains("panicked"), "whorl {}:\n{}", self.line, self.err);
-    }
-}
-
-#[track_caller]
-fn events(out: &str) -> Vec<Value> {
-    out.lines().map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{l}: {e}"))).collect()
-}
-
-fn kind(event: &Value) -> &str {
-    event["event"].as_str().unwrap_or("")
-}
 
 #[test]
 fn json_tells_what_happened() {
@@ -166,13 +87,6 @@ fn traces(folder: &Folder, out: &str) -> (Vec<u8>, String) {
     (folder.read(&format!("{out}/checkpoint.safetensors")), folder.text(&format!("{out}/metrics.jsonl")))
 }
 
-/// The header of a checkpoint and the bytes of its arrays.
-fn parts(checkpoint: &[u8]) -> (Value, &[u8]) {
-    let length = u64::from_le_bytes(checkpoint[..8].try_into().expect("eight bytes")) as usize;
-    let (header, arrays) = checkpoint[8..].split_at(length);
-    (serde_json::from_slice(header).expect("a header"), arrays)
-}
-
 /// Two runs left the same, to the bit.
 #[track_caller]
 fn same(a: &(Vec<u8>, String), b: &(Vec<u8>, String)) {
@@ -218,7 +132,7 @@ fn mistakes_on_the_command_line() {
     folder.whorl("").good();
     folder.whorl("--help").good();
     folder.whorl("run --help").good();
-    folder.whorl("fly script.whorl").bad(2, &["there is no command `fly`", "run, check, test, show, fmt and explain"]);
+    folder.whorl("fly script.whorl").bad(2, &["there is no command `fly`", "run, resume, repeat, runs, check"]);
     folder.whorl("run").bad(2, &["which file?"]);
     folder.whorl("run missing.whorl").bad(1, &["missing.whorl"]);
     folder.whorl("run script.whorl --stepz 3").bad(1, &["`stepz`", "did you mean `steps`?"]);

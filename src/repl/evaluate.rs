@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use whorl_core::fault::Run;
 use whorl_core::ir::ArrayData;
-use whorl_host::drive::{End, Observer, Pace, Progress, Saved, drive};
+use whorl_host::drive::{End, Observer, Pace, Progress, Saved, Start, drive};
 use whorl_host::engine::{Engine, LogValue};
 use whorl_source::SourceMap;
 use whorl_trace::Traced;
@@ -19,6 +19,7 @@ use whorl_trace::Traced;
 use crate::engine::CpuEngine;
 use crate::fault;
 use crate::pipeline::{self, Checks};
+use crate::run::prepare::fits;
 
 /// How often the wish to stop is looked at.
 const LOOK: Duration = Duration::from_millis(20);
@@ -88,12 +89,12 @@ fn compile_and_run(traced: Traced, map: &SourceMap, stop: &AtomicBool) -> Result
     let compiled = compile(program)?;
     let after = after.map(compile).transpose()?;
     let engine = CpuEngine { program: compiled.program, executable: compiled.executable, inputs: Vec::new() };
-    fits(&engine)?;
+    fits(&engine.program, map).map_err(Stopped::Failed)?;
     let compile = begin.elapsed();
 
     let begin = Instant::now();
     let mut logs = Logs { names: engine.log_names(), values: vec![Vec::new(); engine.log_names().len()] };
-    let driven = drive(&engine, &Pace::default(), stop, &mut logs);
+    let driven = drive(&engine, &Pace::default(), stop, Start::Beginning, &mut logs);
     let failed = |error, run| Stopped::Failed(fault::told(&error, run, None, map).text);
     let results = match driven.end {
         End::Finished => engine.executable.gathered(&driven.states),
@@ -116,17 +117,6 @@ fn compile_and_run(traced: Traced, map: &SourceMap, stop: &AtomicBool) -> Result
         }
     }
     Ok(Ran { results, logged, compile, run: begin.elapsed() })
-}
-
-/// Refuses what needs more memory than there is.
-fn fits(engine: &CpuEngine) -> Result<(), Stopped> {
-    let needed = engine.program.arena_bytes.saturating_mul(engine.runs());
-    let free = usize::try_from(crate::data::available_memory()).unwrap_or(usize::MAX);
-    if needed <= free {
-        return Ok(());
-    }
-    let (needed, free) = (crate::run::bytes(needed), crate::run::bytes(free));
-    Err(Stopped::Failed(format!("error: this needs more memory than there is: {needed}, and {free} are free\n")))
 }
 
 /// What was logged, by name.

@@ -5,6 +5,7 @@
 pub mod jaxpr;
 pub mod machines;
 pub mod recorded;
+pub mod tool;
 
 use std::path::{Path, PathBuf};
 

@@ -72,20 +72,61 @@ pub enum End<E> {
     Failed(RunFailure<E>),
 }
 
-/// Runs every phase of every run. `stop` is looked at between chunks.
-pub fn drive<E: Engine>(engine: &E, pace: &Pace, stop: &AtomicBool, observer: &mut impl Observer<E>) -> Driven<E> {
-    let begin = Instant::now();
-    let mut states = Vec::new();
-    for run in 0..engine.runs() {
-        match engine.start(run) {
-            Ok(state) => states.push(state),
-            Err(error) => {
-                let end = End::Failed(RunFailure { run, step: None, error });
-                return Driven { states, end, elapsed: begin.elapsed() };
-            }
+/// Where a drive begins.
+pub enum Start<E: Engine> {
+    Beginning,
+    /// Behind so many steps of a `Train` phase.
+    At {
+        phase: usize,
+        step: usize,
+        states: Vec<E::State>,
+    },
+}
+
+impl<E: Engine> Start<E> {
+    /// Where a checkpoint was made. An error says what of it does not fit the program.
+    pub fn restored(engine: &E, saved: &Saved) -> Result<Start<E>, String> {
+        let (phase, step) = (saved.phase, saved.step);
+        match engine.phases().get(phase) {
+            Some(Phase::Train(n)) if step <= *n => {}
+            Some(Phase::Train(n)) => return Err(format!("it is of step {step}, and the program has {n}")),
+            Some(Phase::Straight) | None => return Err(format!("it is of phase {phase}, which is no `train scan`")),
         }
+        if saved.states.len() != engine.runs() {
+            return Err(format!("it holds {} runs, and the program has {}", saved.states.len(), engine.runs()));
+        }
+        let restore = |(run, arrays): (usize, &Vec<StateArray>)| engine.restore(run, phase, arrays);
+        let states = saved.states.iter().enumerate().map(restore).collect::<Result<_, _>>()?;
+        Ok(Start::At { phase, step, states })
     }
-    let end = phases(engine, pace, stop, observer, &mut states, begin);
+}
+
+/// Runs every phase of every run. `stop` is looked at between chunks.
+pub fn drive<E: Engine>(
+    engine: &E,
+    pace: &Pace,
+    stop: &AtomicBool,
+    start: Start<E>,
+    observer: &mut impl Observer<E>,
+) -> Driven<E> {
+    let begin = Instant::now();
+    let (from, mut states) = match start {
+        Start::At { phase, step, states } => ((phase, step), states),
+        Start::Beginning => {
+            let mut states = Vec::new();
+            for run in 0..engine.runs() {
+                match engine.start(run) {
+                    Ok(state) => states.push(state),
+                    Err(error) => {
+                        let end = End::Failed(RunFailure { run, step: None, error });
+                        return Driven { states, end, elapsed: begin.elapsed() };
+                    }
+                }
+            }
+            ((0, 0), states)
+        }
+    };
+    let end = phases(engine, pace, stop, from, observer, &mut states, begin);
     Driven { states, end, elapsed: begin.elapsed() }
 }
 
@@ -93,21 +134,30 @@ fn phases<E: Engine>(
     engine: &E,
     pace: &Pace,
     stop: &AtomicBool,
+    from: (usize, usize),
     observer: &mut impl Observer<E>,
     states: &mut [E::State],
     begin: Instant,
 ) -> End<E::Error> {
     let kinds = engine.phases();
     let mut keeper = Keeper::default();
-    for (phase, &kind) in kinds.iter().enumerate() {
+    for (phase, &kind) in kinds.iter().enumerate().skip(from.0) {
         let total = match kind {
             Phase::Straight => 0,
             Phase::Train(n) => n,
         };
-        let (mut done, mut size) = (0, 1);
+        let (mut done, mut size) = (if phase == from.0 { from.1 } else { 0 }, 1);
         loop {
             let to = if total == 0 { 0 } else { (done + pace.fixed_chunk.unwrap_or(size)).min(total) };
             let start = Instant::now();
+            let before = steps_before(&kinds, phase);
+            let take = |s: &mut E::State| -> Vec<LogValue> {
+                let mut logs = engine.take_logs(s);
+                for l in &mut logs {
+                    l.step = if total == 0 { before } else { before + l.step };
+                }
+                logs
+            };
             let all = |of: usize| states.iter().map(|s| engine.state_arrays(of, s)).collect();
             match (kind, phase.checked_sub(1).map(|before| (before, kinds[before]))) {
                 (Phase::Train(_), _) => keeper.keep(phase, done, all),
@@ -115,15 +165,15 @@ fn phases<E: Engine>(
                 (Phase::Straight, Some((_, Phase::Straight)) | None) => {}
             }
             if let Err(failure) = chunk(engine, pace.threads, phase, states, done, to) {
-                let before = |l: &LogValue| failure.step.is_none_or(|step| l.step < step);
-                let logs = states.iter_mut().map(|s| engine.take_logs(s).into_iter().filter(before).collect());
+                let earlier = |l: &LogValue| failure.step.is_none_or(|step| l.step < before + step);
+                let logs = states.iter_mut().map(|s| take(s).into_iter().filter(earlier).collect());
                 let progress = Progress { phase, done, total, elapsed: begin.elapsed() };
                 observer.failed(progress, &logs.collect::<Vec<_>>(), keeper.saved.as_ref());
                 return End::Failed(failure);
             }
             size = next_size(to - done, start.elapsed(), pace.chunk);
             done = to;
-            let logs: Vec<Vec<LogValue>> = states.iter_mut().map(|s| engine.take_logs(s)).collect();
+            let logs: Vec<Vec<LogValue>> = states.iter_mut().map(take).collect();
             observer.chunk(Progress { phase, done, total, elapsed: begin.elapsed() }, &logs, states);
             if done >= total {
                 break;
@@ -134,6 +184,15 @@ fn phases<E: Engine>(
         }
     }
     End::Finished
+}
+
+/// Steps of the `train scan`s before a phase. What is logged counts its steps from the first of all.
+pub fn steps_before(phases: &[Phase], phase: usize) -> u64 {
+    let steps = |p: &Phase| match p {
+        Phase::Straight => 0,
+        Phase::Train(n) => *n as u64,
+    };
+    phases.iter().take(phase).map(steps).sum()
 }
 
 /// Keeps the last state that is known to be good, for a checkpoint if the next chunk fails.
@@ -230,6 +289,10 @@ mod tests {
         fn start(&self, run: usize) -> Result<Self::State, Self::Error> {
             Ok((run as u64 * 10_000, Vec::new()))
         }
+        fn restore(&self, _: usize, _: usize, arrays: &[StateArray]) -> Result<Self::State, String> {
+            let bytes = arrays.first().and_then(|a| a.bytes.as_slice().try_into().ok());
+            Ok((u64::from_ne_bytes(bytes.ok_or("no number")?), Vec::new()))
+        }
         fn execute(
             &self,
             phase: usize,
@@ -285,10 +348,37 @@ mod tests {
         for (threads, fixed_chunk) in [(1, Some(1)), (1, Some(7)), (2, Some(100)), (4, Some(33)), (2, None)] {
             let pace = Pace { threads, fixed_chunk, ..Pace::default() };
             let mut seen = Seen::default();
-            let driven = drive(&Counter { fail_at: [None; 3] }, &pace, &AtomicBool::new(false), &mut seen);
+            let driven =
+                drive(&Counter { fail_at: [None; 3] }, &pace, &AtomicBool::new(false), Start::Beginning, &mut seen);
             assert_eq!(driven.end, End::Finished);
             assert_eq!(driven.states.iter().map(|s| s.0).collect::<Vec<_>>(), [4950, 14950, 24950]);
             assert_eq!(*expected.get_or_insert(seen.0.clone()), seen.0);
+        }
+    }
+
+    #[test]
+    fn what_was_stopped_goes_on_as_if_it_had_not_been() {
+        let engine = Counter { fail_at: [None; 3] };
+        for step in [0, 1, 42, 100] {
+            let pace = Pace { threads: 2, fixed_chunk: Some(step.max(1)), ..Pace::default() };
+            let states = || {
+                let mut states: Vec<_> = (0..3).map(|run| engine.start(run).expect("a state")).collect();
+                states.iter_mut().for_each(|s| engine.execute(1, s, 0, step).expect("steps"));
+                states.iter().map(|s| engine.state_arrays(1, s)).collect()
+            };
+            let saved = Saved { phase: 1, step, states: states() };
+            let Ok(start) = Start::restored(&engine, &saved) else { panic!("not restored") };
+            let mut seen = Seen::default();
+            let driven = drive(&engine, &pace, &AtomicBool::new(false), start, &mut seen);
+            assert_eq!(driven.states.iter().map(|s| s.0).collect::<Vec<_>>(), [4950, 14950, 24950]);
+            assert_eq!(seen.0.len(), 100 - step);
+        }
+        for (phase, step, runs, part) in
+            [(0, 0, 3, "phase 0"), (1, 101, 3, "step 101"), (1, 5, 2, "2 runs"), (1, 5, 3, "no number")]
+        {
+            let saved = Saved { phase, step, states: vec![Vec::new(); runs] };
+            let Err(why) = Start::restored(&engine, &saved) else { panic!("{part}: restored") };
+            assert!(why.contains(part), "{why}");
         }
     }
 
@@ -299,14 +389,20 @@ mod tests {
             for (fail_at, run) in [([Some(60), Some(42), None], 1), ([None, Some(42), Some(42)], 1)] {
                 let pace = Pace { threads, fixed_chunk: Some(chunk), ..Pace::default() };
                 let mut seen = Seen::default();
-                let driven = drive(&Counter { fail_at }, &pace, &AtomicBool::new(false), &mut seen);
+                let driven = drive(&Counter { fail_at }, &pace, &AtomicBool::new(false), Start::Beginning, &mut seen);
                 assert_eq!(driven.end, End::Failed(RunFailure { run, step: Some(42), error: "no" }));
                 assert!(seen.2);
                 assert_eq!(seen.0.len(), 42);
             }
         }
         let pace = Pace { threads: 2, fixed_chunk: Some(10), ..Pace::default() };
-        let driven = drive(&Counter { fail_at: [None; 3] }, &pace, &AtomicBool::new(true), &mut Seen::default());
+        let driven = drive(
+            &Counter { fail_at: [None; 3] },
+            &pace,
+            &AtomicBool::new(true),
+            Start::Beginning,
+            &mut Seen::default(),
+        );
         assert_eq!(driven.end, End::Stopped { phase: 1, step: 10 });
     }
 }

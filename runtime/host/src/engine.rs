@@ -49,6 +49,9 @@ pub trait Engine: Sync {
     fn phases(&self) -> Vec<Phase>;
     fn log_names(&self) -> Vec<String>;
     fn start(&self, run: usize) -> Result<Self::State, Self::Error>;
+    /// The state of a run that had come to a step of a `Train` phase, from what [`Engine::state_arrays`] gave there. An error says what
+    /// is wrong with the arrays.
+    fn restore(&self, run: usize, phase: usize, arrays: &[StateArray]) -> Result<Self::State, String>;
     /// Executes a phase; of a `Train` phase the steps `from..to`. An error comes with the step.
     fn execute(
         &self,

@@ -7,6 +7,8 @@ pub mod curve;
 pub mod drive;
 pub mod engine;
 pub mod folder;
+pub mod hash;
+pub mod lines;
 pub mod metrics;
 pub mod plot;
 mod style;

@@ -7,5 +7,6 @@ mod print;
 pub mod session;
 mod terminal;
 
-pub use commands::Desk;
+pub use commands::{Desk, Flow, Said};
+pub use evaluate::STACK;
 pub use terminal::repl;

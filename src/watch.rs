@@ -19,6 +19,7 @@ use whorl_trace::{Data, DataProblem, DataRequest, Loader, Script};
 
 use crate::args;
 use crate::pipeline::{Source, render};
+use crate::repl::STACK;
 use crate::standard_library::Modules;
 use crate::test::{self, Trials};
 use crate::words::now;
@@ -60,7 +61,7 @@ pub fn watch(options: &args::Watch) -> Result<ExitCode, String> {
         files.follow(read);
         let report = Reporter { round, sender: sender.clone(), cancelled: cancelled.clone() };
         let name = options.script.file.display().to_string();
-        let worker = std::thread::Builder::new().name("tests".to_string());
+        let worker = std::thread::Builder::new().name("tests".to_string()).stack_size(STACK);
         let worker = worker.spawn(move || report.all(source, &name, before));
         worker.map_err(|e| format!("error: no thread to test on: {e}"))?;
         let changed = |files: &mut Files, wait: Duration| files.changed(&receiver, wait, &stop, round);
@@ -326,7 +327,8 @@ impl Files {
     fn differ(&self, stop: &AtomicBool) -> bool {
         let begin = Instant::now();
         loop {
-            let now: Vec<(&Option<Print>, Option<Print>)> = self.prints.iter().map(|(f, old)| (old, print(f))).collect();
+            let now: Vec<(&Option<Print>, Option<Print>)> =
+                self.prints.iter().map(|(f, old)| (old, print(f))).collect();
             let gone = now.iter().any(|(old, new)| old.is_some() && new.is_none());
             if !gone || begin.elapsed() > AWAY || stop.load(Ordering::Relaxed) {
                 return now.iter().any(|(old, new)| *old != new);

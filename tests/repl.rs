@@ -48,7 +48,7 @@ impl Talk {
 fn expressions_give_values() {
     let mut t = Talk::new();
     t.gives("1 + 1", "2");
-    t.gives("1.0 / 3.0", "0.3333333333333333");
+    t.gives("1.0 / 3.0", "0.33333334");
     t.gives("sqrt(2.0)", "1.4142135");
     t.gives("true and not false", "true");
     t.gives("arange(4)", "[0, 1, 2, 3]");
@@ -86,7 +86,10 @@ fn enums_and_arrays_of_them() {
 #[test]
 fn definitions_join_and_replace() {
     let mut t = Talk::new();
-    t.gives("fn f(x) = 2 * g(x)", "error[E0401]: unknown name `g`\n  ┌─ [1]:1:15\n1 │ fn f(x) = 2 * g(x)\n  │               ^");
+    t.gives(
+        "fn f(x) = 2 * g(x)",
+        "error[E0401]: unknown name `g`\n  ┌─ [1]:1:15\n1 │ fn f(x) = 2 * g(x)\n  │               ^",
+    );
     t.gives("fn g(x) = x + 1.0\nfn f(x) = 2 * g(x)", "");
     t.gives("f(3.0)", "8.0");
     t.gives("fn g(x) = x - 1.0", "");
@@ -160,7 +163,10 @@ fn commands_answer() {
     t.tells(":doc cartpole.gravity", "param gravity: f32");
     t.tells(":doc doubel", "did you mean `double`?");
     t.tells(":time 1.0 + uniform(key(0))", "compiled in");
-    t.gives(":names", "cartpole  the module std.env.cartpole\nenv       let env = cartpole.env\ndouble    fn double(x: f32) -> f32");
+    t.gives(
+        ":names",
+        "cartpole  the module std.env.cartpole\nenv       let env = cartpole.env\ndouble    fn double(x: f32) -> f32",
+    );
     t.tells(":tpye 1", "did you mean `:type`?");
     t.tells(":fly", ":help");
     t.tells(":load nowhere.whorl", "nowhere.whorl");
@@ -189,7 +195,7 @@ fn what_does_not_end_is_left() {
     t.gives("1 + 1", "2");
     // Nothing in it looks at the wish to stop.
     let thread = interrupt(Duration::from_millis(200));
-    t.tells("while i = key(0); uniform(i) >= 0.0 { i }", "left to itself");
+    t.tells("while i = 0; i < 10 { i * 1 }", "left to itself");
     thread.join().expect("it slept");
     stop.store(false, Ordering::Relaxed);
     t.gives("1 + 2", "3");
@@ -230,7 +236,8 @@ fn piped(folder: &Folder, arguments: &[&str], input: &str) -> Said {
         .stderr(Stdio::piped())
         .spawn()
         .expect("the binary runs");
-    child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("it reads");
+    // What ends at once does not read.
+    let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
     Said::new(&arguments.join(" "), child.wait_with_output().expect("it ends"))
 }
 

@@ -67,7 +67,8 @@ impl Drop for Watching {
 
 #[test]
 fn what_is_saved_is_tested() {
-    let folder = Folder::with("watch", "import lib\ndata d = load(\"d.csv\")\ntest \"a\" { assert lib.two() == d.x[0] }\n");
+    let folder =
+        Folder::with("watch", "import lib\ndata d = load(\"d.csv\")\ntest \"a\" { assert lib.two() == d.x[0] }\n");
     folder.write("lib.whorl", "pub fn two() = 2\n");
     folder.write("d.csv", "x\n2\n");
     let mut w = Watching::new(&folder, &["script.whorl"]);
@@ -114,7 +115,9 @@ fn tests_that_never_end_are_left_for_a_change() {
 #[test]
 fn runs_follow_tests_and_are_replaced() {
     let training = |steps: &str| {
-        format!("param lr: f32 = 0.5\nfn main(key: Key) = train scan w = normal(key) for t in 0..{steps} {{ lr * w }}\ntest \"a\" {{ assert true }}\n")
+        format!(
+            "param lr: f32 = 0.5\nfn main(key: Key) = train scan w = normal(key) for t in 0..{steps} {{ lr * w }}\ntest \"a\" {{ assert true }}\n"
+        )
     };
     let folder = Folder::with("watch-run", &training("2000000000"));
     let mut w = Watching::new(&folder, &["script.whorl", "--run", "--lr", "0.25"]);

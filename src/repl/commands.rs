@@ -19,7 +19,11 @@ pub struct Command {
 
 pub const COMMANDS: &[Command] = &[
     Command { name: "type", takes: "EXPR", about: "its type, without running it" },
-    Command { name: "show", takes: "EXPR [STAGE]", about: "its program after a stage: core (unless said), fused, loops, asm" },
+    Command {
+        name: "show",
+        takes: "EXPR [STAGE]",
+        about: "its program after a stage: core (unless said), fused, loops, asm",
+    },
     Command { name: "time", takes: "EXPR", about: "its value, and how long it took to compile and run" },
     Command { name: "doc", takes: "NAME", about: "what a function, type or param is" },
     Command { name: "names", takes: "", about: "what is defined" },
@@ -115,7 +119,7 @@ impl Desk {
                 let answer = self.session.test_all()?;
                 show(answer, self.width, false, say);
             }
-            "load" | "l" => self.session.load(Path::new(needs("a file: `:load script.whorl`")?))?,
+            "load" | "l" => self.session.load(Path::new(needs("a file: `:load script.whorl`")?), &[])?,
             "reload" | "r" => self.session.reload()?,
             "reset" => self.session.reset()?,
             "help" | "h" | "?" => say(Said::Result(help())),

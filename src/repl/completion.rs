@@ -4,7 +4,7 @@ use std::path::Path;
 
 use whorl_trace::{NameKind, prelude};
 
-use super::commands::{COMMANDS, cut};
+use super::commands::{COMMANDS, Command, cut};
 use super::session::Session;
 use crate::standard_library;
 
@@ -18,8 +18,34 @@ pub struct Candidate {
 }
 
 const WORDS: &[&str] = &[
-    "and", "assert", "checkpoint", "data", "else", "enum", "false", "fn", "for", "if", "import", "let", "match", "not", "or", "param",
-    "prop", "reverse", "scan", "size", "test", "train", "true", "type", "until", "while", "with", "yield",
+    "and",
+    "assert",
+    "checkpoint",
+    "data",
+    "else",
+    "enum",
+    "false",
+    "fn",
+    "for",
+    "if",
+    "import",
+    "let",
+    "match",
+    "not",
+    "or",
+    "param",
+    "prop",
+    "reverse",
+    "scan",
+    "size",
+    "test",
+    "train",
+    "true",
+    "type",
+    "until",
+    "while",
+    "with",
+    "yield",
 ];
 
 /// Where the word at `at` begins, and what it may become.
@@ -72,7 +98,12 @@ fn last_len(text: &str, at: usize) -> usize {
 
 fn commands(word: &str) -> Vec<Candidate> {
     let matching = COMMANDS.iter().filter(|c| c.name.starts_with(word));
-    matching.map(|c| Candidate { text: c.name.to_string(), about: format!("{} {}", c.takes, c.about).trim().to_string() }).collect()
+    let candidate = |c: &Command| Candidate {
+        // What it takes is typed behind a space.
+        text: if c.takes.is_empty() { c.name.to_string() } else { format!("{} ", c.name) },
+        about: format!("{} {}", c.takes, c.about).trim().to_string(),
+    };
+    matching.map(candidate).collect()
 }
 
 fn knobs(session: &Session, word: &str) -> Vec<Candidate> {
@@ -107,7 +138,8 @@ fn members(session: &mut Session, front: &str) -> Vec<Candidate> {
         return found.into_iter().map(|n| Candidate { about: about(&n), text: n.name }).collect();
     }
     let Some(outline) = session.outline(object) else { return Vec::new() };
-    let field = |(name, part): &(String, whorl_trace::Outline)| Candidate { text: name.clone(), about: part.type_text() };
+    let field =
+        |(name, part): &(String, whorl_trace::Outline)| Candidate { text: name.clone(), about: part.type_text() };
     outline.fields().iter().map(field).collect()
 }
 
@@ -191,7 +223,7 @@ mod tests {
         assert_eq!(found(&mut s, "f(net.bias."), ["deep"]);
         assert_eq!(found(&mut s, "Cell."), ["Empty", "Wall"]);
         assert!(found(&mut s, "ppo.").contains(&"train".to_string()));
-        assert_eq!(found(&mut s, ":ty"), ["type"]);
+        assert_eq!(found(&mut s, ":ty"), ["type "]);
         assert!(found(&mut s, "import std.r").contains(&"rl".to_string()));
         assert_eq!(found(&mut s, ":set ppo.clip"), ["ppo.clip"]);
         assert_eq!(complete(&mut s, "arg", 3).0, 0);

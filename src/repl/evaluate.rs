@@ -3,6 +3,7 @@
 //! A program runs on a thread of its own. When the user interrupts it, a `train scan` stops between two chunks; whatever else does
 //! not end within a moment is abandoned: its thread goes on, but nobody waits for it.
 
+use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,8 +22,12 @@ use crate::fault;
 use crate::pipeline::{self, Checks};
 use crate::run::prepare::fits;
 
+/// From when on it is told how far a `train scan` has come.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// How often the wish to stop is looked at.
 const LOOK: Duration = Duration::from_millis(20);
+/// Passes follow programs on the stack.
+pub const STACK: usize = 64 << 20;
 /// How long a program may go on that is to stop.
 const GRACE: Duration = Duration::from_millis(400);
 
@@ -57,7 +62,7 @@ pub fn stoppable<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Stopped> {
     let (done, wait) = mpsc::channel();
-    let thread = std::thread::Builder::new().name("session".to_string());
+    let thread = std::thread::Builder::new().name("session".to_string()).stack_size(STACK);
     let thread = thread.spawn(move || {
         // Nobody may be waiting any more.
         let _ = done.send(work());
@@ -93,8 +98,12 @@ fn compile_and_run(traced: Traced, map: &SourceMap, stop: &AtomicBool) -> Result
     let compile = begin.elapsed();
 
     let begin = Instant::now();
-    let mut logs = Logs { names: engine.log_names(), values: vec![Vec::new(); engine.log_names().len()] };
+    let names = engine.log_names();
+    let mut logs = Logs { values: vec![Logged::default(); names.len()], names, progress: false };
     let driven = drive(&engine, &Pace::default(), stop, Start::Beginning, &mut logs);
+    if logs.progress {
+        eprint!("\r\x1b[2K");
+    }
     let failed = |error, run| Stopped::Failed(fault::told(&error, run, None, map).text);
     let results = match driven.end {
         End::Finished => engine.executable.gathered(&driven.states),
@@ -122,26 +131,41 @@ fn compile_and_run(traced: Traced, map: &SourceMap, stop: &AtomicBool) -> Result
 /// What was logged, by name.
 struct Logs {
     names: Vec<String>,
-    values: Vec<Vec<f64>>,
+    values: Vec<Logged>,
+    /// Something of it is on the screen.
+    progress: bool,
+}
+
+/// Of one name: the first few values, the last one, and how many there were.
+#[derive(Clone, Default)]
+struct Logged {
+    first: Vec<f64>,
+    last: f64,
+    count: usize,
 }
 
 impl Logs {
+    /// So many values are shown.
+    const MOST: usize = 8;
+
     fn add(&mut self, logs: &[Vec<LogValue>]) {
         for value in logs.iter().flatten() {
-            if let Some(of) = self.values.get_mut(value.log as usize) {
-                of.push(value.value);
+            let Some(of) = self.values.get_mut(value.log as usize) else { continue };
+            if of.count < Logs::MOST {
+                of.first.push(value.value);
             }
+            of.last = value.value;
+            of.count += 1;
         }
     }
 
-    /// All values of a name, or how many and the first and last of them.
+    /// All values of a name, or the first and the last of many.
     fn lines(&self) -> Vec<String> {
-        const MOST: usize = 8;
         let text = |x: &f64| format!("{}", *x as f32);
-        let line = |(name, values): (&String, &Vec<f64>)| match values.as_slice() {
+        let line = |(name, of): (&String, &Logged)| match of.first.as_slice() {
             [] => None,
-            [first, .., last] if values.len() > MOST => {
-                Some(format!("{name}: {} … {} ({} values)", text(first), text(last), values.len()))
+            [first, ..] if of.count > Logs::MOST => {
+                Some(format!("{name}: {} … {} ({} values)", text(first), text(&of.last), of.count))
             }
             few => Some(format!("{name}: {}", few.iter().map(text).collect::<Vec<_>>().join(", "))),
         };
@@ -150,8 +174,13 @@ impl Logs {
 }
 
 impl Observer<CpuEngine> for Logs {
-    fn chunk(&mut self, _: Progress, logs: &[Vec<LogValue>], _: &[whorl_cpu::RunState]) {
+    fn chunk(&mut self, p: Progress, logs: &[Vec<LogValue>], _: &[whorl_cpu::RunState]) {
         self.add(logs);
+        if p.total > 0 && p.elapsed > PATIENCE && std::io::stderr().is_terminal() {
+            let left = p.elapsed.as_secs_f64() * (p.total - p.done) as f64 / p.done.max(1) as f64;
+            eprint!("\r\x1b[2K{:5.1} %  {left:.0} s left", 100.0 * p.done as f64 / p.total as f64);
+            self.progress = true;
+        }
     }
 
     fn failed(&mut self, _: Progress, logs: &[Vec<LogValue>], _: Option<&Saved>) {

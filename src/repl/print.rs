@@ -124,7 +124,10 @@ fn group(open: &str, close: &str, inside: &str, blocks: Vec<Vec<String>>, width:
     }
     let flat = blocks.iter().all(|b| b.len() == 1);
     if flat {
-        let line = format!("{open}{inside}{}{inside}{close}", blocks.iter().map(|b| b[0].as_str()).collect::<Vec<_>>().join(", "));
+        let line = format!(
+            "{open}{inside}{}{inside}{close}",
+            blocks.iter().map(|b| b[0].as_str()).collect::<Vec<_>>().join(", ")
+        );
         if line.chars().count() <= width {
             return vec![line];
         }
@@ -163,7 +166,8 @@ fn numbers(ty: &Type, array: &ArrayData, at: usize, width: usize) -> Vec<String>
             ty.shape.iter().map(|n| ends(*n, if short { 2 * ENDS } else { MOST_ELEMENTS })).collect();
         // Columns are as wide as their widest number; a vector has none.
         let places = positions(&ty.shape, &shown);
-        let wide = if ty.shape.len() < 2 { 0 } else { places.iter().map(|k| text(*k).chars().count()).max().unwrap_or(0) };
+        let wide =
+            if ty.shape.len() < 2 { 0 } else { places.iter().map(|k| text(*k).chars().count()).max().unwrap_or(0) };
         rows(&ty.shape, &shown, 0, wide, width, &text)
     };
     // Elsewhere the text says what it is.
@@ -253,6 +257,8 @@ fn number(array: &ArrayData, k: usize, alone: bool) -> String {
 fn known_text(known: &Known) -> String {
     match known {
         Known::Int(i) => i.to_string(),
+        // As the `f32` that it is where nothing else decides.
+        Known::Float(x) if (*x as f32).is_finite() => format!("{:?}", *x as f32),
         Known::Float(x) => format!("{x:?}"),
         Known::Bool(b) => b.to_string(),
         Known::Str(s) => format!("{s:?}"),
@@ -287,7 +293,10 @@ mod tests {
         assert_eq!(of(ArrayData::vector::<f32>(&[]), 80), "[] : f32[0]");
         assert_eq!(of(ArrayData::new(&[2, 2], &[1i32, 20, -300, 4]), 80), "[[   1,   20],\n [-300,    4]]");
         assert_eq!(of(ArrayData::new(&[1, 2, 1], &[1i32, 2]), 80), "[[[1],\n  [2]]]");
-        assert_eq!(of(ArrayData::vector(&(0..12).collect::<Vec<i32>>()), 20), "[0, 1, 2, 3, 4, 5,\n 6, 7, 8, 9, 10, 11]");
+        assert_eq!(
+            of(ArrayData::vector(&(0..12).collect::<Vec<i32>>()), 20),
+            "[0, 1, 2, 3, 4, 5,\n 6, 7, 8, 9, 10, 11]"
+        );
     }
 
     #[test]
@@ -295,7 +304,8 @@ mod tests {
         let long = ArrayData::vector(&(0..1000).collect::<Vec<i32>>());
         assert_eq!(of(long, 80), "[0, 1, 2, …, 997, 998, 999] : i32[1000]");
         let square = ArrayData::new(&[100, 2], &(0..200).collect::<Vec<i32>>());
-        let expected = "[[  0,   1],\n [  2,   3],\n [  4,   5],\n …\n [194, 195],\n [196, 197],\n [198, 199]] : i32[100, 2]";
+        let expected =
+            "[[  0,   1],\n [  2,   3],\n [  4,   5],\n …\n [194, 195],\n [196, 197],\n [198, 199]] : i32[100, 2]";
         assert_eq!(of(square, 80), expected);
     }
 

@@ -72,7 +72,7 @@ impl Session {
             stop: Arc::default(),
         };
         match file {
-            Some(file) => session.load(file)?,
+            Some(file) => session.load(file, settings)?,
             None => session.source = Arc::new(session.with(&[])?),
         }
         Ok(session)
@@ -83,14 +83,14 @@ impl Session {
         &self.source.script
     }
 
-    /// Starts again from a file. What was typed is gone.
-    pub fn load(&mut self, file: &Path) -> Result<(), String> {
+    /// Starts again from a file. What was typed or set is gone.
+    pub fn load(&mut self, file: &Path, settings: &[(String, String)]) -> Result<(), String> {
         let text = read(file)?;
         let parts = vec![Part::items(file.display().to_string(), text)];
         let mut modules = Cached::default();
-        let source = loaded(&mut modules, &Some(file.to_path_buf()), &parts, &self.settings)?;
+        let source = loaded(&mut modules, &Some(file.to_path_buf()), &parts, settings)?;
         (self.file, self.parts, self.modules) = (Some(file.to_path_buf()), parts, modules);
-        self.source = Arc::new(source);
+        (self.settings, self.source) = (settings.to_vec(), Arc::new(source));
         Ok(())
     }
 
@@ -134,7 +134,7 @@ impl Session {
         }
         for entry in entries {
             let text = &text[entry.span.start as usize..entry.span.end as usize];
-            let text = text.trim_start_matches(['\n', '\r', ';', ' ']);
+            let text = text.trim_start_matches(['\n', '\r', ';', ' ', '\t']);
             let done = match &entry.kind {
                 EntryKind::Statement => self.statement(text, true),
                 EntryKind::Item(item) => self.item(&item.kind, text),
@@ -202,7 +202,10 @@ impl Session {
             | ItemKind::Error => {
                 let name = part.name.clone();
                 self.join(part)?;
-                Ok(Answer { notes: self.warnings(self.source.script.unused(), &name, &self.source.map), ..Answer::default() })
+                Ok(Answer {
+                    notes: self.warnings(self.source.script.unused(), &name, &self.source.map),
+                    ..Answer::default()
+                })
             }
         }
     }
@@ -245,7 +248,8 @@ impl Session {
             PartKind::Values(values) => values.iter().any(|(n, _)| n == LAST) && p.text.trim_start().starts_with("let"),
             PartKind::Items | PartKind::Statements => false,
         };
-        let values = self.parts.iter().any(|p| matches!(&p.kind, PartKind::Values(v) if v.iter().any(|(n, _)| n == LAST)));
+        let values =
+            self.parts.iter().any(|p| matches!(&p.kind, PartKind::Values(v) if v.iter().any(|(n, _)| n == LAST)));
         self.parts.iter().any(own) || !values && self.names().iter().any(|n| n.name == LAST)
     }
 
@@ -256,7 +260,9 @@ impl Session {
         let Input { traced, outline } = source.script.trace_input().map_err(|e| render(&e, &source.map))?;
         let trace = begin.elapsed();
         let mut notes = self.warnings(&traced.warnings, &part.name, &source.map);
-        let Ran { results, logged, compile, run } = if outline.arrays() == 0 && traced.program.main.body.stmts.is_empty() {
+        let Ran { results, logged, compile, run } = if outline.arrays() == 0
+            && traced.program.main.body.stmts.is_empty()
+        {
             // All of it was known while tracing.
             Ran { results: Vec::new(), logged: Vec::new(), compile: Duration::ZERO, run: Duration::ZERO }
         } else {

@@ -65,7 +65,7 @@ fn goes_on(text: &str, next: &str) -> bool {
     if whorl_syntax::is_incomplete(text) {
         return true;
     }
-    if next.trim().is_empty() || next.trim_start().starts_with([':', '/']) {
+    if text.ends_with("\n\n") || next.trim().is_empty() || next.trim_start().starts_with([':', '/']) {
         return false;
     }
     let file = whorl_source::FileId(0);

@@ -23,9 +23,16 @@ pub enum Outline {
     Key,
     Unit,
     Tuple(Vec<Outline>),
-    Record { name: Option<String>, fields: Vec<(String, Outline)> },
+    Record {
+        name: Option<String>,
+        fields: Vec<(String, Outline)>,
+    },
     /// The first field is the tag, the others are the fields of all variants.
-    Enum { of: EnumName, variants: Vec<(String, bool, usize)>, fields: Vec<(String, Outline)> },
+    Enum {
+        of: EnumName,
+        variants: Vec<(String, bool, usize)>,
+        fields: Vec<(String, Outline)>,
+    },
     /// `n` of what is no number, held as one of arrays.
     Array(usize, Box<Outline>),
     /// Said in words.
@@ -244,7 +251,9 @@ impl<'a> Tracer<'a> {
                 let params = lambda.params.iter().map(|p| self.source_text(p.pattern.span).unwrap_or("_"));
                 format!("fn({})", params.collect::<Vec<_>>().join(", "))
             }
-            Function::Derivative(_) | Function::Custom(_) | Function::Variant { .. } | Function::VariantOf(_) => f.name(),
+            Function::Derivative(_) | Function::Custom(_) | Function::Variant { .. } | Function::VariantOf(_) => {
+                f.name()
+            }
         }
     }
 
@@ -297,7 +306,8 @@ impl<'a> Tracer<'a> {
                 }
             }
         }
-        let e = Diagnostic::error("E0420", format!("this is a value of `{}` as it was before it was redefined", of.name));
+        let e =
+            Diagnostic::error("E0420", format!("this is a value of `{}` as it was before it was redefined", of.name));
         fail(e.at(span, "made here").help("define it again, of the new enum"))
     }
 }

@@ -137,7 +137,8 @@ impl Script {
     /// The head of a function, in a line.
     pub(crate) fn signature(&self, def: &FnDef) -> String {
         let end = def.body.span.start;
-        let text = self.map.file(def.name.span.file).and_then(|f| f.text.get(def.name.span.start as usize..end as usize));
+        let text =
+            self.map.file(def.name.span.file).and_then(|f| f.text.get(def.name.span.start as usize..end as usize));
         let line = text.unwrap_or(&def.name.text).split_whitespace().collect::<Vec<_>>().join(" ");
         format!("fn {}", line.trim_end_matches(['=', '{', ' ']))
     }

@@ -36,17 +36,12 @@ pub fn parse_entries(file: FileId, text: &str) -> (Vec<Entry>, Vec<Diagnostic>) 
         if parser.at(TokenKind::End) {
             break;
         }
-        let before = parser.at;
-        let kind = if parser.at_item() {
-            EntryKind::Item(parser.item())
-        } else {
-            parser.statement();
-            EntryKind::Statement
-        };
-        parser.end_statement();
-        if parser.at == before {
-            parser.skip_line();
-        }
+        let item = parser.at_item();
+        let mut kind = EntryKind::Statement;
+        parser.one(|p| match item {
+            true => kind = EntryKind::Item(p.item()),
+            false => drop(p.statement()),
+        });
         let span = Span { file, start, end: parser.previous_end() };
         start = span.end;
         entries.push(Entry { span, kind });
@@ -65,11 +60,10 @@ pub fn parse_statements(file: FileId, text: &str) -> (Block, Vec<Diagnostic>) {
         if parser.at(TokenKind::End) {
             break;
         }
-        let before = parser.at;
-        statements.extend(parser.statement());
-        parser.end_statement();
-        if parser.at == before {
-            parser.skip_line();
+        if parser.at(TokenKind::RBrace) {
+            parser.stray_bracket();
+        } else {
+            parser.one(|p| statements.extend(p.statement()));
         }
     }
     let span = parser.close(mark, NodeKind::Block);
@@ -108,22 +102,31 @@ pub fn is_incomplete(text: &str) -> bool {
     let (_, diagnostics) = parse_entries(file, text);
     let at_end = |d: &Diagnostic| d.labels.first().is_some_and(|l| l.span.start >= last.end);
     let awaits = |d: &Diagnostic| {
-        matches!(
-            d.code,
-            codes::EXPECTED | codes::EXPECTED_EXPRESSION | codes::EXPECTED_TYPE | codes::EXPECTED_PATTERN
-        )
+        matches!(d.code, codes::EXPECTED | codes::EXPECTED_EXPRESSION | codes::EXPECTED_TYPE | codes::EXPECTED_PATTERN)
     };
     diagnostics.first().is_some_and(|d| at_end(d) && awaits(d))
 }
 
 impl Parser<'_> {
+    /// Reads something up to the end of its line, and never nothing.
+    fn one(&mut self, read: impl FnOnce(&mut Self)) {
+        let before = self.at;
+        read(self);
+        self.end_statement();
+        if self.at == before {
+            self.skip_line();
+        }
+    }
+
     /// An item, in this language or another.
     fn at_item(&self) -> bool {
         let foreign = || {
-            let words = ["def", "from", "class", "struct", "interface", "trait", "record", "const", "var", "val", "static"];
+            let words =
+                ["def", "from", "class", "struct", "interface", "trait", "record", "const", "var", "val", "static"];
             self.nth(1) == TokenKind::Ident && self.next_on_same_line() && words.contains(&self.current_text())
         };
-        self.at(TokenKind::Let) || self.starts_item() || foreign()
+        // Where nothing is open, `}` closes nothing, as an item.
+        self.at(TokenKind::Let) || self.at(TokenKind::RBrace) || self.starts_item() || foreign()
     }
 }
 
@@ -134,9 +137,8 @@ mod tests {
     fn kinds(text: &str) -> Vec<(&str, bool)> {
         let (entries, diagnostics) = parse_entries(FileId(0), text);
         assert!(diagnostics.is_empty(), "{text}: {diagnostics:?}");
-        let of = |e: &Entry| {
-            (text[e.span.start as usize..e.span.end as usize].trim(), matches!(e.kind, EntryKind::Item(_)))
-        };
+        let of =
+            |e: &Entry| (text[e.span.start as usize..e.span.end as usize].trim(), matches!(e.kind, EntryKind::Item(_)));
         entries.iter().map(of).collect()
     }
 
@@ -149,11 +151,23 @@ mod tests {
     }
 
     #[test]
+    fn what_closes_nothing_is_told() {
+        for text in ["}", "x }\n}", ") 1", "f(1))", "]", "} let x = 1"] {
+            assert!(!parse_entries(FileId(0), text).1.is_empty(), "{text}");
+            assert!(!parse_statements(FileId(0), text).1.is_empty(), "{text}");
+        }
+    }
+
+    #[test]
     fn what_goes_on_is_told_from_what_is_wrong() {
-        for text in ["let x =", "f(1,", "fn f(x) {", "1 +", "/// About f.", "if c {\n  1\n", "{ x: 1,", "fn f(x) =", "[1, 2"] {
+        for text in
+            ["let x =", "f(1,", "fn f(x) {", "1 +", "/// About f.", "if c {\n  1\n", "{ x: 1,", "fn f(x) =", "[1, 2"]
+        {
             assert!(is_incomplete(text), "{text}");
         }
-        for text in ["", "x", "f(1))", "(1]", "let = 3", "let x = \"open", "1 + * 2", "let x =\n\n", "// nothing", "(\"a"] {
+        for text in
+            ["", "x", "f(1))", "(1]", "let = 3", "let x = \"open", "1 + * 2", "let x =\n\n", "// nothing", "(\"a"]
+        {
             assert!(!is_incomplete(text), "{text}");
         }
     }

@@ -80,7 +80,7 @@ impl Parser<'_> {
         }
     }
 
-    fn stray_bracket(&mut self) -> ItemKind {
+    pub(super) fn stray_bracket(&mut self) -> ItemKind {
         self.error(codes::STRAY_BRACKET, format!("{} closes nothing", self.found_token()), "");
         self.bump();
         ItemKind::Error

@@ -19,6 +19,7 @@ pub enum Command {
     Resume(Resume),
     Repeat(Repeat),
     Runs(Runs),
+    Eval(Eval),
     Check(Script),
     Test(Test),
     Show(Show),
@@ -75,6 +76,28 @@ pub struct Runs {
     pub json: bool,
 }
 
+pub struct Eval {
+    pub folder: PathBuf,
+    /// The last one unless given.
+    pub checkpoint: Option<PathBuf>,
+    /// A script whose `eval` is taken, in place of the run's own.
+    pub script: Option<PathBuf>,
+    pub seed: u32,
+    /// The first episode, and how many there are.
+    pub episode: u32,
+    pub episodes: usize,
+    /// Only these.
+    pub runs: Option<Vec<usize>>,
+    pub threads: usize,
+    pub gif: Option<PathBuf>,
+    pub png: Option<PathBuf>,
+    pub term: bool,
+    /// Pixels of the pictures' own.
+    pub scale: usize,
+    pub fps: Option<f64>,
+    pub json: bool,
+}
+
 pub struct Test {
     pub files: Vec<PathBuf>,
     /// Only tests whose name contains it.
@@ -103,7 +126,7 @@ pub enum Stage {
     Asm,
 }
 
-const COMMANDS: &str = "run, resume, repeat, runs, check, test, show, fmt, repl, watch and explain";
+const COMMANDS: &str = "run, resume, repeat, runs, eval, check, test, show, fmt, repl, watch and explain";
 
 const HELP: &str = "\
 Whorl: a functional array language for reinforcement learning, compiled whole.
@@ -112,6 +135,7 @@ Whorl: a functional array language for reinforcement learning, compiled whole.
   whorl resume RUN    go on with a run that was stopped, from its folder
   whorl repeat RUN    do a run again, and tell whether the bits are the same
   whorl runs [DIR…]   list runs: those in runs/ unless given
+  whorl eval RUN      try out what a run has trained (the script's `eval`), and draw it
   whorl check FILE    errors, types, schedule and memory, without running
   whorl test PATH…    run the tests, properties and examples of scripts, or of all in a folder (`whorl test std`: the library's)
   whorl fmt PATH…     put scripts, or all in a folder, into the standard style (--check: only say which are not)
@@ -128,11 +152,22 @@ Options of run, resume and repeat
   --threads N         threads; all cores unless given
   --json              one JSON object a line on standard output
   --quiet             no progress
+  --memory SIZE       memory that runs may take, as in 4G; all that is free unless given
   --checkpoint-every S   seconds between checkpoints; 60 unless given
   --keep N            the last N checkpoints are kept; only the last unless given
 
 Options of resume
   --checkpoint FILE   go on from this checkpoint; the last one unless given
+
+Options of eval
+  --episodes N        episodes of each run; 10 unless given
+  --runs 0,3          only these of the runs side by side
+  --seed S, --episode N   another draw of episodes, from episode N on; 0 unless given
+  --checkpoint FILE   what this checkpoint holds; the last one unless given
+  --script FILE       the `eval` of this script in place of the one that was run
+  --gif FILE, --png FILE, --term   draw the first episode of the best run (of those in --runs): as a film, as a sheet
+                      of pictures, in the terminal
+  --scale N, --fps F  larger pictures, another speed
 
 Options of run and test
   --trap-nan          stop at the first NaN or infinity that an operation makes of finite numbers
@@ -172,6 +207,7 @@ fn command(parser: &mut Parser) -> Read<Command> {
         "resume" => Command::Resume(resume(parser)?),
         "repeat" => Command::Repeat(repeat(parser)?),
         "runs" => Command::Runs(runs(parser)?),
+        "eval" => Command::Eval(eval(parser)?),
         "check" => Command::Check(check(parser)?),
         "test" => Command::Test(test(parser)?),
         "show" => Command::Show(show(parser)?),
@@ -233,6 +269,9 @@ fn carrying_out(option: &Other, parser: &mut Parser, how: &mut How) -> Read<bool
         "threads" => how.threads = thread_count(parser)?,
         "json" => how.json = true,
         "quiet" => how.quiet = true,
+        "memory" => {
+            how.memory = Some(crate::memory::parse_bytes(&parser.value()?.string()?).map_err(Problem::Wrong)?);
+        }
         "checkpoint-every" => {
             let text = parser.value()?.string()?;
             let seconds: f64 = text.trim_end_matches('s').parse().unwrap_or(-1.0);
@@ -241,6 +280,7 @@ fn carrying_out(option: &Other, parser: &mut Parser, how: &mut How) -> Read<bool
             };
             how.checkpoint_every = time;
         }
+        "log-each" => how.log_each = true,
         "keep" => match parser.value()?.parse()? {
             0 => return wrong("--keep 0: the last checkpoint is always kept"),
             n => how.keep = Some(n),
@@ -295,6 +335,72 @@ fn runs(parser: &mut Parser) -> Read<Runs> {
     }
     if runs.folders.is_empty() {
         runs.folders.push("runs".into());
+    }
+    Ok(runs)
+}
+
+fn eval(parser: &mut Parser) -> Read<Eval> {
+    let mut folders = Vec::new();
+    let mut eval = Eval {
+        folder: PathBuf::new(),
+        checkpoint: None,
+        script: None,
+        seed: 0,
+        episode: 0,
+        episodes: 10,
+        runs: None,
+        threads: How::default().threads,
+        gif: None,
+        png: None,
+        term: false,
+        scale: 1,
+        fps: None,
+        json: false,
+    };
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Value(v) => folders.push(v.into()),
+            Long("checkpoint") => eval.checkpoint = Some(parser.value()?.into()),
+            Long("script") => eval.script = Some(parser.value()?.into()),
+            Long("seed") => eval.seed = parser.value()?.parse()?,
+            Long("episode") => eval.episode = parser.value()?.parse()?,
+            Long("episodes") => match parser.value()?.parse()? {
+                0 => return wrong("--episodes 0: at least one episode is needed"),
+                n => eval.episodes = n,
+            },
+            Long("runs") => eval.runs = Some(run_numbers(&parser.value()?.string()?)?),
+            Long("threads") => eval.threads = thread_count(parser)?,
+            Long("gif") => eval.gif = Some(parser.value()?.into()),
+            Long("png") => eval.png = Some(parser.value()?.into()),
+            Long("term") => eval.term = true,
+            Long("json") => eval.json = true,
+            Long("scale") => match parser.value()?.parse()? {
+                n @ 1..=32 => eval.scale = n,
+                n => return wrong(format!("--scale {n}: a pixel becomes 1 to 32 pixels wide")),
+            },
+            Long("fps") => match parser.value()?.parse()? {
+                fps if (0.01..=1000.0).contains(&fps) => eval.fps = Some(fps),
+                fps => return wrong(format!("--fps {fps}: from 0.01 to 1000 frames a second")),
+            },
+            other => return unexpected(other.into()),
+        }
+    }
+    eval.folder = one_folder("eval", folders)?;
+    if u32::try_from(eval.episodes).ok().and_then(|n| eval.episode.checked_add(n)).is_none() {
+        return wrong(format!("--episodes {}: so many have no numbers", eval.episodes));
+    }
+    Ok(eval)
+}
+
+/// `0,3,5`, each once.
+fn run_numbers(text: &str) -> Read<Vec<usize>> {
+    let mut runs: Vec<usize> = Vec::new();
+    for part in text.split(',') {
+        match part.trim().parse() {
+            Ok(k) if !runs.contains(&k) => runs.push(k),
+            Ok(k) => return wrong(format!("--runs {text}: run {k} is there twice")),
+            Err(_) => return wrong(format!("--runs {text}: write the numbers of runs, as in --runs 0,3")),
+        }
     }
     Ok(runs)
 }
@@ -516,6 +622,12 @@ mod tests {
         for (line, part) in [
             ("fly a.whorl", "there is no command `fly`"),
             ("run", "which file?"),
+            ("eval", "which run?"),
+            ("eval r --runs 0,x", "as in --runs 0,3"),
+            ("eval r --runs 2,2", "run 2 is there twice"),
+            ("eval r --episodes 0", "at least one episode"),
+            ("eval r --scale 0", "1 to 32 pixels"),
+            ("eval r --fps -1", "frames a second"),
             ("run a b", "takes one file"),
             ("run a --threads 0", "at least one thread"),
             ("run a --set x", "write --set name=value"),

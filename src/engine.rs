@@ -1,23 +1,177 @@
 //! The compiled program as the host's [`Engine`].
 
+use std::sync::{Arc, OnceLock};
+
 use whorl_core::ir::{ArrayData, DType, Type};
 use whorl_cpu::{Executable, RunError, RunState};
+use whorl_host::Sums;
 use whorl_host::engine::{Element, Engine, LogValue, Phase, StateArray};
-use whorl_schedule::loop_ir::{self, LoopProgram};
+use whorl_host::log_each::{self, LogEach, LogPlace};
+use whorl_schedule::loop_ir::{self, BufferId, LoopProgram};
+use whorl_schedule::{LogSite, log_sites};
+use whorl_source::SourceMap;
 
-/// A program compiled for the CPU, and the arguments that all runs get.
+use crate::memory::Arenas;
+use crate::park::{self, Lives, Parked, Pool};
+
+/// A program compiled for the CPU, with the arguments of its runs. Its runs are those of all points of a sweep, point by point.
 pub struct CpuEngine {
     pub program: LoopProgram,
     pub executable: Executable,
+    /// The arguments that all runs get.
+    pub inputs: Vec<ArrayData>,
+    /// What the runs of each point get besides, as further arguments; one without any where nothing is swept.
+    points: Vec<Point>,
+    /// Where runs take turns in a few arenas.
+    pool: Option<Pool>,
+    /// Where every element goes that is logged, once anybody wants to see each.
+    pub each: Arc<OnceLock<LogEach>>,
+}
+
+/// A point of a sweep: `ppo.lr=3e-4`, and the values as the program takes them.
+#[derive(Clone, Default, PartialEq, Debug)]
+pub struct Point {
+    pub label: String,
     pub inputs: Vec<ArrayData>,
 }
 
+impl CpuEngine {
+    /// What is fixed of each log, for `log_each.jsonl`.
+    pub fn log_places(program: &LoopProgram, map: &SourceMap) -> Vec<LogPlace> {
+        let place = |site: &LogSite| LogPlace {
+            name: program.logs.get(site.log as usize).map_or(String::new(), |n| n.to_string()),
+            loops: site.loops.clone(),
+            lanes: site.dims.to_vec(),
+            line: site.spans.first().map_or(String::new(), |span| map.line_name(*span)),
+        };
+        log_sites(program).iter().map(place).collect()
+    }
+}
+
+/// Takes what a run logs: adds it up by step, and hands each element on where that is asked for.
+struct RunSink {
+    /// The log of each site.
+    logs: Vec<u32>,
+    sums: Sums,
+    run: usize,
+    each: Arc<OnceLock<LogEach>>,
+}
+
+impl whorl_cpu::Sink for RunSink {
+    fn take(&mut self, elements: &[whorl_cpu::LogElement]) {
+        for e in elements {
+            self.sums.add(self.logs[e.site as usize], e.step, e.value);
+        }
+        if let Some(each) = self.each.get() {
+            let element = |e: &whorl_cpu::LogElement| log_each::LogElement {
+                place: e.site,
+                step: e.step,
+                at_loops: e.loops,
+                at_lanes: e.place,
+                value: e.value,
+            };
+            each.add(self.run, elements.iter().map(element));
+        }
+    }
+}
+
+/// A run between calls.
+pub struct State {
+    run: RunState,
+    /// What the run has computed, where it has no arena of its own.
+    parked: Option<Parked>,
+}
+
+impl CpuEngine {
+    /// A program whose runs all get these arguments, each in an arena of its own.
+    pub fn new(program: LoopProgram, executable: Executable, inputs: Vec<ArrayData>) -> CpuEngine {
+        CpuEngine { program, executable, inputs, points: vec![Point::default()], pool: None, each: Arc::default() }
+    }
+
+    /// The same with the runs of these points.
+    pub fn over(self, points: Vec<Point>) -> CpuEngine {
+        CpuEngine { points, ..self }
+    }
+
+    /// The same with this memory.
+    pub fn in_arenas(self, arenas: Arenas) -> CpuEngine {
+        let pool = match arenas {
+            Arenas::EachItsOwn => None,
+            Arenas::Shared(most) => Some(Pool::new(most)),
+        };
+        CpuEngine { pool, ..self }
+    }
+
+    /// For tests: what arenas hold before a run's turn is this.
+    pub fn poisoned(mut self, byte: u8) -> CpuEngine {
+        if let Some(pool) = &mut self.pool {
+            pool.poison = Some(byte);
+        }
+        self
+    }
+
+    pub fn points(&self) -> &[Point] {
+        &self.points
+    }
+
+    /// How many runs a point has: those that the program itself has.
+    pub fn runs_of_a_point(&self) -> usize {
+        self.program.runs.unwrap_or(1)
+    }
+
+    /// Of a run among those of all points: which point's it is, and which of the point's.
+    pub fn place_of(&self, run: usize) -> (usize, usize) {
+        (run / self.runs_of_a_point(), run % self.runs_of_a_point())
+    }
+
+    /// Which run it is, for people: `ppo.lr=3e-4 run 2`. Nothing of the only run there is.
+    pub fn label(&self, run: usize) -> String {
+        let (point, own) = self.place_of(run);
+        let label = self.points.get(point).map_or("", |p| p.label.as_str());
+        match (label, self.program.runs) {
+            ("", None) => String::new(),
+            ("", Some(_)) => format!("run {own}"),
+            (label, None) => label.to_string(),
+            (label, Some(_)) => format!("{label} run {own}"),
+        }
+    }
+
+    /// The arguments of a point's runs.
+    pub fn arguments(&self, point: usize) -> Vec<ArrayData> {
+        self.inputs.iter().chain(&self.points[point].inputs).cloned().collect()
+    }
+
+    /// The results of a point: of its runs a row each (`states` are those of all points).
+    pub fn results(&self, point: usize, states: &[State]) -> Vec<ArrayData> {
+        let runs = self.runs_of_a_point();
+        let own = states.get(point * runs..(point + 1) * runs).unwrap_or_default();
+        let rows: Vec<Vec<ArrayData>> = own.iter().map(|s| self.outputs(s)).collect();
+        self.executable.gathered(&rows)
+    }
+
+    fn outputs(&self, state: &State) -> Vec<ArrayData> {
+        self.program.outputs.iter().map(|id| self.array(state, *id, true)).collect()
+    }
+
+    /// An array of the state of a `train scan`, or a result.
+    fn array(&self, state: &State, id: BufferId, is_result: bool) -> ArrayData {
+        let buffer = &self.program.buffers[id.0 as usize];
+        match state.parked.as_ref().and_then(|p| p.get(id, is_result)) {
+            Some(bytes) => {
+                ArrayData { ty: Type { dtype: buffer.dtype, shape: buffer.shape.clone() }, bytes: bytes.clone() }
+            }
+            // In the arena, or a constant.
+            None => self.executable.read(&state.run, id),
+        }
+    }
+}
+
 impl Engine for CpuEngine {
-    type State = RunState;
+    type State = State;
     type Error = RunError;
 
     fn runs(&self) -> usize {
-        self.program.runs.unwrap_or(1)
+        self.points.len() * self.runs_of_a_point()
     }
 
     fn phases(&self) -> Vec<Phase> {
@@ -32,62 +186,93 @@ impl Engine for CpuEngine {
         self.program.logs.iter().map(|n| n.to_string()).collect()
     }
 
-    fn start(&self, run: usize) -> Result<RunState, RunError> {
-        self.executable.new_run(run, &self.inputs)
+    fn start(&self, run: usize) -> Result<State, RunError> {
+        let (point, own) = self.place_of(run);
+        let arguments = self.arguments(point);
+        let (mut state, parked) = match &self.pool {
+            None => (self.executable.new_run(own, &arguments)?, None),
+            Some(_) => {
+                let parked = park::beginning(&self.program, own, &arguments)?;
+                (self.executable.run_without_arena(own), Some(parked))
+            }
+        };
+        let logs = log_sites(&self.program).iter().map(|s| s.log).collect();
+        state.set_sink(Box::new(RunSink { logs, sums: Sums::default(), run, each: self.each.clone() }));
+        Ok(State { run: state, parked })
     }
 
-    fn restore(&self, run: usize, phase: usize, arrays: &[StateArray]) -> Result<RunState, String> {
-        let Some(loop_ir::Phase::Train { state: buffers, .. }) = self.program.phases.get(phase) else {
+    fn restore(&self, run: usize, phase: usize, arrays: &[StateArray]) -> Result<State, String> {
+        let Some(loop_ir::Phase::Train { state: ids, .. }) = self.program.phases.get(phase) else {
             return Err(format!("phase {phase} has no state"));
         };
-        if arrays.len() != buffers.len() {
-            return Err(format!("a run has {} arrays, and {} in the program", arrays.len(), buffers.len()));
+        if arrays.len() != ids.len() {
+            return Err(format!("a run has {} arrays, and {} in the program", arrays.len(), ids.len()));
         }
-        let mut state = self.start(run).map_err(|e| e.to_string())?;
-        for (id, a) in buffers.iter().zip(arrays) {
+        for (id, a) in ids.iter().zip(arrays) {
             let buffer = &self.program.buffers[id.0 as usize];
-            if a.element != element(buffer.dtype) || a.shape != buffer.shape.as_slice() {
+            if a.element != element(buffer.dtype)
+                || a.shape != buffer.shape.as_slice()
+                || a.bytes.len() != buffer.bytes()
+            {
                 let here = format!("{}{:?}", buffer.dtype.name(), buffer.shape.as_slice());
                 return Err(format!(
                     "the array `{}` is {:?}{:?}, and {here} in the program",
                     a.name, a.element, a.shape
                 ));
             }
-            let data = ArrayData { ty: Type::new(buffer.dtype, &buffer.shape), bytes: a.bytes.clone() };
-            self.executable.write(&mut state, *id, &data).map_err(|e| e.to_string())?;
+        }
+        let mut state = self.start(run).map_err(|e| e.to_string())?;
+        let arrays = ids.iter().zip(arrays);
+        match &mut state.parked {
+            Some(parked) => *parked = Parked::new(arrays.map(|(id, a)| (*id, a.bytes.clone())).collect()),
+            None => {
+                for (id, a) in arrays {
+                    self.executable.write_bytes(&mut state.run, *id, &a.bytes).map_err(|e| e.to_string())?;
+                }
+            }
         }
         Ok(state)
     }
 
-    fn execute(
-        &self,
-        phase: usize,
-        state: &mut RunState,
-        from: usize,
-        to: usize,
-    ) -> Result<(), (Option<u64>, RunError)> {
-        self.executable.run_phase(phase, state, from, to).map_err(|e| (train_step(&e), e))
-    }
-
-    fn take_logs(&self, state: &mut RunState) -> Vec<LogValue> {
-        let events = state.take_logs();
-        let values = |e: whorl_cpu::LogEvent| {
-            e.values.into_iter().map(move |value| LogValue { log: e.log, step: e.step, value })
+    fn execute(&self, phase: usize, state: &mut State, from: usize, to: usize) -> Result<(), (Option<u64>, RunError)> {
+        let execute = |run: &mut RunState| self.executable.run_phase(phase, run, from, to);
+        let done = match (&mut state.parked, &self.pool) {
+            (Some(parked), Some(pool)) => {
+                let steps = self.phases().get(phase).map_or(0, |p| match p {
+                    Phase::Straight => 0,
+                    Phase::Train(n) => *n,
+                });
+                let lives = Lives::behind(&self.program, phase, to >= steps);
+                parked.turn(&mut state.run, pool, &self.executable, &lives, execute)
+            }
+            (_, _) => execute(&mut state.run),
         };
-        events.into_iter().flat_map(values).collect()
+        let failed = |error| {
+            let step = train_step(&error);
+            if let (Some(step), Some(each)) = (step, self.each.get()) {
+                each.failed(step);
+            }
+            (step, error)
+        };
+        done.map_err(failed)
     }
 
-    fn state_arrays(&self, phase: usize, state: &RunState) -> Vec<StateArray> {
+    fn take_logs(&self, state: &mut State) -> Vec<LogValue> {
+        let sink: &mut dyn std::any::Any = state.run.sink();
+        sink.downcast_mut::<RunSink>().map_or(Vec::new(), |sink| sink.sums.take())
+    }
+
+    fn state_arrays(&self, phase: usize, state: &State) -> Vec<StateArray> {
         let Some(loop_ir::Phase::Train { state: buffers, .. }) = self.program.phases.get(phase) else {
             return Vec::new();
         };
-        let array = |id: &loop_ir::BufferId| {
+        let array = |id: &BufferId| {
             let buffer = &self.program.buffers[id.0 as usize];
             StateArray {
                 name: buffer.name.as_deref().unwrap_or("_").to_string(),
                 element: element(buffer.dtype),
                 shape: buffer.shape.to_vec(),
-                bytes: self.executable.read(state, *id).bytes,
+                bytes: self.array(state, *id, false).bytes,
             }
         };
         buffers.iter().map(array).collect()
@@ -95,7 +280,7 @@ impl Engine for CpuEngine {
 }
 
 /// The step of the `train scan` that it happened in.
-fn train_step(e: &RunError) -> Option<u64> {
+pub fn train_step(e: &RunError) -> Option<u64> {
     match e {
         RunError::Fault(fault) => fault.steps.iter().find(|s| s.train).map(|s| s.at as u64),
         RunError::Misuse(_) => None,

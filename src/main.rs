@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         Command::Resume(options) => whorl::resume::resume(&options),
         Command::Repeat(options) => whorl::repeat::repeat(&options),
         Command::Runs(options) => whorl::runs::runs(&options),
+        Command::Eval(options) => whorl::eval::eval(&options),
         Command::Check(options) => whorl::check::check(&options),
         Command::Test(options) => whorl::test::test(&options),
         Command::Show(options) => whorl::show::show(&options),

@@ -2,16 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::engine::State;
 use whorl_core::ir::ArrayData;
-use whorl_cpu::RunState;
 use whorl_host::checkpoint::{self, Checkpoint, Unreadable};
 use whorl_host::drive::{Saved, Start};
 use whorl_host::engine::{Engine, Phase};
 
-use crate::run::Place;
 use crate::run::job::{self, Config};
 use crate::run::prepare::Prepared;
 use crate::run::sources::Sources;
+use crate::run::{How, Place};
 
 pub struct Past {
     pub folder: PathBuf,
@@ -36,8 +36,8 @@ impl Past {
     }
 
     /// The compiled program.
-    pub fn prepare(self, threads: usize) -> Result<(Config, Prepared), String> {
-        let prepared = Prepared::new(self.sources, &self.config.job, threads)?;
+    pub fn prepare(self, how: &How) -> Result<(Config, Prepared), String> {
+        let prepared = Prepared::new(self.sources, &self.config.job, how)?;
         Ok((self.config, prepared))
     }
 }
@@ -119,7 +119,7 @@ pub fn results(prepared: &Prepared, place: Place) -> Result<Vec<ArrayData>, Stri
     let phases = prepared.engine.phases();
     let straight = (phase + 1..phases.len()).filter(|p| phases[*p] == Phase::Straight);
     for phase in straight {
-        let run = |s: &mut RunState| prepared.engine.execute(phase, s, 0, 0);
+        let run = |s: &mut State| prepared.engine.execute(phase, s, 0, 0);
         states.iter_mut().try_for_each(run).map_err(|(_, e)| format!("error: {e}"))?;
     }
     prepared.outcome(&states).map_err(|e| format!("error: {e}"))

@@ -20,7 +20,7 @@ pub fn repeat(options: &args::Repeat) -> Result<ExitCode, String> {
             "error: {name} has not come to its end, so there is nothing to compare with\nhelp: `whorl resume {name}` goes on with it"
         ));
     }
-    let (config, prepared) = past.prepare(options.how.threads)?;
+    let (config, prepared) = past.prepare(&options.how)?;
     let plain = options.folder.components().collect::<PathBuf>();
     let beside = plain.with_file_name(format!(
         "{}-repeat",

@@ -2,6 +2,7 @@
 
 mod commands;
 mod completion;
+mod engine;
 mod evaluate;
 mod print;
 pub mod session;

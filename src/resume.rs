@@ -27,7 +27,7 @@ pub fn resume(options: &args::Resume) -> Result<ExitCode, String> {
     }
     let past = Past::open(&options.folder)?;
     let found = past::checkpoint(&options.folder, options.checkpoint.as_deref(), &past.config.source_hash)?;
-    let (_, prepared) = past.prepare(options.how.threads)?;
+    let (_, prepared) = past.prepare(&options.how)?;
     let place = found.map(|c| past::place(&prepared, c)).transpose()?;
     if place.is_none() && !options.how.quiet {
         eprintln!("{name}: there is no checkpoint yet; the run starts at the beginning");

@@ -17,16 +17,17 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use whorl_core::data::bracketed;
 use whorl_core::fault::Run;
 use whorl_core::ir::{ArrayData, DType};
-use whorl_cpu::{RunError, RunState};
+use whorl_cpu::RunError;
 use whorl_host::curve;
 use whorl_host::drive::{Driven, End, Pace, Start, drive, steps_before};
 use whorl_host::engine::Engine;
 use whorl_host::folder::Folder;
+use whorl_host::log_each;
 use whorl_host::metrics::{spread, values_json};
 use whorl_trace::{Leaf, Save};
 
 use crate::args;
-use crate::engine::CpuEngine;
+use crate::engine::{CpuEngine, State};
 use crate::fault;
 use crate::run::job::{Config, Job};
 use crate::run::prepare::Prepared;
@@ -48,18 +49,23 @@ pub struct How {
     pub checkpoint_every: Duration,
     /// So many checkpoints are kept, with the present one; where it is not said, no further ones are kept and none is removed.
     pub keep: Option<usize>,
+    /// Bytes that runs may take at most.
+    pub memory: Option<usize>,
+    /// Whether every element that is logged is written, beside the means.
+    pub log_each: bool,
 }
 
 impl Default for How {
     fn default() -> How {
         let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
-        How { threads, json: false, quiet: false, checkpoint_every: Duration::from_secs(60), keep: None }
+        let checkpoint_every = Duration::from_secs(60);
+        How { threads, json: false, quiet: false, checkpoint_every, keep: None, memory: None, log_each: false }
     }
 }
 
 pub fn run(options: &args::Run) -> Result<ExitCode, String> {
     let sources = Sources::load(&options.job.script)?;
-    let prepared = Prepared::new(sources, &options.job, options.how.threads)?;
+    let prepared = Prepared::new(sources, &options.job, &options.how)?;
     let folder = new_folder(&prepared, &options.job, &options.how, options.out.as_deref())?;
     carry_out(&prepared, &options.how, folder, None)
 }
@@ -86,7 +92,7 @@ fn title(script: &args::Script) -> String {
 pub struct Place {
     pub phase: usize,
     pub step: usize,
-    pub states: Vec<RunState>,
+    pub states: Vec<State>,
 }
 
 /// Runs to the end, or until it is stopped, and leaves what there is to leave in the folder.
@@ -98,6 +104,9 @@ pub fn carry_out(prepared: &Prepared, how: &How, folder: Folder, from: Option<Pl
     // Of an earlier end: from here on the run is under way.
     let _ = std::fs::remove_file(watch.folder.file(summary::FILE));
     announce(prepared, &watch, step);
+    if how.log_each || watch.folder.file(log_each::FILE).exists() {
+        watch.log_each(prepared.map(), step)?;
+    }
     let start = match from {
         Some(Place { phase, step, states }) => Start::At { phase, step, states },
         None => Start::Beginning,

@@ -132,7 +132,7 @@ fn mistakes_on_the_command_line() {
     folder.whorl("").good();
     folder.whorl("--help").good();
     folder.whorl("run --help").good();
-    folder.whorl("fly script.whorl").bad(2, &["there is no command `fly`", "run, resume, repeat, runs, check"]);
+    folder.whorl("fly script.whorl").bad(2, &["there is no command `fly`", "run, resume, repeat, runs, eval, check"]);
     folder.whorl("run").bad(2, &["which file?"]);
     folder.whorl("run missing.whorl").bad(1, &["missing.whorl"]);
     folder.whorl("run script.whorl --stepz 3").bad(1, &["`stepz`", "did you mean `steps`?"]);

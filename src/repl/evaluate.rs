@@ -12,15 +12,16 @@ use std::time::{Duration, Instant};
 
 use whorl_core::fault::Run;
 use whorl_core::ir::ArrayData;
+use whorl_cpu::RunState;
 use whorl_host::drive::{End, Observer, Pace, Progress, Saved, Start, drive};
 use whorl_host::engine::{Engine, LogValue};
 use whorl_source::SourceMap;
 use whorl_trace::Traced;
 
-use crate::engine::CpuEngine;
+use super::engine::SessionEngine;
 use crate::fault;
+use crate::memory::{self, Arenas, Room};
 use crate::pipeline::{self, Checks};
-use crate::run::prepare::fits;
 
 /// From when on it is told how far a `train scan` has come.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -93,20 +94,28 @@ fn compile_and_run(traced: Traced, map: &SourceMap, stop: &AtomicBool) -> Result
     let compile = |program| pipeline::compile(program, map, threads).map_err(Stopped::Failed);
     let compiled = compile(program)?;
     let after = after.map(compile).transpose()?;
-    let engine = CpuEngine { program: compiled.program, executable: compiled.executable, inputs: Vec::new() };
-    fits(&engine.program, map).map_err(Stopped::Failed)?;
+    let engine = SessionEngine { program: compiled.program, executable: compiled.executable };
+    match memory::plan(&engine.program, engine.runs(), threads, Room::now(None), map).map_err(Stopped::Failed)? {
+        Arenas::EachItsOwn => {}
+        Arenas::Shared(_) => {
+            let text = "error: these runs do not fit into memory together; `whorl run` has a few at a time";
+            return Err(Stopped::Failed(text.to_string()));
+        }
+    }
     let compile = begin.elapsed();
 
     let begin = Instant::now();
-    let names = engine.log_names();
-    let mut logs = Logs { values: vec![Logged::default(); names.len()], names, progress: false };
-    let driven = drive(&engine, &Pace::default(), stop, Start::Beginning, &mut logs);
-    if logs.progress {
+    let mut watching = Watching::default();
+    let mut driven = drive(&engine, &Pace::default(), stop, Start::Beginning, &mut watching);
+    if watching.shown {
         eprint!("\r\x1b[2K");
     }
     let failed = |error, run| Stopped::Failed(fault::told(&error, run, None, map).text);
     let results = match driven.end {
-        End::Finished => engine.executable.gathered(&driven.states),
+        End::Finished => {
+            let outputs = |s: &RunState| engine.executable.outputs(s);
+            engine.executable.gathered(&driven.states.iter().map(outputs).collect::<Vec<_>>())
+        }
         End::Stopped { .. } => return Err(Stopped::Interrupted),
         End::Failed(failure) => {
             let run = engine.program.runs.map(|of| Run { number: failure.run, of });
@@ -117,7 +126,7 @@ fn compile_and_run(traced: Traced, map: &SourceMap, stop: &AtomicBool) -> Result
         Some(after) => after.executable.run_to_end(&results, 1).map_err(|e| failed(e, None))?,
         None => results,
     };
-    let mut logged = logs.lines();
+    let mut logged = engine.logged(&mut driven.states);
     for file in crate::save::write_all(&traced.saves, &results, Path::new("")) {
         let path = file.path.display();
         match file.result {
@@ -128,62 +137,21 @@ fn compile_and_run(traced: Traced, map: &SourceMap, stop: &AtomicBool) -> Result
     Ok(Ran { results, logged, compile, run: begin.elapsed() })
 }
 
-/// What was logged, by name.
-struct Logs {
-    names: Vec<String>,
-    values: Vec<Logged>,
+/// Tells how far a `train scan` has come, if it takes long.
+#[derive(Default)]
+struct Watching {
     /// Something of it is on the screen.
-    progress: bool,
+    shown: bool,
 }
 
-/// Of one name: the first few values, the last one, and how many there were.
-#[derive(Clone, Default)]
-struct Logged {
-    first: Vec<f64>,
-    last: f64,
-    count: usize,
-}
-
-impl Logs {
-    /// So many values are shown.
-    const MOST: usize = 8;
-
-    fn add(&mut self, logs: &[Vec<LogValue>]) {
-        for value in logs.iter().flatten() {
-            let Some(of) = self.values.get_mut(value.log as usize) else { continue };
-            if of.count < Logs::MOST {
-                of.first.push(value.value);
-            }
-            of.last = value.value;
-            of.count += 1;
-        }
-    }
-
-    /// All values of a name, or the first and the last of many.
-    fn lines(&self) -> Vec<String> {
-        let text = |x: &f64| format!("{}", *x as f32);
-        let line = |(name, of): (&String, &Logged)| match of.first.as_slice() {
-            [] => None,
-            [first, ..] if of.count > Logs::MOST => {
-                Some(format!("{name}: {} … {} ({} values)", text(first), text(&of.last), of.count))
-            }
-            few => Some(format!("{name}: {}", few.iter().map(text).collect::<Vec<_>>().join(", "))),
-        };
-        self.names.iter().zip(&self.values).filter_map(line).collect()
-    }
-}
-
-impl Observer<CpuEngine> for Logs {
-    fn chunk(&mut self, p: Progress, logs: &[Vec<LogValue>], _: &[whorl_cpu::RunState]) {
-        self.add(logs);
+impl Observer<SessionEngine> for Watching {
+    fn chunk(&mut self, p: Progress, _: &[Vec<LogValue>], _: &[RunState]) {
         if p.total > 0 && p.elapsed > PATIENCE && std::io::stderr().is_terminal() {
             let left = p.elapsed.as_secs_f64() * (p.total - p.done) as f64 / p.done.max(1) as f64;
             eprint!("\r\x1b[2K{:5.1} %  {left:.0} s left", 100.0 * p.done as f64 / p.total as f64);
-            self.progress = true;
+            self.shown = true;
         }
     }
 
-    fn failed(&mut self, _: Progress, logs: &[Vec<LogValue>], _: Option<&Saved>) {
-        self.add(logs);
-    }
+    fn failed(&mut self, _: Progress, _: &[Vec<LogValue>], _: Option<&Saved>) {}
 }

@@ -3,17 +3,19 @@
 use std::time::{Duration, Instant};
 
 use whorl_core::ir::ArrayData;
-use whorl_cpu::{RunError, RunState};
-use whorl_schedule::loop_ir::{LoopProgram, Phase};
+use whorl_cpu::RunError;
+use whorl_host::engine::Engine;
+use whorl_schedule::loop_ir::Phase;
 use whorl_source::SourceMap;
 use whorl_trace::{Leaf, Save};
 
 use crate::args;
-use crate::engine::CpuEngine;
+use crate::engine::{CpuEngine, State};
+use crate::memory::{self, Room};
 use crate::pipeline::{self, Compiled};
+use crate::run::How;
 use crate::run::job::Job;
 use crate::run::sources::Sources;
-use crate::words::bytes;
 
 /// A compiled job.
 pub struct Prepared {
@@ -30,7 +32,7 @@ pub struct Prepared {
 
 impl Prepared {
     /// Traces and compiles; warnings are printed, and an error is the rendered text.
-    pub fn new(sources: Sources, job: &Job, threads: usize) -> Result<Prepared, String> {
+    pub fn new(sources: Sources, job: &Job, how: &How) -> Result<Prepared, String> {
         let begin = Instant::now();
         let source = &sources.source;
         let traced = source.script.trace_main().map_err(|d| pipeline::render(&d, &source.map))?;
@@ -39,11 +41,12 @@ impl Prepared {
         let inputs = main_arguments(&traced.params, job.seed)?;
         let program = pipeline::checked(traced.program, job.checks);
         let (program, after) = pipeline::cut(program);
-        let compiled = pipeline::compile(program, &source.map, threads)?;
-        let after = after.map(|p| pipeline::compile(p, &source.map, threads)).transpose()?;
+        let compiled = pipeline::compile(program, &source.map, how.threads)?;
+        let after = after.map(|p| pipeline::compile(p, &source.map, how.threads)).transpose()?;
         let compile_time = compiled.time + after.as_ref().map_or(Duration::ZERO, |c| c.time);
-        let engine = CpuEngine { program: compiled.program, executable: compiled.executable, inputs };
-        fits(&engine.program, &source.map)?;
+        let engine = CpuEngine::new(compiled.program, compiled.executable, inputs);
+        let arenas = memory::plan(&engine.program, engine.runs(), how.threads, Room::now(how.memory), &source.map)?;
+        let engine = engine.in_arenas(arenas);
         let (results, saves) = (traced.results, traced.saves);
         Ok(Prepared { script: job.script.clone(), sources, engine, after, results, saves, trace_time, compile_time })
     }
@@ -53,8 +56,8 @@ impl Prepared {
     }
 
     /// What the program gives: of runs a row of each, and behind them what is computed of them together.
-    pub fn outcome(&self, states: &[RunState]) -> Result<Vec<ArrayData>, RunError> {
-        let given = self.engine.executable.gathered(states);
+    pub fn outcome(&self, states: &[State]) -> Result<Vec<ArrayData>, RunError> {
+        let given = self.engine.results(0, states);
         let Some(after) = &self.after else { return Ok(given) };
         let inputs: Vec<ArrayData> = self.engine.inputs.iter().cloned().chain(given).collect();
         after.executable.run_to_end(&inputs, 1)
@@ -78,24 +81,4 @@ fn main_arguments(params: &[Leaf], seed: u32) -> Result<Vec<ArrayData>, String> 
         other => Err(format!("error: `main` takes a key and nothing else, not `{other}`")),
     };
     params.iter().map(argument).collect()
-}
-
-/// Refuses a program that needs more memory than there is.
-pub fn fits(program: &LoopProgram, map: &SourceMap) -> Result<(), String> {
-    let runs = program.runs.unwrap_or(1);
-    let free = usize::try_from(crate::data::available_memory()).unwrap_or(usize::MAX);
-    if program.arena_bytes.checked_mul(runs).is_some_and(|needed| needed <= free) {
-        return Ok(());
-    }
-    let table = whorl_schedule::memory_table(program, 8, &|spans| pipeline::lines(map, spans));
-    let each = if runs > 1 {
-        format!("{runs} runs of {} each", bytes(program.arena_bytes))
-    } else {
-        bytes(program.arena_bytes)
-    };
-    Err(format!(
-        "error: this needs more memory than there is: {each}, and {} are free\n{table}\
-         help: fewer or smaller of the arrays above; of a loop that is differentiated, `checkpoint sqrt` keeps fewer states",
-        bytes(free)
-    ))
 }

@@ -4,15 +4,16 @@ use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use whorl_cpu::RunState;
 use whorl_host::checkpoint::{self, Header};
 use whorl_host::drive::{Observer, Progress, Saved, steps_before};
 use whorl_host::engine::{Engine, LogValue, Phase, StateArray};
 use whorl_host::folder::Folder;
 use whorl_host::lines::Lines;
-use whorl_host::metrics::{Metrics, read_record, record_json, spread};
+use whorl_host::log_each::{self, LogEach};
+use whorl_host::metrics::{Metrics, read_record, record_line, spread};
+use whorl_source::SourceMap;
 
-use crate::engine::CpuEngine;
+use crate::engine::{CpuEngine, State};
 use crate::run::How;
 use crate::words::{si, with_spread};
 
@@ -97,13 +98,22 @@ impl<'a> Watch<'a> {
         }
     }
 
+    /// From now on every element that is logged is written; what a run that goes on wrote of the steps before stays.
+    pub fn log_each(&mut self, map: &SourceMap, step: u64) -> Result<(), String> {
+        let places = CpuEngine::log_places(&self.engine.program, map);
+        let each = LogEach::open(&self.folder.path, places, self.engine.runs(), step);
+        let each = each.map_err(|e| format!("error: {}: {e}", self.folder.file(log_each::FILE).display()))?;
+        let _ = self.engine.each.set(each);
+        Ok(())
+    }
+
     /// Whether people are told on standard error.
     pub fn talks(&self) -> bool {
         !self.how.quiet && !self.how.json
     }
 
     /// Writes the present states as the checkpoint.
-    pub fn checkpoint(&mut self, phase: usize, step: usize, states: &[RunState]) -> Result<PathBuf, String> {
+    pub fn checkpoint(&mut self, phase: usize, step: usize, states: &[State]) -> Result<PathBuf, String> {
         let arrays: Vec<_> = states.iter().map(|s| self.engine.state_arrays(phase, s)).collect();
         self.write_checkpoint(phase, step, &arrays)
     }
@@ -126,12 +136,12 @@ impl<'a> Watch<'a> {
     fn record(&mut self, logs: &[Vec<LogValue>]) {
         let records = self.metrics.add(logs).to_vec();
         for r in &records {
-            self.lines.add(record_json(r));
-            let mut event = record_json(r);
-            if let Some(fields) = event.as_object_mut() {
-                fields.shift_insert(0, "event".into(), "log".into());
+            let line = record_line(r);
+            if self.how.json {
+                // A reader that has gone away is no reason to stop the run.
+                let _ = writeln!(std::io::stdout(), "{{\"event\":\"log\",{}", &line[1..]);
             }
-            self.say_json(event);
+            self.lines.add(line);
         }
         match self.lines.flush() {
             Ok(()) => self.troubles.metrics = false,
@@ -196,7 +206,7 @@ impl<'a> Watch<'a> {
 }
 
 impl Observer<CpuEngine> for Watch<'_> {
-    fn chunk(&mut self, p: Progress, logs: &[Vec<LogValue>], states: &[RunState]) {
+    fn chunk(&mut self, p: Progress, logs: &[Vec<LogValue>], states: &[State]) {
         self.step = steps_before(&self.engine.phases(), p.phase) + p.done as u64;
         self.record(logs);
         self.show(&p);

@@ -15,8 +15,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use whorl_core::check::Fault;
 use whorl_core::ir::{ArrayData, Atom, Program};
 use whorl_core::{interp, print, verify};
-use whorl_cpu::{Executable, Options, RunError, VectorMode};
+use whorl_cpu::{Executable, LogElement, Options, RunError, VectorMode};
 use whorl_schedule::loop_ir::{LoopProgram, Phase};
+use whorl_schedule::{LogSite, log_sites};
 use whorl_transform::distribute::distribute;
 use whorl_transform::simplify::simplify;
 
@@ -24,8 +25,18 @@ use whorl_transform::simplify::simplify;
 #[derive(Clone, PartialEq, Debug)]
 pub struct Outcome {
     pub results: Vec<ArrayData>,
-    /// Name and elements, in order; records of nothing are left out.
-    pub logs: Vec<(String, Vec<f64>)>,
+    /// In order; records of nothing are left out.
+    pub logs: Vec<Logged>,
+}
+
+/// One execution of a log.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Logged {
+    name: String,
+    /// The steps of the loops around, outermost first.
+    steps: Vec<usize>,
+    /// Where among the lanes and in the value, and what.
+    elements: Vec<(Vec<usize>, f64)>,
 }
 
 /// `Err` is the program's own failure (an `assert`), which machines must agree on as well.
@@ -113,14 +124,22 @@ pub fn on_cpu(traced: Program, args: &[ArrayData]) -> Vec<ArrayData> {
 
 fn interpreted(program: &Program, args: &[ArrayData]) -> Run {
     let outcome = interp::run(program, args).map_err(|e| whole(&e))?;
-    let logs = outcome.logs.iter().map(|r| (r.name.to_string(), r.recorded()));
-    Ok(Outcome { results: outcome.results, logs: filled(logs) })
+    // The outermost map of a program with runs is that of the runs; what stands before it is of none.
+    let runs = usize::from(whorl_schedule::schedule(program).is_ok_and(|loops| loops.runs.is_some()));
+    let logged = |r: &interp::LogRecord| {
+        let place = |at: Vec<usize>| r.maps.iter().skip(runs).copied().chain(at).collect();
+        let elements = r.elements().into_iter().map(|(at, x)| (place(at), x)).collect();
+        Logged { name: r.name.to_string(), steps: r.steps.iter().map(|s| s.at).collect(), elements }
+    };
+    Ok(Outcome { results: outcome.results, logs: filled(outcome.logs.iter().map(logged)) })
 }
 
 fn evaluated(loops: &LoopProgram, args: &[ArrayData]) -> Result<Run, String> {
     match whorl_schedule::evaluate(loops, args) {
         Ok(outcome) => {
-            let logs = outcome.logs.into_iter().map(|r| (r.name.to_string(), r.values));
+            let logged =
+                |r: whorl_schedule::LogEntry| Logged { name: r.name.to_string(), steps: r.steps, elements: r.elements };
+            let logs = outcome.logs.into_iter().map(logged);
             Ok(Ok(Outcome { results: outcome.results, logs: filled(logs) }))
         }
         Err(whorl_schedule::EvalError::Fault(fault)) => Ok(Err(whole(&fault))),
@@ -131,8 +150,11 @@ fn evaluated(loops: &LoopProgram, args: &[ArrayData]) -> Result<Run, String> {
 /// Run after run, phase after phase, as the host does it; every train scan in two chunks.
 fn executed(loops: &LoopProgram, executable: &Executable, args: &[ArrayData]) -> Run {
     let (mut rows, mut logs) = (Vec::new(), Vec::new());
+    let sites = log_sites(loops);
     for run in 0..loops.runs.unwrap_or(1) {
         let mut state = executable.new_run(run, args).map_err(|e| e.to_string())?;
+        // A ring of another size for each run.
+        state.set_ring(run + 1);
         for (k, phase) in loops.phases.iter().enumerate() {
             let n = if let Phase::Train { n, .. } = phase { *n } else { 0 };
             for (from, to) in [(0, n / 2), (n / 2, n)] {
@@ -143,9 +165,8 @@ fn executed(loops: &LoopProgram, executable: &Executable, args: &[ArrayData]) ->
                     break;
                 }
             }
+            logs.extend(together(loops, &sites, &state.take_logs(), n > 0));
         }
-        let events = state.take_logs().into_iter();
-        logs.extend(filled(events.map(|e| (loops.logs[e.log as usize].to_string(), e.values))));
         rows.push(executable.outputs(&state));
     }
     let results = (0..loops.outputs.len()).map(|k| {
@@ -154,6 +175,31 @@ fn executed(loops: &LoopProgram, executable: &Executable, args: &[ArrayData]) ->
         ArrayData { ty: loops.runs.map_or(ty.clone(), |n| ty.stacked(n)), bytes }
     });
     Ok(Outcome { results: results.collect(), logs })
+}
+
+/// What a phase logged, each execution's elements together.
+fn together(loops: &LoopProgram, sites: &[LogSite], all: &[LogElement], train: bool) -> Vec<Logged> {
+    // Places go up within an execution; the next begins anew, in the same place or another.
+    let joins =
+        |a: &LogElement, b: &LogElement| (a.site, a.step, a.loops) == (b.site, b.step, b.loops) && a.place < b.place;
+    let logged = |elements: &[LogElement]| {
+        let (first, site) = (elements[0], &sites[elements[0].site as usize]);
+        assert!(train || first.step == 0, "a step of a straight phase");
+        let step = train.then_some(first.step as usize);
+        let steps = step.into_iter().chain(unravelled(first.loops, &site.loops)).collect();
+        let elements = elements.iter().map(|e| (unravelled(e.place, &site.dims), e.value)).collect();
+        Logged { name: loops.logs[site.log as usize].to_string(), steps, elements }
+    };
+    all.chunk_by(joins).map(logged).collect()
+}
+
+/// A row-major number as its indices.
+fn unravelled(mut at: u64, sizes: &[usize]) -> Vec<usize> {
+    let mut indices = vec![0; sizes.len()];
+    for (index, n) in indices.iter_mut().zip(sizes).rev() {
+        (*index, at) = ((at % *n as u64) as usize, at / *n as u64);
+    }
+    indices
 }
 
 /// All that is known of a failure.
@@ -169,8 +215,8 @@ fn stopped(error: RunError) -> String {
     }
 }
 
-fn filled(logs: impl Iterator<Item = (String, Vec<f64>)>) -> Vec<(String, Vec<f64>)> {
-    logs.filter(|(_, values)| !values.is_empty()).collect()
+fn filled(logs: impl Iterator<Item = Logged>) -> Vec<Logged> {
+    logs.filter(|l| !l.elements.is_empty()).collect()
 }
 
 /// A panic is a defect with a name, not the end of the test.
@@ -202,7 +248,8 @@ fn compare(machine: &str, expected: &Run, got: &Run) -> Result<(), String> {
             }
             let equal = a.logs.len() == b.logs.len()
                 && a.logs.iter().zip(&b.logs).all(|(x, y)| {
-                    x.0 == y.0 && x.1.len() == y.1.len() && { x.1.iter().zip(&y.1).all(|(p, q)| same(*p, *q)) }
+                    (&x.name, &x.steps, x.elements.len()) == (&y.name, &y.steps, y.elements.len())
+                        && x.elements.iter().zip(&y.elements).all(|(p, q)| p.0 == q.0 && same(p.1, q.1))
                 });
             if equal { Ok(()) } else { Err(format!("logs on {machine}: {:?}, not {:?}", b.logs, a.logs)) }
         }
@@ -223,15 +270,15 @@ fn said(run: &Run) -> String {
     }
 }
 
-fn logs_near(a: &[(String, Vec<f64>)], b: &[(String, Vec<f64>)]) -> Result<(), String> {
+fn logs_near(a: &[Logged], b: &[Logged]) -> Result<(), String> {
     // Distribution takes the records of lanes together: by name all elements are the same, in another order.
-    let mut names: Vec<&String> = a.iter().chain(b).map(|(n, _)| n).collect();
+    let mut names: Vec<&String> = a.iter().chain(b).map(|l| &l.name).collect();
     names.sort();
     names.dedup();
     for name in names {
-        let all = |logs: &[(String, Vec<f64>)]| -> Vec<f64> {
-            let mut all: Vec<f64> =
-                logs.iter().filter(|(n, _)| n == name).flat_map(|(_, v)| v.iter().copied()).collect();
+        let all = |logs: &[Logged]| -> Vec<f64> {
+            let of_name = logs.iter().filter(|l| l.name == *name);
+            let mut all: Vec<f64> = of_name.flat_map(|l| l.elements.iter().map(|e| e.1)).collect();
             all.sort_by(f64::total_cmp);
             all
         };

@@ -38,14 +38,24 @@ pub struct LogRecord {
     pub value: ArrayData,
     /// Of the value's shape, or a scalar.
     pub mask: ArrayData,
+    /// The loops around, outermost first.
+    pub steps: Vec<Step>,
+    /// The lanes of the `Map`s around, outermost first; in a program of runs the first is the run.
+    pub maps: Vec<usize>,
 }
 
 impl LogRecord {
     /// The elements that the mask lets through, row-major.
     pub fn recorded(&self) -> Vec<f64> {
+        self.elements().into_iter().map(|(_, x)| x).collect()
+    }
+
+    /// The same, each with its place in the value.
+    pub fn elements(&self) -> Vec<(Vec<usize>, f64)> {
         let mask = self.mask.values::<bool>();
         let holds = |k: usize| if self.mask.ty.is_scalar() { mask[0] } else { mask[k] };
-        self.value.to_f64().into_iter().enumerate().filter(|(k, _)| holds(*k)).map(|(_, x)| x).collect()
+        let all = self.value.to_f64().into_iter().enumerate().filter(|(k, _)| holds(*k));
+        all.map(|(k, x)| (position(k, &self.value.ty.shape), x)).collect()
     }
 }
 
@@ -235,7 +245,8 @@ impl<'a> Machine<'a> {
         match effect {
             Effect::Log { name, value, mask } => {
                 let (value, mask) = (self.get(*value).to_data(), self.get(*mask).to_data());
-                self.logs.push(LogRecord { name: name.clone(), value, mask });
+                let (steps, maps) = (self.steps.clone(), self.maps.clone());
+                self.logs.push(LogRecord { name: name.clone(), value, mask, steps, maps });
                 Ok(())
             }
             Effect::Check { check, values, mask } => {

@@ -9,7 +9,7 @@ use cranelift_codegen::ir::{
 use cranelift_frontend::FunctionBuilder;
 use whorl_core::check::Step;
 use whorl_core::ir::{DType, Shape};
-use whorl_schedule::loop_ir::{BufferId, CheckNode, MatMul, Node, Phase, Scalar, Sort, View};
+use whorl_schedule::loop_ir::{BufferId, CheckNode, CheckStep, MatMul, Node, Phase, Scalar, Sort, View};
 
 use crate::CpuError;
 use crate::emit::calls::{call, signature};
@@ -84,7 +84,9 @@ impl Control<'_, '_, '_> {
             },
             Node::MatMul(m) => self.matmul(m),
             Node::Sort(s) => self.sort(s),
-            Node::Log { log, dims, value, mask } => self.log(*log, dims, value, mask.as_ref()),
+            Node::Log { site, log: _, dims, value, mask, steps, spans: _ } => {
+                self.log(*site, dims, value, mask.as_ref(), steps)
+            }
             Node::Check(check) => self.check(check),
         }
     }
@@ -240,13 +242,22 @@ impl Control<'_, '_, '_> {
         }
     }
 
-    fn log(&mut self, log: u32, dims: &Shape, value: &View, mask: Option<&View>) -> Result<(), CpuError> {
+    fn log(
+        &mut self,
+        site: u32,
+        dims: &Shape,
+        value: &View,
+        mask: Option<&View>,
+        steps: &[CheckStep],
+    ) -> Result<(), CpuError> {
         let dtype = self.frame.buffer(value.buffer)?.dtype;
         let strides = |v: &View| v.strides.to_vec();
-        let site = LogSite { log, dtype, dims: dims.clone(), value: strides(value), mask: mask.map(strides) };
+        let loops = steps.iter().map(|s| s.n).collect();
+        let site = LogSite { site, dtype, dims: dims.clone(), value: strides(value), mask: mask.map(strides), loops };
         let site = self.site(site);
-        let (value, mask) = (self.frame.pointer(self.builder, value)?, self.maybe_pointer(mask)?);
-        call(self.builder, runtime::log as *const u8, &[self.frame.context, site, value, mask], None);
+        let views: Vec<&View> = [value].into_iter().chain(mask).chain(steps.iter().map(|s| &s.index)).collect();
+        let pointers = self.pointers(&views)?;
+        call(self.builder, runtime::log as *const u8, &[self.frame.context, site, pointers], None);
         Ok(())
     }
 

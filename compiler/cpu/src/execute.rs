@@ -8,8 +8,9 @@ use whorl_schedule::loop_ir::{Buffer, BufferId, LoopProgram, Phase, Place};
 use whorl_schedule::verify;
 
 use crate::build::{Code, build, disassemble};
+use crate::ring::{Dropped, RING, Ring};
 use crate::runtime::Context;
-use crate::state::{Bytes, RunState};
+use crate::state::{Arena, Bytes, RunState};
 use crate::{CpuError, Options, RunError};
 
 /// Machine code of a program, and the constants that it reads. Any number of runs may execute it at once.
@@ -45,11 +46,8 @@ impl Executable {
 
     /// The state of run `run` before its first phase. The inputs are the program's parameters, in order.
     pub fn new_run(&self, run: usize, inputs: &[ArrayData]) -> Result<RunState, RunError> {
-        let bytes = self.program.arena_bytes;
-        let arena =
-            Bytes::new(bytes).ok_or_else(|| RunError::misuse(format!("there is no memory for {bytes} bytes")))?;
-        let context = Box::new(Context { run: self.program.runs.map(|_| run), ..Context::default() });
-        let mut state = RunState { run, arena, context };
+        let mut state = self.run_without_arena(run);
+        state.exchange(&mut self.arena()?);
         if inputs.len() != self.program.inputs.len() {
             return Err(RunError::misuse(format!("{} inputs, not {}", inputs.len(), self.program.inputs.len())));
         }
@@ -60,6 +58,20 @@ impl Executable {
             self.write(&mut state, index, &ArrayData::scalar(run as i32))?;
         }
         Ok(state)
+    }
+
+    /// Memory for one run at a time, all zeros.
+    pub fn arena(&self) -> Result<Arena, RunError> {
+        let bytes = self.program.arena_bytes;
+        Bytes::new(bytes).map(Arena).ok_or_else(|| RunError::misuse(format!("there is no memory for {bytes} bytes")))
+    }
+
+    /// Run `run` before anything was done, its inputs included; it needs an arena for all that there is to do.
+    pub fn run_without_arena(&self, run: usize) -> RunState {
+        let ring = Ring::new(if self.program.logs.is_empty() { 0 } else { RING });
+        let number = self.program.runs.map(|_| run);
+        let context = Box::new(Context { step: 0, ring, run: number, failure: None });
+        RunState { run, arena: Bytes::none(), context }
     }
 
     /// Runs one phase; of a train phase, the steps `from..to`, which a straight one ignores. A run that has failed stays failed.
@@ -74,8 +86,12 @@ impl Executable {
             Phase::Straight(_) => 0,
             Phase::Train { n, .. } => to.min(*n),
         };
+        if state.arena.get().len() < self.program.arena_bytes {
+            return Err(RunError::misuse("a run without an arena"));
+        }
+        state.context.step = 0;
         // SAFETY: `address` is that of a function of this type, in memory that lives as long as `self`; it stays within the arena,
-        // which has the size that the program asks for, and the executable's constants.
+        // which is as large as the program asks for, and the executable's constants.
         let status = unsafe {
             let function = std::mem::transmute::<usize, PhaseFunction>(address);
             function(state.arena.as_mut_ptr(), &raw mut *state.context, from as i64, to as i64)
@@ -95,11 +111,17 @@ impl Executable {
     /// The contents of a buffer.
     pub fn read(&self, state: &RunState, id: BufferId) -> ArrayData {
         let buffer = &self.program.buffers[id.0 as usize];
-        let bytes = match &buffer.place {
-            Place::Arena(at) => state.arena.get()[*at..*at + buffer.bytes()].to_vec(),
-            Place::Constant(data) => data.bytes.clone(),
-        };
-        ArrayData { ty: Type { dtype: buffer.dtype, shape: buffer.shape.clone() }, bytes }
+        let ty = Type { dtype: buffer.dtype, shape: buffer.shape.clone() };
+        ArrayData { ty, bytes: self.bytes(state, id).to_vec() }
+    }
+
+    /// The bytes of a buffer.
+    pub fn bytes<'s>(&'s self, state: &'s RunState, id: BufferId) -> &'s [u8] {
+        let buffer = &self.program.buffers[id.0 as usize];
+        match &buffer.place {
+            Place::Arena(at) => &state.arena.get()[*at..*at + buffer.bytes()],
+            Place::Constant(data) => &data.bytes,
+        }
     }
 
     /// Sets a buffer of the arena: an input, or what a checkpoint kept.
@@ -109,16 +131,25 @@ impl Executable {
             let want = Type { dtype: buffer.dtype, shape: buffer.shape.clone() };
             return Err(RunError::misuse(format!("{:?} for a buffer of {want:?}", data.ty)));
         }
+        self.write_bytes(state, id, &data.bytes)
+    }
+
+    /// The same of bytes, of which there must be as many as the buffer has.
+    pub fn write_bytes(&self, state: &mut RunState, id: BufferId, bytes: &[u8]) -> Result<(), RunError> {
+        let buffer = &self.program.buffers[id.0 as usize];
+        if bytes.len() != buffer.bytes() {
+            return Err(RunError::misuse(format!("{} bytes for a buffer of {}", bytes.len(), buffer.bytes())));
+        }
         match &buffer.place {
             Place::Arena(at) => {
-                state.arena.get_mut()[*at..*at + data.bytes.len()].copy_from_slice(&data.bytes);
+                state.arena.get_mut()[*at..*at + bytes.len()].copy_from_slice(bytes);
                 Ok(())
             }
             Place::Constant(_) => Err(RunError::misuse("a constant is written")),
         }
     }
 
-    /// Runs everything, several runs at a time; results of programs with runs have a row for each.
+    /// Runs everything, several runs at a time; results of programs with runs have a row for each. What is logged is dropped.
     pub fn run_to_end(&self, inputs: &[ArrayData], threads: usize) -> Result<Vec<ArrayData>, RunError> {
         let runs = self.program.runs.unwrap_or(1);
         let next = AtomicUsize::new(0);
@@ -145,6 +176,7 @@ impl Executable {
 
     fn run_one(&self, run: usize, inputs: &[ArrayData]) -> Result<Vec<ArrayData>, RunError> {
         let mut state = self.new_run(run, inputs)?;
+        state.set_sink(Box::new(Dropped));
         for (k, phase) in self.program.phases.iter().enumerate() {
             let to = match phase {
                 Phase::Straight(_) => 0,
@@ -155,10 +187,9 @@ impl Executable {
         Ok(self.outputs(&state))
     }
 
-    /// The results of all runs, a row of each where there are any, as they are now.
-    pub fn gathered(&self, states: &[RunState]) -> Vec<ArrayData> {
-        let rows: Vec<Vec<ArrayData>> = states.iter().map(|s| self.outputs(s)).collect();
-        (0..self.program.outputs.len()).map(|k| self.stacked(k, &rows)).collect()
+    /// The results of all runs (`rows[run]`), a row of each where there are any.
+    pub fn gathered(&self, rows: &[Vec<ArrayData>]) -> Vec<ArrayData> {
+        (0..self.program.outputs.len()).map(|k| self.stacked(k, rows)).collect()
     }
 
     /// Output `k` of all runs.

@@ -15,6 +15,7 @@ mod frame;
 mod jobs;
 mod kernels;
 mod lanes;
+mod ring;
 mod runtime;
 mod state;
 
@@ -25,8 +26,8 @@ use whorl_core::ir::DType;
 use whorl_schedule::loop_ir::LoopProgram;
 
 pub use execute::Executable;
-pub use runtime::LogEvent;
-pub use state::RunState;
+pub use ring::{Dropped, Kept, LogElement, Sink};
+pub use state::{Arena, RunState};
 
 /// How to compile.
 #[derive(Clone, Debug)]

@@ -5,23 +5,15 @@ use std::sync::Arc;
 use whorl_core::check::{Check, Fault, Step};
 use whorl_core::ir::{DType, Lit, Shape, Spans};
 
-/// One execution of a log.
-#[derive(Clone, PartialEq, Debug)]
-pub struct LogEvent {
-    /// Which of the program's logs.
-    pub log: u32,
-    /// The train step it happened in: of the last train phase begun, 0 before any.
-    pub step: u64,
-    /// The elements that the mask let through, row-major.
-    pub values: Vec<f64>,
-}
+use crate::ring::{LogElement, Ring};
 
 /// A run's part of the host's world. Generated code writes `step`, at offset 0, and hands the whole to the functions below.
 #[repr(C)]
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Context {
+    /// Of the `train scan` that is the phase; 0 in a straight one.
     pub step: i64,
-    pub logs: Vec<LogEvent>,
+    pub ring: Ring,
     /// Which run it is, of a program of several.
     pub run: Option<usize>,
     pub failure: Option<Box<Fault>>,
@@ -35,11 +27,13 @@ pub type Strides = Vec<isize>;
 
 #[derive(Debug)]
 pub struct LogSite {
-    pub log: u32,
+    pub site: u32,
     pub dtype: DType,
     pub dims: Shape,
     pub value: Strides,
     pub mask: Option<Strides>,
+    /// The steps of the loops around, outermost first.
+    pub loops: Vec<usize>,
 }
 
 #[derive(Debug)]
@@ -90,23 +84,45 @@ unsafe fn element(base: *const u8, dtype: DType, offset: isize) -> Lit {
     }
 }
 
+/// Records what the mask lets through, row-major. The pointers are those of the value, of the mask if there is one, and of the
+/// indices of the loops around.
+///
 /// # Safety
 /// Called by generated code: with its run's context, a site of its executable, and addresses in its arena.
-pub unsafe extern "C" fn log(context: *mut Context, site: *const LogSite, value: *const u8, mask: *const u8) {
-    // SAFETY: the caller's promise.
-    let (context, site) = unsafe { (&mut *context, &*site) };
-    let mut values = Vec::new();
-    each_position(&site.dims, |position| {
-        // SAFETY: the views of a verified program stay within their buffers.
-        unsafe {
-            let holds = site.mask.as_ref().is_none_or(|m| element(mask, DType::Bool, offset(m, position)).bits != 0);
-            if holds {
-                values.push(element(value, site.dtype, offset(&site.value, position)).to_f64());
+pub unsafe extern "C" fn log(context: *mut Context, site: *const LogSite, pointers: *const *const u8) {
+    // SAFETY: the caller's promise; generated code stores as many pointers.
+    let (context, site, pointers) = unsafe {
+        let site = &*site;
+        let count = 1 + site.mask.iter().len() + site.loops.len();
+        (&mut *context, site, std::slice::from_raw_parts(pointers, count))
+    };
+    let (value, others) = (pointers[0], &pointers[1..]);
+    let (mask, indices) = others.split_at(site.mask.iter().len());
+    // SAFETY: an index is an `i32` scalar.
+    let at = |k: usize| unsafe { element(indices[k], DType::I32, 0) }.bits;
+    let loops = (0..site.loops.len()).fold(0u64, |all, k| all.wrapping_mul(site.loops[k] as u64).wrapping_add(at(k)));
+    let step = context.step as u64;
+    // Rows of the innermost dimension, in which offsets are multiples.
+    let (rows, width) = site.dims.split_at(site.dims.len().saturating_sub(1));
+    let width = width.first().copied().unwrap_or(1);
+    let last = |strides: &Strides| strides.last().copied().unwrap_or(0);
+    let mut place = 0;
+    each_position(rows, |row| {
+        let (from, by) = (offset(&site.value, row), last(&site.value));
+        let masked = site.mask.as_ref().map(|m| (mask[0], offset(m, row), last(m)));
+        for k in 0..width as isize {
+            // SAFETY: the views of a verified program stay within their buffers.
+            unsafe {
+                let holds = masked.is_none_or(|(mask, from, by)| element(mask, DType::Bool, from + k * by).bits != 0);
+                if holds {
+                    let value = element(value, site.dtype, from + k * by).to_f64();
+                    context.ring.push(LogElement { site: site.site, step, loops, place, value });
+                }
             }
+            place += 1;
         }
         true
     });
-    context.logs.push(LogEvent { log: site.log, step: context.step as u64, values });
 }
 
 /// Returns 1, with the failure in the context, if there is an element that the check does not hold of. The pointers are those of the

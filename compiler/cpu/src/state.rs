@@ -4,7 +4,8 @@ use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ptr::NonNull;
 
 use crate::RunError;
-use crate::runtime::{Context, LogEvent};
+use crate::ring::{Kept, LogElement, Sink};
+use crate::runtime::Context;
 
 /// Zeroed bytes at a multiple of 64.
 #[derive(Debug)]
@@ -25,6 +26,11 @@ impl Bytes {
         // SAFETY: the layout's size is not zero.
         let start = NonNull::new(unsafe { alloc_zeroed(layout) })?;
         Some(Bytes { start, layout })
+    }
+
+    /// No bytes. (Nothing is allocated.)
+    pub fn none() -> Bytes {
+        Bytes { start: NonNull::dangling(), layout: Layout::new::<()>() }
     }
 
     pub fn address(&self) -> usize {
@@ -48,8 +54,21 @@ impl Bytes {
 
 impl Drop for Bytes {
     fn drop(&mut self) {
-        // SAFETY: allocated with this layout.
-        unsafe { dealloc(self.start.as_ptr(), self.layout) }
+        if self.layout.size() > 0 {
+            // SAFETY: allocated with this layout, which only [`Bytes::none`] has without size.
+            unsafe { dealloc(self.start.as_ptr(), self.layout) }
+        }
+    }
+}
+
+/// A run's memory, lent to runs one after the other.
+#[derive(Debug)]
+pub struct Arena(pub(crate) Bytes);
+
+impl Arena {
+    /// Overwrites all of it: what a run relies on is what was put there for it.
+    pub fn fill(&mut self, byte: u8) {
+        self.0.get_mut().fill(byte);
     }
 }
 
@@ -62,14 +81,30 @@ pub struct RunState {
 }
 
 impl RunState {
-    /// The logs so far, in order.
-    pub fn logs(&self) -> &[LogEvent] {
-        &self.context.logs
+    /// Takes this memory and gives back what it had: a run without an arena gets one, and the other way round.
+    pub fn exchange(&mut self, arena: &mut Arena) {
+        std::mem::swap(&mut self.arena, &mut arena.0);
     }
 
-    /// The logs since they were last taken.
-    pub fn take_logs(&mut self) -> Vec<LogEvent> {
-        std::mem::take(&mut self.context.logs)
+    /// From now on, what is logged goes to `sink`; what is in the ring still went there before.
+    pub fn set_sink(&mut self, sink: Box<dyn Sink>) {
+        self.context.ring.set_sink(sink);
+    }
+
+    /// Where what is logged goes, all of it handed over: until [`RunState::set_sink`] a [`Kept`](crate::Kept).
+    pub fn sink(&mut self) -> &mut dyn Sink {
+        self.context.ring.drain()
+    }
+
+    /// What was logged since this was last asked, in order, of a run that keeps it: one without a sink of its own.
+    pub fn take_logs(&mut self) -> Vec<LogElement> {
+        let sink: &mut dyn std::any::Any = self.sink();
+        sink.downcast_mut::<Kept>().map_or(Vec::new(), |kept| std::mem::take(&mut kept.0))
+    }
+
+    /// The ring holds so many elements; what is in it is handed over.
+    pub fn set_ring(&mut self, capacity: usize) {
+        self.context.ring.set_capacity(capacity);
     }
 
     /// What stopped the run, once it has.

@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use whorl_core::check::{Check, CheckKind};
 use whorl_core::ir::{ArrayData, DType, Lit, Shape, Spans};
 use whorl_core::prim::{Binary, Compare};
-use whorl_cpu::{Options, VectorMode, compile};
+use whorl_cpu::{LogElement, Options, Sink, VectorMode, compile};
 use whorl_schedule::loop_ir::*;
 
 /// `to = from op lit` of scalars.
@@ -181,7 +181,7 @@ fn training() -> Build {
     let x = build.input(ArrayData::scalar(1i32));
     build.program.outputs.push(x);
     let index = build.buffer(DType::I32, &[]);
-    let log = Node::Log { log: 0, dims: Shape::new(), value: view(x, &[]), mask: None };
+    let log = log(&[], view(x, &[]), None, Vec::new());
     build.straight(vec![scalar(x, Binary::Add, Lit::i32(4), x)]);
     build.program.phases.push(Phase::Train { n: 10, index, state: vec![x], body: vec![mix(index, x), log.clone()] });
     build.straight(vec![scalar(x, Binary::Mul, Lit::i32(3), x)]);
@@ -200,8 +200,7 @@ fn chunks() {
         for from in (0..10).step_by(chunk) {
             executable.run_phase(1, &mut state, from, from + chunk).unwrap();
         }
-        assert_eq!(state.logs().iter().map(|l| l.step).collect::<Vec<_>>(), (0..10).collect::<Vec<_>>());
-        assert_eq!(state.take_logs().len(), 10);
+        assert_eq!(state.take_logs().iter().map(|l| l.step).collect::<Vec<_>>(), (0..10).collect::<Vec<_>>());
         executable.run_phase(2, &mut state, 0, 0).unwrap();
         assert_eq!(executable.outputs(&state), whole);
     }
@@ -221,20 +220,81 @@ fn runs() {
     assert_eq!(executable.run_to_end(&build.args, 1), executable.run_to_end(&build.args, 2));
 }
 
-#[test]
-fn logs_and_masks() {
+fn log(dims: &[usize], value: View, mask: Option<View>, steps: Vec<CheckStep>) -> Node {
+    Node::Log { site: 0, log: 0, dims: Shape::from_slice(dims), value, mask, steps, spans: Spans::new() }
+}
+
+/// Two train scans of 3 and 2 steps, in which a loop of 4 logs half of `[3, 2]`: before, between and behind them as well.
+fn logging() -> Build {
     let mut build = Build::new();
     let x = build.input(ArrayData::new(&[2, 3], &[1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0]));
-    let mask = build.input(ArrayData::vector(&[true, false]));
-    let dims = Shape::from_slice(&[3, 2]);
+    let mask = build.input(ArrayData::vector(&[false, true]));
+    let (train, inner) = (build.buffer(DType::I32, &[]), build.buffer(DType::I32, &[]));
     let (value, mask) = (view(x, &[1, 3]), Some(view(mask, &[0, 1])));
-    build.straight(vec![Node::Log { log: 0, dims, value, mask }]);
+    let step = CheckStep { index: view(inner, &[]), n: 4, train: false, span: None };
+    let inside = log(&[3, 2], value.clone(), mask.clone(), vec![step]);
+    let looped = Node::Loop { n: 4, reverse: true, index: inner, body: vec![inside] };
+    let alone = log(&[3, 2], value, mask, Vec::new());
+    for n in [3, 2] {
+        build.straight(vec![alone.clone()]);
+        build.program.phases.push(Phase::Train { n, index: train, state: vec![], body: vec![looped.clone()] });
+    }
+    build.straight(vec![alone]);
+    build
+}
+
+#[test]
+fn logs_know_their_places() {
+    let build = logging();
     let executable = compile(&build.program, &Options::default()).unwrap();
     let mut state = executable.new_run(0, &build.args).unwrap();
-    executable.run_phase(0, &mut state, 0, 0).unwrap();
-    assert_eq!(state.logs()[0].values, [1.0, 2.0, 3.0]);
+    for (k, n) in [0, 3, 0, 2, 0].into_iter().enumerate() {
+        executable.run_phase(k, &mut state, 0, n).unwrap();
+    }
+    let logs = state.take_logs();
+    // Steps are those of the phase.
+    let steps: Vec<u64> = logs.iter().map(|l| l.step).collect();
+    let expected = [(0, 3), (0, 12), (1, 12), (2, 12), (0, 3), (0, 12), (1, 12), (0, 3)];
+    assert_eq!(steps, expected.iter().flat_map(|(step, n)| vec![*step; *n]).collect::<Vec<u64>>());
+    // The mask lets the second column through; the loop goes down.
+    assert_eq!(logs[..3].iter().map(|l| (l.place, l.value)).collect::<Vec<_>>(), [(1, 4.0), (3, 5.0), (5, 6.0)]);
+    assert_eq!(logs[3..15].iter().map(|l| l.loops).collect::<Vec<_>>(), [3, 3, 3, 2, 2, 2, 1, 1, 1, 0, 0, 0]);
     let evaluated = whorl_schedule::evaluate(&build.program, &build.args).unwrap();
-    assert_eq!(evaluated.logs[0].values, state.logs()[0].values);
+    assert_eq!(evaluated.logs[0].elements, [(vec![0, 1], 4.0), (vec![1, 1], 5.0), (vec![2, 1], 6.0)]);
+    assert_eq!(evaluated.logs[2].steps, [0, 2]);
+    assert_eq!(evaluated.logs[2].elements, evaluated.logs[0].elements);
+}
+
+/// However small the ring, and whoever takes what is in it, nothing is lost and the order stays.
+#[test]
+fn rings_lose_nothing() {
+    struct Told(std::sync::mpsc::Sender<Vec<LogElement>>);
+    impl Sink for Told {
+        fn take(&mut self, elements: &[LogElement]) {
+            self.0.send(elements.to_vec()).unwrap();
+        }
+    }
+    let build = logging();
+    let executable = compile(&build.program, &Options::default()).unwrap();
+    let logs = |ring: Option<usize>| {
+        let mut state = executable.new_run(0, &build.args).unwrap();
+        let (to, from) = std::sync::mpsc::channel();
+        state.set_sink(Box::new(Told(to)));
+        ring.into_iter().for_each(|n| state.set_ring(n));
+        for (k, n) in [0, 3, 0, 2, 0].into_iter().enumerate() {
+            executable.run_phase(k, &mut state, 0, n).unwrap();
+        }
+        state.sink();
+        drop(state);
+        let parts: Vec<Vec<LogElement>> = from.iter().collect();
+        assert!(parts.iter().all(|p| p.len() <= ring.unwrap_or(512)));
+        parts.concat()
+    };
+    let whole = logs(None);
+    assert_eq!(whole.len(), 69);
+    for ring in [0, 1, 2, 7, 68, 69, 70] {
+        assert_eq!(logs(Some(ring.max(1))), whole, "{ring}");
+    }
 }
 
 #[test]

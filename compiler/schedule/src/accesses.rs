@@ -73,9 +73,9 @@ pub fn each_view(node: &Node, f: &mut impl FnMut(&View, Touch)) {
             f(&c.from, Touch::Read);
             f(&c.to, Touch::Write);
         }
-        Node::Log { value, mask, .. } => {
-            f(value, Touch::Read);
-            mask.iter().for_each(|m| f(m, Touch::Read));
+        Node::Log { value, mask, steps, .. } => {
+            let indices = steps.iter().map(|s| &s.index);
+            [value].into_iter().chain(mask).chain(indices).for_each(|v| f(v, Touch::Read));
         }
         Node::Check(c) => {
             let indices = c.steps.iter().map(|s| &s.index);
@@ -102,9 +102,9 @@ pub fn each_view_mut(node: &mut Node, f: &mut impl FnMut(&mut View)) {
         }
         Node::Sort(s) => s.from.iter_mut().chain(&mut s.to).for_each(f),
         Node::Cumulative(c) => [&mut c.from, &mut c.to].into_iter().for_each(f),
-        Node::Log { value, mask, .. } => {
-            f(value);
-            mask.iter_mut().for_each(f);
+        Node::Log { value, mask, steps, .. } => {
+            let indices = steps.iter_mut().map(|s| &mut s.index);
+            [value].into_iter().chain(mask).chain(indices).for_each(f);
         }
         Node::Check(c) => {
             let indices = c.steps.iter_mut().map(|s| &mut s.index);

@@ -21,6 +21,7 @@ mod fuse;
 mod inline;
 mod lanes;
 mod liveness;
+mod log_sites;
 pub mod loop_ir;
 mod lower;
 mod print;
@@ -33,6 +34,7 @@ use whorl_source::Span;
 
 pub use eval::{EvalError, LogEntry, Outcome, evaluate};
 pub use lanes::{view_of, view_of_mut};
+pub use log_sites::{LogSite, log_sites};
 pub use loop_ir::*;
 pub use print::{memory_table, print};
 pub use verify::verify;

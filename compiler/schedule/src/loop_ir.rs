@@ -144,10 +144,15 @@ pub enum Node {
     Cumulative(Cumulative),
     /// Records the elements of `value` where `mask` holds; both have the strides of `dims`.
     Log {
+        /// Another for each `Log` of the program: see `crate::log_sites`.
+        site: u32,
         log: u32,
         dims: Shape,
         value: View,
         mask: Option<View>,
+        /// The loops around, outermost first, but for the `train scan` that is its phase.
+        steps: Vec<CheckStep>,
+        spans: Spans,
     },
     /// Stops the run at the first element that the check does not hold of.
     Check(CheckNode),
@@ -168,7 +173,7 @@ pub struct CheckNode {
     pub spans: Spans,
 }
 
-/// A loop around a check: its index, an `i32` scalar, and what is told of it.
+/// A loop around a check or a log: its index, an `i32` scalar, and what is told of it.
 #[derive(Clone, PartialEq, Debug)]
 pub struct CheckStep {
     pub index: View,

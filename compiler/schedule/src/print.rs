@@ -160,10 +160,13 @@ impl Printer<'_> {
                     c.n
                 ));
             }
-            Node::Log { log, dims, value, mask } => {
+            Node::Log { site: _, log, dims, value, mask, steps, spans } => {
                 let mask = mask.as_ref().map_or(String::new(), |m| format!(" where {}", self.view(m)));
-                let value = self.view(value);
-                self.write(format!("log {} {:?} {value}{mask}", p.logs[*log as usize], dims.as_slice()));
+                let (value, name) = (self.view(value), &p.logs[*log as usize]);
+                let steps: Vec<String> = steps.iter().map(|s| self.view(&s.index)).collect();
+                let steps = if steps.is_empty() { String::new() } else { format!(" at {}", steps.join(", ")) };
+                let spans = self.lines(spans);
+                self.write(format!("log {name} {:?} {value}{mask}{steps}{spans}", dims.as_slice()));
             }
             Node::Check(c) => {
                 let mask = c.mask.as_ref().map_or(String::new(), |m| format!(" where {}", self.view(m)));

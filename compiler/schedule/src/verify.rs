@@ -73,8 +73,9 @@ fn node(p: &LoopProgram, n: &Node) -> Result<(), String> {
             view(p, &c.from, &dims, &[], c.dtype)?;
             view(p, &c.to, &dims, &[], c.dtype)
         }
-        Node::Log { dims, value, mask, .. } => {
+        Node::Log { dims, value, mask, steps, .. } => {
             view(p, value, dims, &[], p.buffer(value.buffer).dtype)?;
+            steps.iter().try_for_each(|s| view(p, &s.index, &[], &[], DType::I32))?;
             mask.iter().try_for_each(|m| view(p, m, dims, &[], DType::Bool))
         }
         Node::Check(c) => {

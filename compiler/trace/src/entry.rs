@@ -51,60 +51,19 @@ pub enum Tree {
 impl Script {
     /// `main(key: Key)` or `main()`. The key is the parameters `key.0` and `key.1`.
     pub fn trace_main(&self) -> Result<Traced, Vec<Diagnostic>> {
-        let main = self.module(ModuleId::MAIN).values.get("main");
-        let takes_key = match main {
-            Some(Def::Item(id)) => match &self.item(*id).kind {
-                ItemKind::Fn(f) => !f.params.is_empty(),
-                ItemKind::Import(_)
-                | ItemKind::Param(_)
-                | ItemKind::Size(_)
-                | ItemKind::Type(_)
-                | ItemKind::Enum(_)
-                | ItemKind::Let { .. }
-                | ItemKind::Data(_)
-                | ItemKind::Test { .. }
-                | ItemKind::Prop(_)
-                | ItemKind::Error => false,
-            },
-            Some(Def::Module(_)) | None => {
-                let e = Diagnostic::error("E0409", "the script has no function `main`");
-                return Err(vec![e.help("fn main(key: Key) = …")]);
-            }
-        };
-        let mut traced = self.trace_function("main", if takes_key { &[Tree::Key] } else { &[] })?;
+        let args = main_arguments(self)?;
+        let mut traced = self.traced(|t| {
+            let (params, result) = t.entry("main", args)?;
+            t.check_eval(&result)?;
+            Ok((params, result))
+        })?;
         traced.warnings.splice(0..0, self.unused.iter().cloned());
         Ok(traced)
     }
 
     /// Any function of the script itself, on arguments of these types. Parameters are named after the function's.
     pub fn trace_function<'a>(&'a self, name: &str, args: &'a [Tree]) -> Result<Traced, Vec<Diagnostic>> {
-        self.traced(|t| {
-            let module = self.module(ModuleId::MAIN);
-            let Some((known, def)) = module.values.get_key_value(name) else {
-                let mut e = Diagnostic::error("E0401", format!("there is no function `{name}`"));
-                e.help = did_you_mean(name, module.values.keys().map(String::as_str));
-                return fail(e);
-            };
-            let Value::Function(f) = t.def_value(*def, known, Span::NONE)? else {
-                return fail(Diagnostic::error("E0603", format!("`{name}` is not a function")));
-            };
-            let names = t.param_names(&f);
-            let (mut params, mut given) = (Vec::new(), Vec::new());
-            for (k, tree) in args.iter().enumerate() {
-                let value = t.argument(tree, &[]);
-                value.leaf_paths(&names.get(k).cloned().unwrap_or_else(|| k.to_string()), &mut params);
-                given.push(Arg::new(value, t.function_span(&f)));
-            }
-            let span = t.function_span(&f);
-            t.own_calls = 1;
-            let result = t.call(&f, given, span)?;
-            if let (true, Value::Function(_) | Value::Module(_)) = (name == "main", &result) {
-                let e = Diagnostic::error("E0631", "`main` gives no numbers");
-                let e = e.at(t.main_result(&f), format!("this is {}", result.describe(&t.b)));
-                return fail(e.help("call it: what `main` gives are numbers, records and arrays"));
-            }
-            Ok((params, t.settle(&result, span)?))
-        })
+        self.traced(|t| t.entry(name, args))
     }
 
     pub(crate) fn traced<'a, F>(&'a self, f: F) -> Result<Traced, Vec<Diagnostic>>
@@ -164,7 +123,62 @@ fn in_order(mut errors: Vec<Diagnostic>) -> Vec<Diagnostic> {
     errors
 }
 
+/// What `main` takes: a key, or nothing.
+pub(crate) fn main_arguments(script: &Script) -> Result<&'static [Tree], Vec<Diagnostic>> {
+    let takes_key = match script.module(ModuleId::MAIN).values.get("main") {
+        Some(Def::Item(id)) => match &script.item(*id).kind {
+            ItemKind::Fn(f) => !f.params.is_empty(),
+            ItemKind::Import(_)
+            | ItemKind::Param(_)
+            | ItemKind::Size(_)
+            | ItemKind::Type(_)
+            | ItemKind::Enum(_)
+            | ItemKind::Let { .. }
+            | ItemKind::Data(_)
+            | ItemKind::Test { .. }
+            | ItemKind::Prop(_)
+            | ItemKind::Error => false,
+        },
+        Some(Def::Module(_)) | None => {
+            let e = Diagnostic::error("E0409", "the script has no function `main`");
+            return Err(vec![e.help("fn main(key: Key) = …")]);
+        }
+    };
+    Ok(if takes_key { &[Tree::Key] } else { &[] })
+}
+
 impl<'a> Tracer<'a> {
+    /// Calls a function of the script itself on fresh parameters; gives these and its result.
+    pub(crate) fn entry(&mut self, name: &str, args: &'a [Tree]) -> R<(Vec<(String, Atom)>, Value<'a>)> {
+        let module = self.script.module(ModuleId::MAIN);
+        let Some((known, def)) = module.values.get_key_value(name) else {
+            let mut e = Diagnostic::error("E0401", format!("there is no function `{name}`"));
+            e.help = did_you_mean(name, module.values.keys().map(String::as_str));
+            return fail(e);
+        };
+        let swept = if name == "main" { self.declare_param_inputs()? } else { Vec::new() };
+        let Value::Function(f) = self.def_value(*def, known, Span::NONE)? else {
+            return fail(Diagnostic::error("E0603", format!("`{name}` is not a function")));
+        };
+        let names = self.param_names(&f);
+        let (mut params, mut given) = (Vec::new(), Vec::new());
+        for (k, tree) in args.iter().enumerate() {
+            let value = self.argument(tree, &[]);
+            value.leaf_paths(&names.get(k).cloned().unwrap_or_else(|| k.to_string()), &mut params);
+            given.push(Arg::new(value, self.function_span(&f)));
+        }
+        params.extend(swept);
+        let span = self.function_span(&f);
+        self.own_calls = 1;
+        let result = self.call(&f, given, span)?;
+        if let (true, Value::Function(_) | Value::Module(_)) = (name == "main", &result) {
+            let e = Diagnostic::error("E0631", "`main` gives no numbers");
+            let e = e.at(self.main_result(&f), format!("this is {}", result.describe(&self.b)));
+            return fail(e.help("call it: what `main` gives are numbers, records and arrays"));
+        }
+        Ok((params, self.settle(&result, span)?))
+    }
+
     /// Fresh parameters of the program in the shape of `tree`, inside arrays of the sizes `outer`.
     fn argument(&mut self, tree: &'a Tree, outer: &[usize]) -> Value<'a> {
         let stacked = |ty: &Type| outer.iter().rev().fold(ty.clone(), |t, &n| t.stacked(n));
@@ -208,7 +222,7 @@ impl<'a> Tracer<'a> {
         }
     }
 
-    fn function_span(&self, f: &crate::value::Function<'a>) -> Span {
+    pub(crate) fn function_span(&self, f: &crate::value::Function<'a>) -> Span {
         match f {
             crate::value::Function::Item { def, .. } => def.name.span,
             _ => Span::NONE,

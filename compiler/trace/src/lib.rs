@@ -7,6 +7,7 @@
 //! ```text
 //! Script::load   parse all imports, bind names, apply settings   (script)
 //! trace_main     run `main` on parameters                          (entry → call → expr → ops, index, control, builtins)
+//! trace_eval     run `eval` on what `main` gives                    (evaluate)
 //! trace_test     run a test, a property or an example               (checks)
 //! ```
 
@@ -19,6 +20,7 @@ mod data;
 mod derive;
 mod entry;
 mod enums;
+mod evaluate;
 mod expr;
 mod generics;
 mod habits;
@@ -42,6 +44,7 @@ mod runtime_checks;
 mod save;
 mod script;
 mod session;
+mod sweep;
 mod tracer;
 mod tree;
 mod types;
@@ -54,6 +57,7 @@ pub use builtins::{BuiltinDoc, prelude};
 pub use checks::{Claim, Drawn, Expected, Interval, Layout, SizeRange, TestCase, TestKind, VariantLayout};
 pub use data::{Data, DataFile, DataProblem, DataRequest};
 pub use entry::{Leaf, Traced, Tree};
+pub use evaluate::{Evaluation, Plays};
 pub use names::nearest;
 pub use outline::{EnumName, Kept, Known, Outline};
 pub use params::Knob;
@@ -61,3 +65,4 @@ pub use parts::{Part, PartKind};
 pub use save::{Curve, Mark, Plot, Save, SaveFormat};
 pub use script::{Loader, Script};
 pub use session::{Input, NameKind, Named};
+pub use sweep::{SweptPoint, SweptProgram};

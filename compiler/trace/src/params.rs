@@ -30,14 +30,16 @@ pub struct Knob {
 }
 
 /// What was set from outside.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Debug)]
 pub struct Settings {
     set: HashMap<ItemId, Number>,
+    /// Params that are inputs of the program: their values are given when it runs.
+    pub inputs: Vec<ItemId>,
 }
 
 /// A number as the command line gives it.
 #[derive(Clone, Copy, PartialEq, Debug)]
-enum Number {
+pub(crate) enum Number {
     Int(i64),
     Float(f64),
     Bool(bool),
@@ -64,37 +66,59 @@ impl Number {
 
 impl Settings {
     pub(crate) fn resolve(script: &Script, settings: &[(String, String)]) -> Result<Settings, Vec<Diagnostic>> {
-        let known = script.param_items();
         let (mut set, mut errors) = (HashMap::new(), Vec::new());
         for (name, text) in settings {
-            let found = known.iter().find(|(id, p)| script.knob_names(*id, p).contains(name));
-            let Some((id, param)) = found else {
-                let names: Vec<String> = known.iter().map(|(id, p)| script.knob_names(*id, p).swap_remove(0)).collect();
-                let mut e = Diagnostic::error("E0404", format!("there is no param or size `{name}` to set"));
-                e.help = did_you_mean(name, names.iter().map(String::as_str));
-                if e.help.is_none() && !names.is_empty() {
-                    let shown = listed(names.iter().take(12).map(String::as_str));
-                    e.notes.push(format!("there are {shown}"));
-                }
-                errors.push(e);
-                continue;
-            };
-            match Number::read(text) {
-                Some(number) => {
-                    set.insert(*id, number);
-                }
-                None => {
-                    let e = Diagnostic::error("E0406", format!("`{text}` is not a value for `{name}`"));
-                    errors.push(e.at(param.name.span, "declared here").help("a number, `true` or `false`"));
-                }
+            match script.find_knob(name).and_then(|(id, p)| Ok((id, read(name, text, p)?))) {
+                Ok((id, number)) => _ = set.insert(id, number),
+                Err(e) => errors.push(*e),
             }
         }
-        if errors.is_empty() { Ok(Settings { set }) } else { Err(errors) }
+        if errors.is_empty() { Ok(Settings { set, inputs: Vec::new() }) } else { Err(errors) }
+    }
+
+    /// The same with these params as inputs of the program.
+    pub(crate) fn with_inputs(&self, inputs: &[ItemId]) -> Settings {
+        Settings { set: self.set.clone(), inputs: inputs.to_vec() }
+    }
+
+    /// These values in the place of what was set before.
+    pub(crate) fn with(&self, values: impl Iterator<Item = (ItemId, Number)>) -> Settings {
+        let mut new = self.clone();
+        new.set.extend(values);
+        new
+    }
+
+    pub(crate) fn is_set(&self, id: ItemId) -> bool {
+        self.set.contains_key(&id)
     }
 }
 
+/// The value that `text` is for the param.
+pub(crate) fn read(name: &str, text: &str, param: &Param) -> Result<Number, Box<Diagnostic>> {
+    Number::read(text).ok_or_else(|| {
+        let e = Diagnostic::error("E0406", format!("`{text}` is not a value for `{name}`"));
+        Box::new(e.at(param.name.span, "declared here").help("a number, `true` or `false`"))
+    })
+}
+
 impl Script {
-    fn param_items(&self) -> Vec<(ItemId, &Param)> {
+    /// The param or size of this name.
+    pub(crate) fn find_knob(&self, name: &str) -> R<(ItemId, &Param)> {
+        let known = self.param_items();
+        if let Some(found) = known.iter().find(|(id, p)| self.knob_names(*id, p).iter().any(|n| n == name)) {
+            return Ok(*found);
+        }
+        let names: Vec<String> = known.iter().map(|(id, p)| self.knob_names(*id, p).swap_remove(0)).collect();
+        let mut e = Diagnostic::error("E0404", format!("there is no param or size `{name}` to set"));
+        e.help = did_you_mean(name, names.iter().map(String::as_str));
+        if e.help.is_none() && !names.is_empty() {
+            let shown = listed(names.iter().take(12).map(String::as_str));
+            e.notes.push(format!("there are {shown}"));
+        }
+        fail(e)
+    }
+
+    pub(crate) fn param_items(&self) -> Vec<(ItemId, &Param)> {
         let mut out = Vec::new();
         for (m, module) in self.modules.iter().enumerate() {
             for (item, it) in module.tree.items.iter().enumerate() {
@@ -107,7 +131,7 @@ impl Script {
     }
 
     /// What a param may be called from outside, the short name first.
-    fn knob_names(&self, id: ItemId, p: &Param) -> Vec<String> {
+    pub(crate) fn knob_names(&self, id: ItemId, p: &Param) -> Vec<String> {
         let path = &self.module(id.module).path;
         match path.last() {
             None => vec![p.name.text.clone()],
@@ -171,8 +195,11 @@ impl Script {
 
 impl<'a> Tracer<'a> {
     /// The value of a param or size in the program: a size is a number known while tracing; a param is a constant of its
-    /// type. (What makes params inputs of the program, for sweeps without recompilation, is to be changed here alone.)
+    /// type, or an input of the program where it is swept.
     pub fn param_value(&mut self, id: ItemId, span: Span) -> R<Value<'a>> {
+        if let (Some(var), false) = (self.param_inputs.get(&id), self.plain_params) {
+            return Ok(Value::Leaf(Atom::Var(*var)));
+        }
         let plain = self.plain_value(id, true)?;
         let (ItemKind::Param(p) | ItemKind::Size(p)) = &self.script.item(id).kind else {
             return fail(Diagnostic::error("E0401", "this is not a param").at(span, ""));
@@ -184,6 +211,31 @@ impl<'a> Tracer<'a> {
             }
             _ => Ok(plain),
         }
+    }
+
+    /// Makes the params that are swept inputs of the program; they come behind the other ones.
+    pub fn declare_param_inputs(&mut self) -> R<Vec<(String, Atom)>> {
+        let mut declared = Vec::new();
+        for &id in &self.script.settings.inputs {
+            let (ItemKind::Param(p) | ItemKind::Size(p)) = &self.script.item(id).kind else { continue };
+            let dtype = self.typed_value(id)?.1;
+            let var = self.b.fresh(whorl_core::Type::scalar(dtype));
+            let name = self.script.knob_names(id, p).swap_remove(0);
+            self.b.vars.set_name(var, name.as_str());
+            self.param_inputs.insert(id, var);
+            declared.push((name, var.into()));
+        }
+        Ok(declared)
+    }
+
+    /// A param's or size's value, and the type that it has in the program.
+    pub(crate) fn typed_value(&mut self, id: ItemId) -> R<(Value<'a>, DType)> {
+        let value = self.plain_value(id, true)?;
+        let (ItemKind::Param(p) | ItemKind::Size(p)) = &self.script.item(id).kind else {
+            return fail(Diagnostic::error("E0401", "this is not a param"));
+        };
+        let dtype = param_dtype(p, &value).unwrap_or(own_dtype(&value));
+        Ok((value, dtype))
     }
 
     /// The number that a param or size has, as set or by default.

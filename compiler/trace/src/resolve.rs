@@ -11,6 +11,7 @@ use whorl_syntax::ast::{
     StatementKind, Type, TypeArg, TypeKind,
 };
 
+use crate::evaluate::EVAL;
 use crate::names::{self, did_you_mean};
 use crate::script::{Def, Module, ModuleId, Script};
 use crate::types::expr_path;
@@ -21,6 +22,8 @@ use crate::unused;
 pub struct Found {
     pub errors: Vec<Diagnostic>,
     pub warnings: Vec<Diagnostic>,
+    /// Whether the script itself calls its `eval`.
+    pub calls_eval: bool,
 }
 
 /// A name that is bound around here.
@@ -96,6 +99,7 @@ pub fn resolve(script: &Script) -> Found {
             r.found.warnings.extend(unused::in_module(module, &r.uses));
             all.warnings.extend(r.found.warnings);
         }
+        all.calls_eval |= k == 0 && r.uses.names.contains(EVAL);
         all.errors.extend(r.found.errors);
     }
     let place = |d: &Diagnostic| d.labels.first().map(|l| (l.span.file, l.span.start));

@@ -73,6 +73,8 @@ pub struct Script {
     pub(crate) settings: params::Settings,
     /// What is bound or declared, and never used.
     pub(crate) unused: Vec<Diagnostic>,
+    /// Whether another function of the script calls `eval`.
+    pub(crate) calls_eval: bool,
 }
 
 impl Script {
@@ -106,9 +108,9 @@ impl Script {
         }
         let modules: Vec<Module> = modules.into_iter().flatten().collect();
         let (map, unused) = (map.clone(), Vec::new());
-        let mut script = Script { modules, map, settings: params::Settings::default(), unused };
+        let mut script = Script { modules, map, settings: params::Settings::default(), unused, calls_eval: false };
         let found = crate::resolve::resolve(&script);
-        script.unused = found.warnings;
+        (script.unused, script.calls_eval) = (found.warnings, found.calls_eval);
         if !found.errors.is_empty() {
             return Err(script.with_traced(found.errors));
         }

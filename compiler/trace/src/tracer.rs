@@ -40,6 +40,8 @@ pub struct Tracer<'a> {
     pub open: HashSet<ItemId>,
     /// Params are numbers known while tracing: while defaults and bounds are computed.
     pub plain_params: bool,
+    /// Params that are inputs of the program.
+    pub param_inputs: HashMap<ItemId, whorl_core::Var>,
     pub warnings: Vec<Diagnostic>,
     pub errors: Vec<Diagnostic>,
     pub origins: Origins,
@@ -77,6 +79,7 @@ impl<'a> Tracer<'a> {
             lets: HashMap::new(),
             open: HashSet::new(),
             plain_params: false,
+            param_inputs: HashMap::new(),
             warnings: Vec::new(),
             errors: Vec::new(),
             origins: Origins::default(),

@@ -3,6 +3,7 @@
 use whorl_source::{Diagnostic, Span};
 use whorl_syntax::ast::{Item, ItemKind, Name};
 
+use crate::evaluate::EVAL;
 use crate::resolve::{Bound, Uses};
 use crate::script::{Module, pattern_names};
 
@@ -36,7 +37,7 @@ pub fn in_module(module: &Module, uses: &Uses) -> Vec<Diagnostic> {
     for (function, parameter, span) in &uses.parameters {
         let def = module.tree.items.iter().find(|i| matches!(&i.kind, ItemKind::Fn(f) if f.name.text == *function));
         // Who passes a function on, or imports it, decides what it gets.
-        if def.is_none_or(|i| i.public) || uses.passed_on.contains(function) || *function == "main" {
+        if def.is_none_or(|i| i.public) || uses.passed_on.contains(function) || is_entry(function) {
             continue;
         }
         let w = Diagnostic::warning("W0007", format!("the parameter `{parameter}` of `{function}` is never used"));
@@ -60,7 +61,7 @@ fn declared(item: &Item, uses: &Uses, out: &mut Vec<Diagnostic>) {
             }
         }
         ItemKind::Fn(f) => {
-            if f.name.text != "main" && unused(&&f.name) {
+            if !is_entry(&f.name.text) && unused(&&f.name) {
                 let help = "leave it out, or write `pub` in front if other files use it";
                 warn("W0004", &f.name, format!("the function `{}` is never used", f.name.text), help);
             }
@@ -93,6 +94,11 @@ fn declared(item: &Item, uses: &Uses, out: &mut Vec<Diagnostic>) {
         }
         ItemKind::Type(_) | ItemKind::Enum(_) | ItemKind::Test { .. } | ItemKind::Prop(_) | ItemKind::Error => {}
     }
+}
+
+/// Functions that the tool calls.
+fn is_entry(name: &str) -> bool {
+    name == "main" || name == EVAL
 }
 
 /// A function of the script's own in place of one that is there without an import.

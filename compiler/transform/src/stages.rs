@@ -34,6 +34,19 @@ pub fn cut(program: Program) -> (Program, Option<Program>) {
     (dce(first), Some(dce(rest)))
 }
 
+/// How many training runs a program of these statements is of: the rows of the one `for` that trains.
+pub fn runs<'s>(stmts: impl IntoIterator<Item = &'s Stmt>) -> Option<usize> {
+    let mut training = stmts.into_iter().filter(|s| trains(s));
+    let (Some(one), None) = (training.next(), training.next()) else { return None };
+    match &one.op {
+        Op::Form(f) => match &**f {
+            Form::Map(m) if m.n > 0 => Some(m.n),
+            Form::Map(_) | Form::Scan(_) | Form::While(_) | Form::Switch(_) => None,
+        },
+        Op::Prim(..) | Op::Constant(_) | Op::Effect(_) => None,
+    }
+}
+
 fn trains(stmt: &Stmt) -> bool {
     match &stmt.op {
         Op::Form(f) => matches!(&**f, Form::Scan(s) if s.train) || f.bodies().into_iter().any(holds_train),

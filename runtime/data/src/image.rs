@@ -4,6 +4,7 @@
 //! opaque). Numbers with a point go from 0 to 1 and are clamped; NaN is 0. A `bool` is black or white.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::io;
 
 use gif::{DisposalMethod, Encoder, Frame, Repeat};
@@ -47,20 +48,102 @@ pub fn gif(a: &Array, scale: usize, per_second: f64) -> io::Result<Vec<u8>> {
     let mut out = Vec::new();
     let mut encoder = Encoder::new(&mut out, width, height, &palette).map_err(io::Error::other)?;
     encoder.set_repeat(Repeat::Infinite).map_err(io::Error::other)?;
+    let mut before = Vec::new();
     for k in 0..frames {
         let mut picture = pixels(a, shape, k, scale)?;
         let mut frame = match picture.channels {
-            1 => Frame { width, height, buffer: Cow::Owned(picture.bytes), ..Frame::default() },
-            3 => Frame::from_rgb_speed(width, height, &picture.bytes, QUALITY),
+            1 => Frame { width, height, buffer: Cow::Borrowed(&picture.bytes), ..Frame::default() },
+            3 => changed(&before, &picture.bytes, width, height)
+                .unwrap_or_else(|| Frame::from_rgb_speed(width, height, &picture.bytes, QUALITY)),
             _ => Frame::from_rgba_speed(width, height, &mut picture.bytes, QUALITY),
         };
         // What a frame leaves clear would else show the one before.
         frame.dispose = if picture.channels == 4 { DisposalMethod::Background } else { DisposalMethod::Keep };
         frame.delay = delay(k, per_second);
         encoder.write_frame(&frame).map_err(io::Error::other)?;
+        before = picture.bytes;
     }
     drop(encoder);
     Ok(out)
+}
+
+/// Red, green and blue of each pixel, row by row.
+pub struct Rgb {
+    pub width: usize,
+    pub height: usize,
+    pub bytes: Vec<u8>,
+}
+
+/// Picture `k` of those along the first axis, on white where it is clear.
+pub fn rgb(a: &Array, k: usize) -> io::Result<Rgb> {
+    let Some((&pictures, shape)) = a.shape.split_first() else { return Err(io::Error::other("no pictures")) };
+    if k >= pictures {
+        return Err(io::Error::other(format!("there is no picture {k} of {pictures}")));
+    }
+    let Pixels { width, height, channels, bytes } = pixels(a, shape, k, 1)?;
+    let on_white = |v: u8, alpha: u8| ((v as u32 * alpha as u32 + 255 * (255 - alpha as u32) + 127) / 255) as u8;
+    let bytes = match channels {
+        1 => bytes.iter().flat_map(|v| [*v; 3]).collect(),
+        3 => bytes,
+        _ => bytes.chunks(4).flat_map(|p| [p[0], p[1], p[2]].map(|v| on_white(v, p[3]))).collect(),
+    };
+    Ok(Rgb { width, height, bytes })
+}
+
+/// The part of a picture of colours that is not as before, which may be nothing at all, where it is clear; `None` where it
+/// has too many colours to keep them as they are.
+fn changed(before: &[u8], now: &[u8], width: u16, height: u16) -> Option<Frame<'static>> {
+    const CLEAR: u8 = 255;
+    let row = 3 * width as usize;
+    let same = |at: usize| before.get(at..at + 3) == Some(&now[at..at + 3]);
+    let (mut left, mut right, mut top, mut bottom) = (width as usize, 0, height as usize, 0);
+    for y in 0..height as usize {
+        let line = y * row..(y + 1) * row;
+        if before.get(line.clone()) == Some(&now[line]) {
+            continue;
+        }
+        let differs = |x: &usize| !same(y * row + 3 * x);
+        left = (0..left).find(differs).unwrap_or(left);
+        right = (right..width as usize).rev().find(differs).map_or(right, |x| x + 1);
+        (top, bottom) = (top.min(y), y + 1);
+    }
+    if bottom == 0 {
+        (left, right, top, bottom) = (0, 1, 0, 1);
+    }
+    let (mut indices, mut palette) = (HashMap::new(), Vec::new());
+    let mut buffer = Vec::with_capacity((right - left) * (bottom - top));
+    for y in top..bottom {
+        for x in left..right {
+            let at = y * row + 3 * x;
+            let colour = [now[at], now[at + 1], now[at + 2]];
+            let index = match indices.get(&colour) {
+                _ if same(at) => CLEAR,
+                Some(index) => *index,
+                None if indices.len() == CLEAR as usize => return None,
+                None => {
+                    palette.extend(colour);
+                    let index = indices.len() as u8;
+                    indices.insert(colour, index);
+                    index
+                }
+            };
+            buffer.push(index);
+        }
+    }
+    // The place behind the colours is that of the clear one: the fewer there are, the smaller is the file.
+    let clear = indices.len() as u8;
+    buffer.iter_mut().filter(|i| **i == CLEAR).for_each(|i| *i = clear);
+    palette.extend([0; 3]);
+    Some(Frame {
+        left: left as u16,
+        top: top as u16,
+        width: (right - left) as u16,
+        height: (bottom - top) as u16,
+        buffer: Cow::Owned(buffer),
+        palette: Some(palette),
+        transparent: Some(clear),
+        ..Frame::default()
+    })
 }
 
 /// From 1, the best colours, to 30, the quickest choice of them.
@@ -141,6 +224,34 @@ mod tests {
         let cells = Array { element: Element::Bool, ..bytes(&[1, 2], &[0, 1]) };
         assert_eq!(read_png(&png(&cells, 1).expect("written")).3, [0, 255]);
         assert!(png(&bytes(&[2, 2, 2], &[0; 8]), 1).is_err());
+    }
+
+    #[test]
+    fn only_what_changes_of_colours_is_written() {
+        let mut film = vec![9u8; 2 * 4 * 5 * 3];
+        // One pixel of the second picture, in row 2 and column 3.
+        film[60 + 3 * (2 * 5 + 3)..][..3].copy_from_slice(&[1, 2, 3]);
+        let file = gif(&bytes(&[2, 4, 5, 3], &film), 1, 20.0).expect("written");
+        let mut options = gif::DecodeOptions::new();
+        options.set_color_output(gif::ColorOutput::RGBA);
+        let mut decoder = options.read_info(&file[..]).expect("a gif");
+        let first = decoder.read_next_frame().expect("a frame").expect("one").clone();
+        assert_eq!((first.width, first.height, &first.buffer[..4]), (5, 4, &[9, 9, 9, 255][..]));
+        let second = decoder.read_next_frame().expect("a frame").expect("another").clone();
+        assert_eq!((second.left, second.top, second.width, second.height), (3, 2, 1, 1));
+        assert_eq!(&second.buffer[..], [1, 2, 3, 255]);
+        // Of more colours than there is room for, the nearest are taken.
+        let many: Vec<u8> = (0..400u32).flat_map(|k| [(k / 20 * 12) as u8, (k % 20 * 12) as u8, 0]).collect();
+        assert!(gif(&bytes(&[1, 20, 20, 3], &many), 1, 20.0).is_ok());
+    }
+
+    #[test]
+    fn all_pictures_have_colours() {
+        let bytes_of = |a: &Array, k: usize| rgb(a, k).expect("a picture").bytes;
+        assert_eq!(bytes_of(&bytes(&[2, 1, 1], &[7, 9]), 1), [9, 9, 9]);
+        assert_eq!(bytes_of(&floats(&[1, 1, 1, 3], &[1.0, 0.5, 0.0]), 0), [255, 128, 0]);
+        assert_eq!(bytes_of(&bytes(&[1, 1, 2, 4], &[10, 0, 0, 255, 10, 20, 30, 0]), 0), [10, 0, 0, 255, 255, 255]);
+        assert!(rgb(&bytes(&[2, 1, 1], &[7, 9]), 2).is_err());
     }
 
     #[test]

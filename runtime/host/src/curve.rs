@@ -99,7 +99,9 @@ mod tests {
     fn a_panel_for_each_log() {
         let mut m = Metrics::new(vec!["return".into(), "loss".into()], 2);
         let values = |run: u64| {
-            let of = move |step: u64| (0..2).map(move |log| LogValue { log, step, value: (step * (run + 1)) as f64 });
+            let of = move |step: u64| {
+                (0..2).map(move |log| LogValue { log, step, value: (step * (run + 1)) as f64, count: 1 })
+            };
             (0..50).flat_map(of).collect::<Vec<_>>()
         };
         m.add(&[values(0), values(1)]);

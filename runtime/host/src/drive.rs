@@ -307,7 +307,7 @@ mod tests {
                     return Err((Some(step), "no"));
                 }
                 s.0 += step;
-                s.1.push(LogValue { log: 0, step, value: s.0 as f64 });
+                s.1.push(LogValue { log: 0, step, value: s.0 as f64, count: 1 });
             }
             Ok(())
         }

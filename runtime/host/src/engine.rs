@@ -10,12 +10,14 @@ pub enum Phase {
     Train(usize),
 }
 
-/// One element that was logged: which log, at which step of the `train scan`.
+/// What a run logged under one name at one step: the sum of the elements, added in the order of the program, and how many.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct LogValue {
     pub log: u32,
+    /// Of the `train scan`; 0 in a straight phase.
     pub step: u64,
     pub value: f64,
+    pub count: u64,
 }
 
 /// A named array of a run's state, as it is stored in a checkpoint.

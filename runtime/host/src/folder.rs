@@ -151,7 +151,7 @@ mod tests {
         let bad = [("config.toml/x".to_string(), Vec::new()), ("config.toml".to_string(), Vec::new())];
         assert!(Folder::create(&dir.join("bad"), &bad).is_err() && !dir.join("bad").exists());
         let (old, young) = (dir.join(".bad.1.partial"), dir.join(".bad.2.partial"));
-        [&old, &young].map(|d| fs::create_dir(d).expect("a folder"));
+        [&old, &young].into_iter().for_each(|d| fs::create_dir(d).expect("a folder"));
         let hour_ago = std::time::SystemTime::now() - Duration::from_secs(3600);
         File::open(&old).and_then(|f| f.set_modified(hour_ago)).expect("a time");
         Folder::create(&dir.join("bad"), &files).expect("made");

@@ -9,8 +9,12 @@ pub mod engine;
 pub mod folder;
 pub mod hash;
 pub mod lines;
+pub mod log_each;
 pub mod metrics;
 pub mod plot;
 mod style;
+mod sums;
+pub mod tensorboard;
 
 pub use engine::Engine;
+pub use sums::Sums;

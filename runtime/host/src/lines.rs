@@ -65,6 +65,11 @@ impl Lines {
         }
     }
 
+    /// Bytes that wait to be written.
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// Waits until what was written is on the disk.
     pub fn sync(&self) -> io::Result<()> {
         self.file.sync_data()

@@ -39,7 +39,7 @@ impl Metrics {
         for (run, values) in logs.iter().enumerate() {
             for v in values {
                 let cell = &mut sums.entry((v.step, v.log)).or_insert_with(|| vec![(0.0, 0); self.runs])[run];
-                *cell = (cell.0 + v.value, cell.1 + 1);
+                *cell = (cell.0 + v.value, cell.1 + v.count);
             }
         }
         let before = self.records.len();
@@ -93,22 +93,48 @@ pub fn spread(values: &[Option<f64>]) -> Option<(f64, f64)> {
     Some((mean, variance.sqrt()))
 }
 
+/// A line of `metrics.jsonl`: the text of [`record_json`], made without it.
+pub fn record_line(r: &Record) -> String {
+    let mut out = format!("{{\"step\":{},\"name\":{}{VALUES}", r.step, serde_json::Value::from(r.name.as_str()));
+    for (k, v) in r.values.iter().enumerate() {
+        if k > 0 {
+            out.push(',');
+        }
+        match v {
+            Some(x) => push_number(&mut out, *x),
+            None => out += "null",
+        }
+    }
+    out += "]}";
+    out
+}
+
+/// The shortest digits that read back as this number.
+pub fn push_number(out: &mut String, x: f64) {
+    match serde_json::Number::from_f64(x) {
+        Some(number) => *out += &number.to_string(),
+        None => *out += &format!("\"{x}\""),
+    }
+}
+
+const VALUES: &str = ",\"values\":[";
+
 /// `{"step":…,"name":…,"values":[…]}`, `null` where a run has no value; infinities and NaN as strings.
 pub fn record_json(r: &Record) -> serde_json::Value {
     serde_json::json!({ "step": r.step, "name": r.name, "values": values_json(&r.values) })
 }
 
-/// What [`record_json`] wrote.
+/// What [`record_line`] wrote. Numbers are read by the standard library, which gives back every bit; the JSON library may be off by
+/// the last.
 pub fn read_record(line: &str) -> Option<Record> {
-    let json: serde_json::Value = serde_json::from_str(line).ok()?;
-    let value = |v: &serde_json::Value| match v {
-        serde_json::Value::Null => Some(None),
-        serde_json::Value::Number(x) => x.as_f64().map(Some),
-        serde_json::Value::String(x) => x.parse().ok().map(Some),
-        _ => None,
+    let (head, values) = line.rsplit_once(VALUES)?;
+    let head: serde_json::Value = serde_json::from_str(&format!("{head}}}")).ok()?;
+    let value = |text: &str| match text {
+        "null" => Some(None),
+        text => text.trim_matches('"').parse().ok().map(Some),
     };
-    let values = json["values"].as_array()?.iter().map(value).collect::<Option<_>>()?;
-    Some(Record { step: json["step"].as_u64()?, name: json["name"].as_str()?.to_string(), values })
+    let values = values.strip_suffix("]}")?.split(',').map(value).collect::<Option<_>>()?;
+    Some(Record { step: head["step"].as_u64()?, name: head["name"].as_str()?.to_string(), values })
 }
 
 pub fn values_json(values: &[Option<f64>]) -> Vec<serde_json::Value> {
@@ -127,21 +153,39 @@ mod tests {
     #[test]
     fn values_of_a_step_are_averaged_and_counts_added() {
         let mut m = Metrics::new(vec!["loss".into(), ENV_STEPS.into()], 2);
-        let v = |log, step, value| LogValue { log, step, value };
-        let new = m.add(&[vec![v(0, 0, 1.0), v(0, 0, 3.0), v(1, 0, 512.0)], vec![v(0, 1, 5.0), v(1, 0, 512.0)]]);
-        assert_eq!(new.len(), 3);
-        assert_eq!(new[0], Record { step: 0, name: "loss".into(), values: vec![Some(2.0), None] });
-        assert_eq!(new[1], Record { step: 0, name: ENV_STEPS.into(), values: vec![Some(512.0), Some(512.0)] });
-        assert_eq!(m.env_steps, 1024.0);
+        let v = |log, step, value, count| LogValue { log, step, value, count };
+        let new = m.add(&[vec![v(0, 0, 4.0, 2), v(1, 0, 512.0, 1)], vec![v(1, 0, 1024.0, 2), v(0, 1, 5.0, 1)]]);
+        let record =
+            |step, name: &str, values: [Option<f64>; 2]| Record { step, name: name.into(), values: values.into() };
+        let expected = [
+            record(0, "loss", [Some(2.0), None]),
+            record(0, ENV_STEPS, [Some(512.0), Some(1024.0)]),
+            record(1, "loss", [None, Some(5.0)]),
+        ];
+        assert_eq!(new, expected);
+        assert_eq!(m.env_steps, 1536.0);
         assert_eq!(m.last(2), [("loss".to_string(), vec![Some(2.0), Some(5.0)])]);
     }
 
     #[test]
-    fn what_is_written_is_read() {
-        let values = vec![Some(0.1), None, Some(f64::NAN), Some(f64::NEG_INFINITY), Some(1.0 / 3.0), Some(5e-324)];
-        let r = Record { step: 7, name: "a \"b\"".into(), values };
-        let read = read_record(&record_json(&r).to_string()).expect("a record");
-        assert_eq!(format!("{read:?}"), format!("{r:?}"));
+    fn what_is_written_is_read_to_the_bit() {
+        let mut bits = 0x9E37_79B9_7F4A_7C15u64;
+        let mut any = || {
+            bits = bits.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            Some(f64::from_bits(bits)).filter(|x| !x.is_nan())
+        };
+        let special = [0.1 + 0.2, f64::NEG_INFINITY, f64::INFINITY, -0.0, 1e300, 1.0 / 3.0, 5e-324, 1.0].map(Some);
+        for name in ["a \"b\"", "x,\"values\":[1]}", "größer"] {
+            let values = special.into_iter().chain([None]).chain((0..1000).map(|_| any())).collect();
+            let r = Record { step: 7, name: name.into(), values };
+            let line = record_line(&r);
+            assert_eq!(line, record_json(&r).to_string());
+            let read = read_record(&line).expect("a record");
+            let bits = |r: &Record| r.values.iter().map(|v| v.map(f64::to_bits)).collect::<Vec<_>>();
+            assert_eq!((read.step, &read.name, bits(&read)), (7, &r.name, bits(&r)));
+        }
+        let nan = Record { step: 0, name: "n".into(), values: vec![Some(f64::NAN)] };
+        assert!(matches!(read_record(&record_line(&nan)).expect("a record").values[..], [Some(x)] if x.is_nan()));
         for bad in ["", "{}", "{\"step\":1}", "{\"step\":1,\"name\":\"a\",\"values\":[[]]}"] {
             assert!(read_record(bad).is_none(), "{bad}");
         }

@@ -26,12 +26,15 @@ pub struct Outcome {
     pub logs: Vec<LogEntry>,
 }
 
-/// One execution of `Log`: the elements that its mask lets through, row-major.
+/// One execution of `Log`.
 #[derive(Clone, PartialEq, Debug)]
 pub struct LogEntry {
     pub run: usize,
     pub name: Arc<str>,
-    pub values: Vec<f64>,
+    /// The steps of the loops around, outermost first.
+    pub steps: Vec<usize>,
+    /// The elements that its mask lets through, row-major, each with its place.
+    pub elements: Vec<(Vec<usize>, f64)>,
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -63,7 +66,7 @@ pub fn evaluate(p: &LoopProgram, args: &[ArrayData]) -> Result<Outcome, EvalErro
     let mut rows: Vec<Vec<u8>> = vec![Vec::new(); p.outputs.len()];
     let mut logs = Vec::new();
     for run in 0..runs {
-        let mut m = Machine { p, memory: Memory::new(p), logs: Vec::new(), run };
+        let mut m = Machine { p, memory: Memory::new(p), logs: Vec::new(), run, train: None };
         m.start(args)?;
         for phase in &p.phases {
             m.phase(phase)?;
@@ -86,6 +89,8 @@ struct Machine<'a> {
     memory: Memory<'a>,
     logs: Vec<LogEntry>,
     run: usize,
+    /// The step of the `train scan` that is the phase.
+    train: Option<usize>,
 }
 
 impl Machine<'_> {
@@ -107,10 +112,15 @@ impl Machine<'_> {
     fn phase(&mut self, phase: &Phase) -> Result<(), EvalError> {
         match phase {
             Phase::Straight(nodes) => self.block(nodes),
-            Phase::Train { n, index, body, state: _ } => (0..*n).try_for_each(|i| {
-                self.memory.write(*index, 0, i as u64)?;
-                self.block(body)
-            }),
+            Phase::Train { n, index, body, state: _ } => {
+                for i in 0..*n {
+                    self.train = Some(i);
+                    self.memory.write(*index, 0, i as u64)?;
+                    self.block(body)?;
+                }
+                self.train = None;
+                Ok(())
+            }
         }
     }
 
@@ -149,17 +159,20 @@ impl Machine<'_> {
             Node::MatMul(m) => self.matmul(m),
             Node::Sort(s) => self.sort(s),
             Node::Cumulative(c) => self.cumulative(c),
-            Node::Log { log, dims, value, mask } => {
-                let mut values = Vec::new();
+            Node::Log { site: _, log, dims, value, mask, steps, spans: _ } => {
+                let mut elements = Vec::new();
                 let dtype = self.p.buffer(value.buffer).dtype;
                 for index in nodes::indices(dims) {
                     if self.holds(mask, &index)? {
                         let bits = self.memory.load(value, &index, 0)?;
-                        values.push(Lit { dtype, bits }.to_f64());
+                        elements.push((index, Lit { dtype, bits }.to_f64()));
                     }
                 }
+                let at = |s: &CheckStep| Ok(self.memory.load(&s.index, &[], 0)? as usize);
+                let steps = self.train.map(Ok).into_iter().chain(steps.iter().map(at));
+                let steps = steps.collect::<Result<Vec<usize>, EvalError>>()?;
                 let name = self.p.logs[*log as usize].clone();
-                self.logs.push(LogEntry { run: self.run, name, values });
+                self.logs.push(LogEntry { run: self.run, name, steps, elements });
                 Ok(())
             }
             Node::Check(c) => {

@@ -58,7 +58,9 @@ impl Lowerer<'_> {
     }
 
     pub(super) fn train(&mut self, s: &Scan, outs: &[Var]) -> Result<(), ScheduleError> {
+        self.in_train = true;
         let (index, body) = self.scan(s, outs)?;
+        self.in_train = false;
         self.end_straight();
         // `arena::place` fills in the state, when it is known what lives across.
         self.program.phases.push(Phase::Train { n: s.n, index, state: Vec::new(), body });
@@ -192,8 +194,10 @@ impl Lowerer<'_> {
                 let mask = if mask.rank() < dims.len() { mask.repeated(lanes, &dims[lanes..]) } else { mask };
                 let mask = (!always).then(|| self.view(&mask));
                 let value = self.view(&value);
-                let node = Node::Log { log: self.log(name), dims, value, mask };
-                self.emit(node);
+                let (log, site, spans) = (self.log(name), self.log_sites, self.spans.clone());
+                let steps = self.steps[usize::from(self.in_train)..].to_vec();
+                self.log_sites += 1;
+                self.emit(Node::Log { site, log, dims, value, mask, steps, spans });
                 Ok(())
             }
             Effect::Check { check, values, mask } => self.check(check, values, *mask),

@@ -94,6 +94,10 @@ pub(super) struct Lowerer<'a> {
     blocks: Vec<Vec<Node>>,
     /// The loops around.
     steps: Vec<CheckStep>,
+    /// Whether the outermost of them is a phase.
+    in_train: bool,
+    /// How many logs there are so far.
+    log_sites: u32,
     /// Where the statement at hand comes from.
     spans: Spans,
 }
@@ -119,6 +123,8 @@ impl<'a> Lowerer<'a> {
             accumulators: Vec::new(),
             blocks: vec![Vec::new()],
             steps: Vec::new(),
+            in_train: false,
+            log_sites: 0,
             spans,
         }
     }

@@ -61,8 +61,16 @@ fn check_program(p: &Program, args: &[ArrayData]) -> LoopProgram {
                     assert!(e == g, "{which}: result {k}: {:?}\nexpected {:?}\n{}", g.to_f64(), e.to_f64(), text());
                 }
                 assert_eq!(e.results.len(), g.results.len());
-                let logged: Vec<_> = e.logs.iter().map(|l| (l.name.clone(), l.recorded())).collect();
-                let seen: Vec<_> = g.logs.iter().map(|l| (l.name.clone(), l.values.clone())).collect();
+                let runs = usize::from(s.runs.is_some());
+                let steps = |l: &interp::LogRecord| l.steps.iter().map(|s| s.at).collect();
+                let place = |l: &interp::LogRecord, at: &[usize]| l.maps.iter().skip(runs).chain(at).copied().collect();
+                let elements = |l: &interp::LogRecord| {
+                    l.elements().into_iter().map(|(at, x)| (place(l, &at), x)).collect::<Vec<(Vec<usize>, f64)>>()
+                };
+                let logged: Vec<(_, Vec<usize>, _)> =
+                    e.logs.iter().map(|l| (l.name.clone(), steps(l), elements(l))).collect();
+                let seen: Vec<_> =
+                    g.logs.iter().map(|l| (l.name.clone(), l.steps.clone(), l.elements.clone())).collect();
                 assert_eq!(logged, seen, "{which}: logs");
             }
             (Err(e), Err(EvalError::Fault(fault))) => assert_eq!(e, fault, "{which}"),

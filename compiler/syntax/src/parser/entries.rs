@@ -19,7 +19,7 @@ pub struct Entry {
 #[derive(Clone, PartialEq, Debug)]
 pub enum EntryKind {
     /// What stands at the top of a file.
-    Item(Item),
+    Item(Box<Item>),
     /// An expression, an `assert`, or less.
     Statement,
 }
@@ -39,7 +39,7 @@ pub fn parse_entries(file: FileId, text: &str) -> (Vec<Entry>, Vec<Diagnostic>) 
         let item = parser.at_item();
         let mut kind = EntryKind::Statement;
         parser.one(|p| match item {
-            true => kind = EntryKind::Item(p.item()),
+            true => kind = EntryKind::Item(Box::new(p.item())),
             false => drop(p.statement()),
         });
         let span = Span { file, start, end: parser.previous_end() };

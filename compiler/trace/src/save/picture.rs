@@ -35,7 +35,7 @@ impl<'a> Tracer<'a> {
     }
 
     /// A picture with so many axes in front.
-    fn picture(&self, v: &Value<'a>, span: Span, before: usize, scale: usize) -> R<()> {
+    pub(crate) fn picture(&self, v: &Value<'a>, span: Span, before: usize, scale: usize) -> R<()> {
         let what = match before {
             0 => "a picture is u8[h, w] (grey), u8[h, w, 3] (colours) or u8[h, w, 4], or the same of f32 from 0 to 1",
             _ => {

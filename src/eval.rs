@@ -1,0 +1,141 @@
+//! `whorl eval`: the agents of a run, tried out and drawn.
+
+pub mod film;
+pub mod play;
+pub mod table;
+
+use std::io::IsTerminal;
+use std::path::Path;
+use std::process::ExitCode;
+
+use whorl_host::checkpoint;
+use whorl_host::drive::steps_before;
+use whorl_host::engine::Engine;
+
+use crate::args;
+use crate::eval::film::Film;
+use crate::eval::play::{Agents, Episodes};
+use crate::past::{self, Past};
+use crate::pipeline::{self, Source};
+use crate::run::How;
+use crate::run::prepare::Prepared;
+use crate::terminal_picture;
+
+/// Films that are drawn side by side.
+const MOST_FILMS: usize = 9;
+/// Viewers slow down what is faster.
+const FASTEST_GIF: f64 = 50.0;
+
+pub fn eval(options: &args::Eval) -> Result<ExitCode, String> {
+    let past = Past::open(&options.folder)?;
+    let other = options.script.as_ref().map(|file| other_script(file, &past)).transpose()?;
+    // What is wrong with `eval` is told before anything takes time.
+    play::known(other.as_ref().unwrap_or(&past.sources.source), &options.folder)?;
+    let found = past::checkpoint(&options.folder, options.checkpoint.as_deref(), &past.config.source_hash)?;
+    let Some(found) = found else {
+        let name = options.folder.display();
+        return Err(format!(
+            "error: {name}: there is no checkpoint yet; one is made every minute, and when the run is stopped (Ctrl-C)"
+        ));
+    };
+    let (config, prepared) = past.prepare(&How { threads: options.threads, ..How::default() })?;
+    let trained = trained(&prepared, found.header.phase, found.header.step);
+    let results = past::results(&prepared, past::place(&prepared, found)?)?;
+    let source = other.as_ref().unwrap_or(&prepared.sources.source);
+    let agents = Agents::of(source, &prepared.results, results, config.job.checks, options.threads)?;
+    let chosen = chosen(options, &agents)?;
+    let numbers: Vec<u32> = (options.episode..).take(options.episodes).collect();
+    let played = agents.play(&chosen, options.seed, &numbers)?;
+    if options.json {
+        table::json(&chosen, &played, &numbers);
+    } else {
+        say!("{}, {trained}", options.folder.display());
+        crate::put(table::table(&chosen, &played, agents.runs()));
+    }
+    if options.gif.is_none() && options.png.is_none() && !options.term {
+        return Ok(ExitCode::SUCCESS);
+    }
+
+    let drawn = drawn(options, &chosen, &played)?;
+    let films = agents.films(&drawn, options.seed, options.episode, options.fps)?;
+    let told = whose(&drawn, &chosen, agents.runs(), options.episode);
+    if let Some(path) = &options.png {
+        written(path, film::sheet(&films, options.scale), &told, options)?;
+    }
+    let film = Film::side_by_side(films);
+    if let Some(path) = &options.gif {
+        written(path, film.gif(options.scale, FASTEST_GIF), &told, options)?;
+    }
+    if options.term {
+        return terminal_picture::show(&film, &told, std::io::stdout().is_terminal());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A script whose `eval` takes the place of that of the run.
+fn other_script(file: &Path, past: &Past) -> Result<Source, String> {
+    let settings = past.config.job.script.settings.clone();
+    pipeline::load(&args::Script { file: file.to_path_buf(), settings })
+}
+
+/// `trained for 976 of 976 steps`
+fn trained(prepared: &Prepared, phase: usize, step: usize) -> String {
+    let done = steps_before(&prepared.engine.phases(), phase) + step as u64;
+    format!("trained for {done} of {} steps", prepared.steps())
+}
+
+/// The agents that are tried out.
+fn chosen(options: &args::Eval, agents: &Agents) -> Result<Vec<usize>, String> {
+    let n = agents.runs().unwrap_or(1);
+    let Some(chosen) = &options.runs else { return Ok((0..n).collect()) };
+    match chosen.iter().find(|k| **k >= n) {
+        None => Ok(chosen.clone()),
+        Some(k) => {
+            let there = if n == 1 { "there is only run 0".to_string() } else { format!("there are 0 to {}", n - 1) };
+            Err(format!("error: --runs {k}: there is no run {k}; {there}"))
+        }
+    }
+}
+
+/// The agents that are drawn: those that were asked for, or the best.
+fn drawn(options: &args::Eval, chosen: &[usize], played: &[Episodes]) -> Result<Vec<usize>, String> {
+    if options.runs.is_none() {
+        let mean = |k: usize| played[k].returns().iter().sum::<f64>();
+        let best = (0..chosen.len()).max_by(|a, b| mean(*a).total_cmp(&mean(*b)).then(b.cmp(a)));
+        return Ok(best.map(|k| chosen[k]).into_iter().collect());
+    }
+    if chosen.len() > MOST_FILMS {
+        return Err(format!(
+            "error: {} runs cannot be drawn side by side; --runs 0,3 draws two, up to {MOST_FILMS}",
+            chosen.len()
+        ));
+    }
+    Ok(chosen.to_vec())
+}
+
+/// `run 3, the best of 8, episode 0`
+fn whose(drawn: &[usize], chosen: &[usize], runs: Option<usize>, episode: u32) -> String {
+    let who = match (runs, drawn) {
+        (None, _) => String::new(),
+        (Some(_), [one]) if chosen.len() > 1 => format!("run {one}, the best of {}, ", chosen.len()),
+        (Some(_), [one]) => format!("run {one}, "),
+        (Some(_), all) => format!("runs {}, ", all.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")),
+    };
+    format!("{who}episode {episode}")
+}
+
+/// Writes a picture, whole or not at all, and says so.
+fn written(path: &Path, bytes: Result<Vec<u8>, String>, told: &str, options: &args::Eval) -> Result<(), String> {
+    let failed = |e: &dyn std::fmt::Display| format!("error: {} was not written: {e}", path.display());
+    let bytes = bytes.map_err(|e| failed(&e))?;
+    checkpoint::replace(path, &bytes).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => failed(&"there is no such folder"),
+        _ => failed(&e),
+    })?;
+    if options.json {
+        say!("{}", serde_json::json!({ "event": "saved", "path": path.display().to_string() }));
+    } else {
+        say!("{}: {told}, {}", path.display(), crate::words::bytes(bytes.len()));
+    }
+    Ok(())
+}

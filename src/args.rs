@@ -146,6 +146,8 @@ Whorl: a functional array language for reinforcement learning, compiled whole.
 
 Options of run
   --seed S            the key that `main` gets is key(S); 0 unless given
+  --sweep NAME=VALUES one run at each value of a param or size: a,b,c or 0..8 or log(1e-4,1e-2,8) or linear(0,1,5);
+                      several --sweep are all combinations
   --out DIR           the run folder; runs/<script>-<time> unless given
 
 Options of run, resume and repeat
@@ -243,6 +245,7 @@ fn wrong<T>(text: impl Into<String>) -> Read<T> {
 fn run(parser: &mut Parser) -> Read<Run> {
     let (mut files, mut settings) = (Vec::new(), Vec::new());
     let (mut seed, mut out, mut how, mut checks) = (0, None, How::default(), Checks::default());
+    let mut sweep = Vec::new();
     while let Some(arg) = parser.next()? {
         match arg {
             Value(v) => files.push(v.into()),
@@ -250,6 +253,7 @@ fn run(parser: &mut Parser) -> Read<Run> {
             Long("out") => out = Some(parser.value()?.into()),
             Long("trap-nan") => checks.nan = true,
             Long("no-checks") => checks.index = false,
+            Long("sweep") => sweep.push(parser.value()?.string()?),
             other => {
                 let other = Other::from(other);
                 if !carrying_out(&other, parser, &mut how)? {
@@ -258,8 +262,9 @@ fn run(parser: &mut Parser) -> Read<Run> {
             }
         }
     }
+    crate::sweep::Sweep::parse(&sweep).map_err(Problem::Wrong)?;
     let script = Script { file: one_file("run", files)?, settings };
-    Ok(Run { job: Job { script, seed, checks }, how, out })
+    Ok(Run { job: Job { script, seed, checks, sweep }, how, out })
 }
 
 /// The options of how a run is carried out, which change nothing of its results; whether it is one of them.

@@ -1,5 +1,6 @@
 //! The compiled program as the host's [`Engine`].
 
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use whorl_core::ir::{ArrayData, DType, Type};
@@ -12,7 +13,7 @@ use whorl_schedule::{LogSite, log_sites};
 use whorl_source::SourceMap;
 
 use crate::memory::Arenas;
-use crate::park::{self, Lives, Parked, Pool};
+use crate::park::{self, Parked, Pool};
 
 /// A program compiled for the CPU, with the arguments of its runs. Its runs are those of all points of a sweep, point by point.
 pub struct CpuEngine {
@@ -114,6 +115,16 @@ impl CpuEngine {
         &self.points
     }
 
+    /// What a point of a sweep is called.
+    pub fn point_label(&self, point: usize) -> Option<String> {
+        self.points.get(point).map(|p| p.label.clone()).filter(|l| !l.is_empty())
+    }
+
+    /// In how many arenas runs take turns, if they do.
+    pub fn arenas(&self) -> Option<usize> {
+        self.pool.as_ref().map(Pool::most)
+    }
+
     /// How many runs a point has: those that the program itself has.
     pub fn runs_of_a_point(&self) -> usize {
         self.program.runs.unwrap_or(1)
@@ -136,6 +147,13 @@ impl CpuEngine {
         }
     }
 
+    /// The points with their runs, where there are several.
+    pub fn groups(&self) -> Vec<(String, Range<usize>)> {
+        let runs = self.runs_of_a_point();
+        let group = |(k, p): (usize, &Point)| (p.label.clone(), k * runs..(k + 1) * runs);
+        if self.points.len() > 1 { self.points.iter().enumerate().map(group).collect() } else { Vec::new() }
+    }
+
     /// The arguments of a point's runs.
     pub fn arguments(&self, point: usize) -> Vec<ArrayData> {
         self.inputs.iter().chain(&self.points[point].inputs).cloned().collect()
@@ -150,13 +168,13 @@ impl CpuEngine {
     }
 
     fn outputs(&self, state: &State) -> Vec<ArrayData> {
-        self.program.outputs.iter().map(|id| self.array(state, *id, true)).collect()
+        self.program.outputs.iter().map(|id| self.array(state, *id)).collect()
     }
 
     /// An array of the state of a `train scan`, or a result.
-    fn array(&self, state: &State, id: BufferId, is_result: bool) -> ArrayData {
+    fn array(&self, state: &State, id: BufferId) -> ArrayData {
         let buffer = &self.program.buffers[id.0 as usize];
-        match state.parked.as_ref().and_then(|p| p.get(id, is_result)) {
+        match state.parked.as_ref().and_then(|p| p.get(id)) {
             Some(bytes) => {
                 ArrayData { ty: Type { dtype: buffer.dtype, shape: buffer.shape.clone() }, bytes: bytes.clone() }
             }
@@ -242,7 +260,7 @@ impl Engine for CpuEngine {
                     Phase::Straight => 0,
                     Phase::Train(n) => *n,
                 });
-                let lives = Lives::behind(&self.program, phase, to >= steps);
+                let lives = park::lives(&self.program, phase, to >= steps);
                 parked.turn(&mut state.run, pool, &self.executable, &lives, execute)
             }
             (_, _) => execute(&mut state.run),
@@ -272,7 +290,7 @@ impl Engine for CpuEngine {
                 name: buffer.name.as_deref().unwrap_or("_").to_string(),
                 element: element(buffer.dtype),
                 shape: buffer.shape.to_vec(),
-                bytes: self.array(state, *id, false).bytes,
+                bytes: self.array(state, *id).bytes,
             }
         };
         buffers.iter().map(array).collect()

@@ -6,17 +6,23 @@ use whorl_core::fault::{Run, diagnostic};
 use whorl_cpu::RunError;
 use whorl_source::{Diagnostic, SourceMap};
 
-/// The error, and where the state from before it is, if it was saved.
-pub fn told(error: &RunError, run: Option<Run>, saved: Option<String>, map: &SourceMap) -> Told {
+/// The error, the point of a sweep that it happened at, and where the state from before it is, if it was saved.
+pub fn told(error: &RunError, run: Option<Run>, point: Option<&str>, saved: Option<String>, map: &SourceMap) -> Told {
     match error {
-        RunError::Misuse(what) => Told { text: format!("error: {what}\n"), json: json!({ "message": what }) },
+        RunError::Misuse(what) => {
+            let at = point.map_or(String::new(), |p| format!(", at {p}"));
+            Told { text: format!("error: {what}{at}\n"), json: json!({ "message": what, "point": point }) }
+        }
         RunError::Fault(fault) => {
             let run = run.filter(|_| !fault.maps.is_empty());
             let mut e = diagnostic(fault, run, map);
+            if let Some(point) = point {
+                e = e.note(format!("at {point}"));
+            }
             if let Some(saved) = saved {
                 e = e.note(saved);
             }
-            Told { text: e.render(map), json: fields(&e, fault, run, map) }
+            Told { text: e.render(map), json: fields(&e, fault, run, point, map) }
         }
     }
 }
@@ -27,9 +33,9 @@ pub struct Told {
     pub json: serde_json::Value,
 }
 
-fn fields(e: &Diagnostic, fault: &Fault, run: Option<Run>, map: &SourceMap) -> serde_json::Value {
+fn fields(e: &Diagnostic, fault: &Fault, run: Option<Run>, point: Option<&str>, map: &SourceMap) -> serde_json::Value {
     let place = fault.spans.first().and_then(|s| Some((map.file(s.file)?, s)));
-    json!({
+    let mut json = json!({
         "code": e.code,
         "message": e.message,
         "file": place.map(|(file, _)| &file.name),
@@ -38,5 +44,9 @@ fn fields(e: &Diagnostic, fault: &Fault, run: Option<Run>, map: &SourceMap) -> s
         "place": fault.place,
         "steps": fault.steps.iter().map(|s| s.at).collect::<Vec<_>>(),
         "run": run.map(|r| r.number),
-    })
+    });
+    if let (Some(point), Some(fields)) = (point, json.as_object_mut()) {
+        fields.insert("point".into(), point.into());
+    }
+    json
 }

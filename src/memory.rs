@@ -5,7 +5,7 @@ use std::path::Path;
 use whorl_schedule::loop_ir::LoopProgram;
 use whorl_source::SourceMap;
 
-use crate::park::Lives;
+use crate::park;
 use crate::pipeline;
 use crate::words::bytes;
 
@@ -44,7 +44,7 @@ impl Room {
 /// checkpoint, and one is being written. What the process has already, the system does not say to be free.
 pub fn plan(program: &LoopProgram, runs: usize, threads: usize, room: Room, map: &SourceMap) -> Result<Arenas, String> {
     let arena = program.arena_bytes;
-    let parked = Lives::most_bytes(program);
+    let parked = park::most_bytes(program);
     let together = |arenas: usize, states: usize| {
         arenas.checked_mul(arena)?.checked_add(runs.checked_mul(parked)?.checked_mul(states)?)
     };

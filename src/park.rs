@@ -7,6 +7,7 @@
 //!
 //! What is parked is what a checkpoint holds, so that a run can begin from one in the same way.
 
+use std::collections::HashSet;
 use std::sync::{Condvar, Mutex, PoisonError};
 
 use whorl_core::ir::{ArrayData, Type};
@@ -32,6 +33,10 @@ impl Pool {
     /// At most so many arenas, made when they are needed.
     pub fn new(most: usize) -> Pool {
         Pool { most: most.max(1), free: Mutex::default(), back: Condvar::new(), poison: None }
+    }
+
+    pub fn most(&self) -> usize {
+        self.most
     }
 
     /// A free arena, as soon as there is one.
@@ -65,21 +70,15 @@ pub struct Parked {
     arrays: Vec<(BufferId, Vec<u8>)>,
     /// Nothing was executed yet.
     fresh: bool,
-    /// Behind the last phase: how many of them are results; before them is the state of the last `train scan`.
-    results: usize,
 }
 
 impl Parked {
     pub fn new(arrays: Vec<(BufferId, Vec<u8>)>) -> Parked {
-        Parked { arrays, fresh: false, results: 0 }
+        Parked { arrays, fresh: false }
     }
 
-    /// An array, in the state of a train scan or among the results.
-    pub fn get(&self, id: BufferId, of_results: bool) -> Option<&Vec<u8>> {
-        let (state, results) = self.arrays.split_at(self.arrays.len() - self.results);
-        // Without a phase behind the train scan, results are part of its state.
-        let arrays = if of_results && !results.is_empty() { results } else { state };
-        arrays.iter().find(|(at, _)| *at == id).map(|(_, bytes)| bytes)
+    pub fn get(&self, id: BufferId) -> Option<&Vec<u8>> {
+        self.arrays.iter().find(|(at, _)| *at == id).map(|(_, bytes)| bytes)
     }
 
     /// Executes in an arena of the pool; the run is parked before and after.
@@ -88,7 +87,7 @@ impl Parked {
         run: &mut RunState,
         pool: &Pool,
         executable: &Executable,
-        lives: &Lives,
+        lives: &[BufferId],
         execute: impl FnOnce(&mut RunState) -> Result<T, RunError>,
     ) -> Result<T, RunError> {
         let mut arena = pool.take(executable)?;
@@ -110,79 +109,52 @@ impl Parked {
         self.arrays.iter().try_for_each(|(id, bytes)| executable.write_bytes(run, *id, bytes))
     }
 
-    fn park(&mut self, run: &RunState, executable: &Executable, lives: &Lives) {
-        let read = |id: &BufferId| (*id, executable.bytes(run, *id).to_vec());
+    fn park(&mut self, run: &RunState, executable: &Executable, lives: &[BufferId]) {
         self.fresh = false;
-        match lives {
-            Lives::Into(ids) if self.results == 0 && self.arrays.iter().map(|(id, _)| id).eq(ids) => {
-                for (id, bytes) in &mut self.arrays {
-                    bytes.copy_from_slice(executable.bytes(run, *id));
-                }
+        if self.arrays.iter().map(|(id, _)| id).eq(lives) {
+            for (id, bytes) in &mut self.arrays {
+                bytes.copy_from_slice(executable.bytes(run, *id));
             }
-            Lives::Into(ids) => *self = Parked::new(ids.iter().map(read).collect()),
-            Lives::Results(ids) => {
-                self.arrays.extend(ids.iter().map(read));
-                self.results = ids.len();
-            }
+        } else {
+            self.arrays = lives.iter().map(|id| (*id, executable.bytes(run, *id).to_vec())).collect();
         }
     }
 }
 
-/// What of a run is needed when a stretch of it is done.
-#[derive(Clone, PartialEq, Debug)]
-pub enum Lives {
-    /// By the stretches that follow.
-    Into(Vec<BufferId>),
-    /// All is done: the results, beside what is parked already, the state of the last train scan.
-    Results(Vec<BufferId>),
-}
-
-impl Lives {
-    /// Behind steps of a phase; `complete` is whether they were its last.
-    pub fn behind(program: &LoopProgram, phase: usize, complete: bool) -> Lives {
-        let next = program.phases.get(phase + 1);
-        match (&program.phases[phase], next) {
-            // What is written before it or in it, and read later, lives all through it.
-            (Phase::Train { state, .. }, _) if !complete || next.is_some() => Lives::Into(state.clone()),
-            (Phase::Train { state, .. }, _) => {
-                let mut ids = state.clone();
-                ids.extend(in_arena(program, &program.outputs).filter(|id| !state.contains(id)));
-                Lives::Into(ids)
-            }
-            (Phase::Straight(_), Some(Phase::Train { state, .. })) => Lives::Into(state.clone()),
-            // Straight phases do not follow each other; if they did, all there is would be needed.
-            (Phase::Straight(_), Some(Phase::Straight(_))) => {
-                let all: Vec<BufferId> = (0..program.buffers.len() as u32).map(BufferId).collect();
-                Lives::Into(in_arena(program, &all).collect())
-            }
-            (Phase::Straight(_), None) => Lives::Results(in_arena(program, &program.outputs).collect()),
+/// What of a run is needed when some steps of a phase are done, or all of them if it is `complete`: by the phases that follow, and of
+/// the results.
+pub fn lives(program: &LoopProgram, phase: usize, complete: bool) -> Vec<BufferId> {
+    let results = || in_arena(program, &program.outputs);
+    match (&program.phases[phase], program.phases.get(phase + 1)) {
+        // What is written before it or in it, and read later, lives all through it.
+        (Phase::Train { state, .. }, Some(_)) => state.clone(),
+        (Phase::Train { state, .. }, None) => {
+            let more = results().into_iter().filter(|id| complete && !state.contains(id));
+            state.iter().copied().chain(more).collect()
         }
-    }
-
-    /// The most bytes of a run that are parked at any time.
-    pub fn most_bytes(program: &LoopProgram) -> usize {
-        let bytes = |ids: &[BufferId]| ids.iter().map(|id| program.buffers[id.0 as usize].bytes()).sum::<usize>();
-        let mut before = bytes(&program.inputs);
-        let mut most = before;
-        for phase in 0..program.phases.len() {
-            let now = match Lives::behind(program, phase, true) {
-                Lives::Into(ids) => bytes(&ids),
-                Lives::Results(ids) => before + bytes(&ids),
-            };
-            most = most.max(now);
-            before = now;
+        (Phase::Straight(_), Some(Phase::Train { state, .. })) => state.clone(),
+        // Straight phases do not follow each other; if they did, all there is would be needed.
+        (Phase::Straight(_), Some(Phase::Straight(_))) => {
+            in_arena(program, &(0..program.buffers.len() as u32).map(BufferId).collect::<Vec<_>>())
         }
-        most
+        (Phase::Straight(_), None) => results(),
     }
 }
 
-fn in_arena<'a>(program: &'a LoopProgram, ids: &'a [BufferId]) -> impl Iterator<Item = BufferId> + 'a {
+/// The most bytes of a run that are parked at any time.
+pub fn most_bytes(program: &LoopProgram) -> usize {
+    let bytes = |ids: &[BufferId]| ids.iter().map(|id| program.buffers[id.0 as usize].bytes()).sum::<usize>();
+    let behind = (0..program.phases.len()).map(|phase| bytes(&lives(program, phase, true)));
+    behind.fold(bytes(&program.inputs), usize::max)
+}
+
+fn in_arena(program: &LoopProgram, ids: &[BufferId]) -> Vec<BufferId> {
     let placed = |id: &&BufferId| match program.buffers[id.0 as usize].place {
         Place::Arena(_) => true,
         Place::Constant(_) => false,
     };
-    let mut seen = std::collections::HashSet::new();
-    ids.iter().filter(placed).copied().filter(move |id| seen.insert(*id))
+    let mut seen = HashSet::new();
+    ids.iter().filter(placed).copied().filter(|id| seen.insert(*id)).collect()
 }
 
 /// What a run begins with: its inputs and its number.

@@ -122,5 +122,5 @@ pub fn results(prepared: &Prepared, place: Place) -> Result<Vec<ArrayData>, Stri
         let run = |s: &mut State| prepared.engine.execute(phase, s, 0, 0);
         states.iter_mut().try_for_each(run).map_err(|(_, e)| format!("error: {e}"))?;
     }
-    prepared.outcome(&states).map_err(|e| format!("error: {e}"))
+    prepared.outcome(0, &states).map_err(|e| format!("error: {e}"))
 }

@@ -8,6 +8,7 @@ use whorl_schedule::loop_ir::LoopProgram;
 use whorl_source::{Diagnostic, SourceMap, Span};
 use whorl_trace::{Loader, Script, Traced};
 use whorl_transform::distribute::distribute;
+use whorl_transform::nests;
 use whorl_transform::ranges;
 use whorl_transform::simplify::simplify;
 use whorl_transform::stages;
@@ -80,9 +81,9 @@ pub fn checked(mut program: Program, checks: Checks) -> Program {
     program
 }
 
-/// The program up to its runs, and what comes after them: see [`stages::cut`].
+/// The program up to its runs, and what comes after them: see [`stages::cut`] and [`nests::join`].
 pub fn cut(program: Program) -> (Program, Option<Program>) {
-    let (first, after) = stages::cut(program);
+    let (first, after) = stages::cut(nests::join(program));
     for part in [Some(&first), after.as_ref()].into_iter().flatten() {
         debug_verify(part, "cut");
     }

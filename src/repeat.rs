@@ -20,6 +20,7 @@ pub fn repeat(options: &args::Repeat) -> Result<ExitCode, String> {
             "error: {name} has not come to its end, so there is nothing to compare with\nhelp: `whorl resume {name}` goes on with it"
         ));
     }
+    crate::sweep::each::is_one_program(&past)?;
     let (config, prepared) = past.prepare(&options.how)?;
     let plain = options.folder.components().collect::<PathBuf>();
     let beside = plain.with_file_name(format!(
@@ -27,7 +28,7 @@ pub fn repeat(options: &args::Repeat) -> Result<ExitCode, String> {
         plain.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
     ));
     let out = options.out.clone().unwrap_or_else(|| free(&beside));
-    let folder = new_folder(&prepared, &config.job, &options.how, Some(&out))?;
+    let folder = new_folder(&prepared.sources, &config.job, &options.how, prepared.steps(), Some(&out))?;
     let code = carry_out(&prepared, &options.how, folder, None)?;
     if code != ExitCode::SUCCESS {
         return Ok(code);

@@ -8,6 +8,7 @@ use crate::args;
 use crate::past::{self, Past};
 use crate::run::carry_out;
 use crate::run::summary::Status;
+use crate::sweep::each;
 
 pub fn resume(options: &args::Resume) -> Result<ExitCode, String> {
     let name = options.folder.display();
@@ -25,7 +26,10 @@ pub fn resume(options: &args::Resume) -> Result<ExitCode, String> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let past = Past::open(&options.folder)?;
+    let mut past = Past::open(&options.folder)?;
+    if let Some(parts) = each::parts(&mut past.sources, &past.config.job)? {
+        return each::carry_out(&past.config, &parts, &options.how, folder);
+    }
     let found = past::checkpoint(&options.folder, options.checkpoint.as_deref(), &past.config.source_hash)?;
     let (_, prepared) = past.prepare(&options.how)?;
     let place = found.map(|c| past::place(&prepared, c)).transpose()?;

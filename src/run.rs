@@ -34,6 +34,8 @@ use crate::run::prepare::Prepared;
 use crate::run::sources::Sources;
 use crate::run::summary::{Ending, Status};
 use crate::run::watch::{METRICS, Watch};
+use crate::sweep::each;
+use crate::sweep::outcome::Outcome;
 use crate::words::{bytes, si, timestamp, with_spread};
 
 /// Looking in more often would cost.
@@ -64,17 +66,26 @@ impl Default for How {
 }
 
 pub fn run(options: &args::Run) -> Result<ExitCode, String> {
-    let sources = Sources::load(&options.job.script)?;
+    let mut sources = Sources::load(&options.job.script)?;
+    if let Some(parts) = each::parts(&mut sources, &options.job)? {
+        let folder = new_folder(&sources, &options.job, &options.how, 0, options.out.as_deref())?;
+        return each::carry_out(
+            &Config::new(options.job.clone(), &sources, options.how.threads, 0),
+            &parts,
+            &options.how,
+            folder,
+        );
+    }
     let prepared = Prepared::new(sources, &options.job, &options.how)?;
-    let folder = new_folder(&prepared, &options.job, &options.how, options.out.as_deref())?;
+    let folder = new_folder(&prepared.sources, &options.job, &options.how, prepared.steps(), options.out.as_deref())?;
     carry_out(&prepared, &options.how, folder, None)
 }
 
 /// The folder of a new run, with what it is: `out`, or one named after the script.
-pub fn new_folder(prepared: &Prepared, job: &Job, how: &How, out: Option<&Path>) -> Result<Folder, String> {
-    let config = Config::new(job.clone(), &prepared.sources, how.threads, prepared.steps());
-    let mut files = vec![(job::FILE.to_string(), config.text(&prepared.sources.source.script.knobs()).into_bytes())];
-    files.extend(prepared.sources.files.iter().map(|f| (f.stored.clone(), f.text.clone().into_bytes())));
+pub fn new_folder(sources: &Sources, job: &Job, how: &How, steps: u64, out: Option<&Path>) -> Result<Folder, String> {
+    let config = Config::new(job.clone(), sources, how.threads, steps);
+    let mut files = vec![(job::FILE.to_string(), config.text(&sources.source.script.knobs()).into_bytes())];
+    files.extend(sources.files.iter().map(|f| (f.stored.clone(), f.text.clone().into_bytes())));
     files.push((METRICS.to_string(), Vec::new()));
     let folder = match out {
         Some(path) => Folder::create(path, &files),
@@ -84,7 +95,7 @@ pub fn new_folder(prepared: &Prepared, job: &Job, how: &How, out: Option<&Path>)
 }
 
 /// The script's name without its folder and ending.
-fn title(script: &args::Script) -> String {
+pub(crate) fn title(script: &args::Script) -> String {
     script.file.file_stem().map_or("run".into(), |s| s.to_string_lossy().into_owned())
 }
 
@@ -108,7 +119,10 @@ pub fn carry_out(prepared: &Prepared, how: &How, folder: Folder, from: Option<Pl
         watch.log_each(prepared.map(), step)?;
     }
     let start = match from {
-        Some(Place { phase, step, states }) => Start::At { phase, step, states },
+        Some(Place { phase, step, states }) => {
+            watch.progress.begin_at(phase, step, watch.env_steps_before);
+            Start::At { phase, step, states }
+        }
         None => Start::Beginning,
     };
     let signals = Signals::new();
@@ -116,6 +130,7 @@ pub fn carry_out(prepared: &Prepared, how: &How, folder: Folder, from: Option<Pl
     let chunk = Pace::default().chunk.min(how.checkpoint_every.max(SHORTEST_CHUNK));
     let pace = Pace { threads: how.threads, chunk, fixed_chunk: None };
     let driven = drive(engine, &pace, &signals.stop, start, &mut watch);
+    watch.progress.finish();
     let ended = finish(prepared, &mut watch, driven)?;
     Ok(match ended {
         Status::Finished => ExitCode::SUCCESS,
@@ -164,9 +179,15 @@ fn announce(prepared: &Prepared, watch: &Watch, step: u64) {
         return;
     }
     let seconds = (prepared.trace_time + prepared.compile_time).as_secs_f64();
-    let runs = match engine.program.runs {
-        Some(n) if n != 1 => format!("{n} runs of {}", bytes(arena_bytes)),
-        Some(_) | None => format!("one run of {}", bytes(arena_bytes)),
+    let of = match (engine.points().len(), engine.program.runs) {
+        (1, _) => String::new(),
+        (points, None) => format!(" ({points} points)"),
+        (points, Some(n)) => format!(" ({points} points of {n})"),
+    };
+    let turns = engine.arenas().map_or(String::new(), |k| format!(", {k} at a time"));
+    let runs = match engine.runs() {
+        1 => format!("one run of {}", bytes(arena_bytes)),
+        n => format!("{n} runs{of} of {}{turns}", bytes(arena_bytes)),
     };
     let on = if step > 0 { format!("; goes on at step {step} of {}", prepared.steps()) } else { String::new() };
     eprintln!("{folder}: {runs}, compiled in {seconds:.2} s{on}");
@@ -174,10 +195,11 @@ fn announce(prepared: &Prepared, watch: &Watch, step: u64) {
 
 /// How far a run came.
 enum Came {
-    End(Vec<ArrayData>),
+    /// The results of each point.
+    End(Vec<Vec<ArrayData>>),
     Stop,
-    /// Of which run it is told, where it is one run's.
-    Error(RunError, Option<Run>),
+    /// Of which run it is told, where it is one run's, and of which point.
+    Error(RunError, Option<Run>, Option<String>),
 }
 
 /// Results, files, the last checkpoint, the picture, the summary, and the last words. What cannot be written, because the disk is
@@ -189,14 +211,15 @@ fn finish(prepared: &Prepared, watch: &mut Watch, driven: Driven<CpuEngine>) -> 
         watch.no_last_checkpoint = watch.checkpoint(phase, step, states).err();
     }
     let came = match driven.end {
-        End::Finished => match prepared.outcome(states) {
-            Ok(results) => Came::End(results),
-            Err(error) => Came::Error(error, None),
-        },
+        End::Finished => {
+            let of = |k: usize| prepared.outcome(k, states).map_err(|e| Came::Error(e, None, engine.point_label(k)));
+            (0..engine.points().len()).map(of).collect::<Result<_, _>>().map_or_else(|error| error, Came::End)
+        }
         End::Stopped { .. } => Came::Stop,
         End::Failed(failure) => {
-            let run = engine.program.runs.map(|of| Run { number: failure.run, of });
-            Came::Error(failure.error, run)
+            let (point, number) = engine.place_of(failure.run);
+            let run = engine.program.runs.map(|of| Run { number, of });
+            Came::Error(failure.error, run, engine.point_label(point))
         }
     };
     let status = match came {
@@ -206,7 +229,13 @@ fn finish(prepared: &Prepared, watch: &mut Watch, driven: Driven<CpuEngine>) -> 
     };
     problems.extend(watch.no_last_checkpoint.take().map(|e| format!("error: no checkpoint: {e}")));
     let saved = match &came {
-        Came::End(results) => save(watch, &prepared.saves, results, &mut problems),
+        Came::End(results) => {
+            let mut saved = Vec::new();
+            for (k, results) in results.iter().enumerate() {
+                saved.extend(save(watch, &prepared.saves, results, engine.point_label(k), &mut problems));
+            }
+            saved
+        }
         Came::Stop | Came::Error(..) => {
             if !prepared.saves.is_empty() && watch.talks() {
                 eprintln!("nothing was saved: the program did not come to its end");
@@ -216,15 +245,19 @@ fn finish(prepared: &Prepared, watch: &mut Watch, driven: Driven<CpuEngine>) -> 
     };
     problems.extend(watch.flush().err());
     let steps = prepared.steps();
-    if let Some(svg) = curve::svg(&watch.metrics, &title(&prepared.script), steps as usize)
-        && let Err(e) = watch.folder.write("curve.svg", svg.as_bytes())
-    {
-        problems.push(format!("error: {}: {e}", watch.folder.file("curve.svg").display()));
-    }
+    draw_curves(prepared, watch, &mut problems);
     let told = match &came {
-        Came::Error(error, run) => Some(fault::told(error, *run, watch.saved.take(), prepared.map())),
+        Came::Error(error, run, point) => {
+            Some(fault::told(error, *run, point.as_deref(), watch.saved.take(), prepared.map()))
+        }
         Came::End(_) | Came::Stop => None,
     };
+    let swept = swept(prepared, watch, &came);
+    if let Some(swept) = &swept
+        && let Err(e) = swept.draw(&watch.folder, &title(&prepared.script))
+    {
+        problems.push(e);
+    }
     let ending = Ending {
         status,
         step: if status == Status::Finished { steps } else { watch.step },
@@ -234,6 +267,7 @@ fn finish(prepared: &Prepared, watch: &mut Watch, driven: Driven<CpuEngine>) -> 
         env_steps_before: watch.env_steps_before,
         error: told.as_ref().map(|t| t.json.clone()),
         saved,
+        sweep: swept.as_ref().map(Outcome::json),
         metrics: &watch.metrics,
     };
     // The last file of all: with it the run has ended.
@@ -242,7 +276,7 @@ fn finish(prepared: &Prepared, watch: &mut Watch, driven: Driven<CpuEngine>) -> 
     {
         problems.push(format!("error: {}: {e}", watch.folder.file(summary::FILE).display()));
     }
-    last_words(prepared, watch, &came, driven.elapsed);
+    last_words(prepared, watch, &came, swept.as_ref(), driven.elapsed);
     if let Some(told) = told {
         let mut event = told.json;
         if let Some(fields) = event.as_object_mut() {
@@ -259,10 +293,57 @@ fn finish(prepared: &Prepared, watch: &mut Watch, driven: Driven<CpuEngine>) -> 
     Err(problems.join("\n"))
 }
 
-/// Writes what the script saves, and says so; gives the paths.
-fn save(watch: &Watch, saves: &[Save], results: &[ArrayData], problems: &mut Vec<String>) -> Vec<String> {
+/// The final values by point of a sweep: of what was logged, or if nothing was, of the results that are numbers.
+fn swept(prepared: &Prepared, watch: &Watch, came: &Came) -> Option<Outcome> {
+    if prepared.sweep.is_empty() {
+        return None;
+    }
+    let mut values = watch.metrics.last(prepared.steps() as usize);
+    if let (true, Came::End(results)) = (values.is_empty(), came) {
+        let runs = prepared.engine.program.runs;
+        for (k, leaf) in prepared.results.iter().enumerate() {
+            if leaf.ty.is_scalar() || runs.is_some_and(|n| leaf.ty.shape[..] == [n]) {
+                let name = if leaf.path.is_empty() { "result" } else { &leaf.path };
+                let numbers = results.iter().flat_map(|of_point| of_point[k].to_f64()).map(Some);
+                values.push((name.to_string(), numbers.collect()));
+            }
+        }
+    }
+    Some(Outcome::new(&prepared.sweep, &prepared.points, &values))
+}
+
+/// `curve.svg` and `curve.png`: of a sweep a line for each point.
+fn draw_curves(prepared: &Prepared, watch: &Watch, problems: &mut Vec<String>) {
+    let (metrics, title, steps) = (&watch.metrics, title(&prepared.script), prepared.steps() as usize);
+    let groups = prepared.engine.groups();
+    let svg = curve::svg(metrics, &title, steps, &groups).map(String::into_bytes);
+    let png = curve::png(metrics, &title, steps, &groups);
+    for (name, picture) in [("curve.svg", svg), ("curve.png", png)] {
+        if let Some(bytes) = picture
+            && let Err(e) = watch.folder.write(name, &bytes)
+        {
+            problems.push(format!("error: {}: {e}", watch.folder.file(name).display()));
+        }
+    }
+}
+
+/// Writes what the script saves, and says so; gives the paths. Points of a sweep have folders of their own.
+fn save(
+    watch: &Watch,
+    saves: &[Save],
+    results: &[ArrayData],
+    point: Option<String>,
+    problems: &mut Vec<String>,
+) -> Vec<String> {
     let mut saved = Vec::new();
-    for file in crate::save::write_all(saves, results, &watch.folder.path) {
+    let folder = point.map_or_else(|| watch.folder.path.clone(), |p| watch.folder.file(&p));
+    if !saves.is_empty()
+        && let Err(e) = std::fs::create_dir_all(&folder)
+    {
+        problems.push(format!("error: {}: {e}", folder.display()));
+        return saved;
+    }
+    for file in crate::save::write_all(saves, results, &folder) {
         let path = file.path.display().to_string();
         match file.result {
             Ok(()) => {
@@ -279,7 +360,7 @@ fn save(watch: &Watch, saves: &[Save], results: &[ArrayData], problems: &mut Vec
     saved
 }
 
-fn last_words(prepared: &Prepared, watch: &Watch, came: &Came, elapsed: Duration) {
+fn last_words(prepared: &Prepared, watch: &Watch, came: &Came, swept: Option<&Outcome>, elapsed: Duration) {
     let last = watch.metrics.last(prepared.steps() as usize);
     let seconds = elapsed.as_secs_f64();
     let env_steps = watch.metrics.env_steps - watch.env_steps_before;
@@ -287,12 +368,16 @@ fn last_words(prepared: &Prepared, watch: &Watch, came: &Came, elapsed: Duration
         "event": "done",
         "run_s": seconds,
         "env_steps": env_steps,
+        "sweep": swept.map(Outcome::json),
         "final": last.iter().map(|(n, v)| (n.clone(), values_json(v).into())).collect::<serde_json::Map<_, _>>(),
     }));
     if !watch.talks() {
         return;
     }
-    for (name, values) in &last {
+    if let Some(swept) = swept {
+        eprint!("{}", swept.table());
+    }
+    for (name, values) in last.iter().filter(|_| swept.is_none()) {
         if let Some((mean, deviation)) = spread(values) {
             eprintln!("{name:>12}  {}", with_spread(mean, deviation, values.len()));
         }
@@ -302,12 +387,25 @@ fn last_words(prepared: &Prepared, watch: &Watch, came: &Came, elapsed: Duration
     let folder = watch.folder.path.display();
     eprintln!("{seconds:.2} s{rate}; {folder}");
     match came {
-        Came::End(results) => print_results(&prepared.results, results),
+        Came::End(results) => {
+            let (leaves, results) = together(&prepared.results, results, !prepared.sweep.is_empty());
+            print_results(&leaves, &results);
+        }
         Came::Stop => {
             eprintln!("stopped at step {} of {}; `whorl resume {folder}` goes on", watch.step, prepared.steps())
         }
         Came::Error(..) => {}
     }
+}
+
+/// The results of all points, of a sweep with an axis of the points in front.
+fn together(leaves: &[Leaf], results: &[Vec<ArrayData>], swept: bool) -> (Vec<Leaf>, Vec<ArrayData>) {
+    let all = leaves.iter().enumerate().map(|(k, leaf)| {
+        let ty = if swept { leaf.ty.stacked(results.len()) } else { leaf.ty.clone() };
+        let bytes = results.iter().flat_map(|of_point| of_point[k].bytes.iter().copied()).collect();
+        (Leaf { path: leaf.path.clone(), ty: ty.clone() }, ArrayData { ty, bytes })
+    });
+    all.unzip()
 }
 
 /// The script's results, if they are few; larger ones are in the checkpoint, and of a few only what they are is said.

@@ -165,7 +165,7 @@ fn memory_decides() {
     let arena = program.arena_bytes;
     let of = |free: usize, threads: usize| plan(&program, 100, threads, Room { free, is_limit: true }, &source.map);
     assert_eq!(of(300 * arena, 2), Ok(Arenas::EachItsOwn));
-    let state: usize = whorl::park::Lives::most_bytes(&program);
+    let state: usize = whorl::park::most_bytes(&program);
     assert!(state < arena / 2, "{state} of {arena}: nothing is gained by taking turns");
     let parked = 300 * state;
     if parked + 4 * arena < 100 * arena + 200 * state {

@@ -147,7 +147,7 @@ impl<'s> Agents<'s> {
         compiled
             .executable
             .run_to_end(&inputs, self.threads)
-            .map_err(|e| fault::told(&e, None, None, &self.source.map).text)
+            .map_err(|e| fault::told(&e, None, None, None, &self.source.map).text)
     }
 }
 

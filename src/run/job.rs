@@ -18,6 +18,8 @@ pub struct Job {
     pub script: args::Script,
     pub seed: u32,
     pub checks: Checks,
+    /// What each `--sweep` says: `ppo.lr=1e-4,3e-4`.
+    pub sweep: Vec<String>,
 }
 
 /// A job with where and how it was started: `config.toml`.
@@ -68,6 +70,10 @@ impl Config {
         line("directory", path(&self.directory));
         let settings = self.job.script.settings.iter().map(|(n, v)| Value::from(format!("{n}={v}")));
         line("settings", Value::Array(settings.collect()).to_string());
+        if !self.job.sweep.is_empty() {
+            let sweep = self.job.sweep.iter().map(|s| Value::from(s.as_str()));
+            line("sweep", Value::Array(sweep.collect()).to_string());
+        }
         line("seed", self.job.seed.to_string());
         line("index_checks", self.job.checks.index.to_string());
         line("trap_nan", self.job.checks.nan.to_string());
@@ -82,7 +88,9 @@ impl Config {
             rows.iter().for_each(|(name, value)| out += &format!("{} = {value}\n", quoted(name)));
         };
         let texts = |rows: &[(String, String)]| rows.iter().map(|(n, v)| (n.clone(), quoted(v))).collect();
-        table("params", "All of them, as used.", knobs.iter().map(|k| (k.name.clone(), k.value.clone())).collect());
+        let swept = crate::sweep::Sweep::parse(&self.job.sweep).unwrap_or_default();
+        let value = |k: &Knob| swept.toml_values(&k.name).unwrap_or_else(|| k.value.clone());
+        table("params", "All of them, as used.", knobs.iter().map(|k| (k.name.clone(), value(k))).collect());
         table("sources", "The script and its modules, and their copies here.", texts(&self.sources));
         table("data", "Data files, and their checksums.", texts(&self.data));
         out
@@ -106,10 +114,17 @@ impl Config {
             |v: &Value| v.as_str().and_then(|s| s.split_once('=')).map(|(n, v)| (n.to_string(), v.to_string()));
         let settings = settings.iter().map(setting).collect::<Option<_>>().ok_or("`settings` are not `name=value`")?;
         let script = args::Script { file: string("script")?.into(), settings };
+        let sweep = match table.get("sweep") {
+            None => Vec::new(),
+            Some(texts) => {
+                let texts = texts.as_array().map(|t| t.iter().map(|v| v.as_str().map(str::to_string)).collect());
+                texts.flatten().ok_or("`sweep` is no list of texts")?
+            }
+        };
         let seed = number("seed")?.try_into().map_err(|_| "`seed` is out of range".to_string())?;
         let checks = Checks { index: truth("index_checks")?, nan: truth("trap_nan")? };
         Ok(Config {
-            job: Job { script, seed, checks },
+            job: Job { script, seed, checks, sweep },
             directory: string("directory")?.into(),
             version: string("whorl")?,
             source_hash: string("source_hash")?,
@@ -128,6 +143,9 @@ impl Config {
         words.extend(["--seed".to_string(), job.seed.to_string()]);
         for (name, value) in &job.script.settings {
             words.extend(["--set".to_string(), format!("{name}={value}")]);
+        }
+        for sweep in &job.sweep {
+            words.extend(["--sweep".to_string(), sweep.clone()]);
         }
         if !job.checks.index {
             words.push("--no-checks".to_string());
@@ -157,7 +175,8 @@ mod tests {
     fn what_is_written_is_read() {
         let settings = vec![("ppo.lr".to_string(), "1e-3".to_string()), ("odd \"name\"".to_string(), "\\".to_string())];
         let script = args::Script { file: "my scripts/it's.whorl".into(), settings };
-        let job = Job { script, seed: 7, checks: Checks { index: false, nan: true } };
+        let sweep = vec!["lr=log(1e-4, 1e-2, 3)".to_string()];
+        let job = Job { script, seed: 7, checks: Checks { index: false, nan: true }, sweep };
         let config = Config {
             job: job.clone(),
             directory: "/home/a b".into(),
@@ -173,6 +192,7 @@ mod tests {
         assert_eq!((&read.job, &read.sources, &read.directory), (&job, &config.sources, &config.directory));
         let command = config.command();
         assert!(command.contains("'my scripts/it'\\''s.whorl' --seed 7 --set ppo.lr=1e-3"), "{command}");
+        assert!(command.contains("--sweep 'lr=log(1e-4, 1e-2, 3)'"), "{command}");
         assert!(command.ends_with("--no-checks --trap-nan"), "{command}");
         let text = config.text(&[]);
         for name in ["script", "seed", "whorl", "sources", "settings"] {

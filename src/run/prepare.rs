@@ -7,21 +7,25 @@ use whorl_cpu::RunError;
 use whorl_host::engine::Engine;
 use whorl_schedule::loop_ir::Phase;
 use whorl_source::SourceMap;
-use whorl_trace::{Leaf, Save};
+use whorl_trace::{Leaf, Save, SweptPoint};
 
 use crate::args;
-use crate::engine::{CpuEngine, State};
+use crate::engine::{CpuEngine, Point, State};
 use crate::memory::{self, Room};
 use crate::pipeline::{self, Compiled};
 use crate::run::How;
 use crate::run::job::Job;
 use crate::run::sources::Sources;
+use crate::sweep::Sweep;
 
 /// A compiled job.
 pub struct Prepared {
     pub script: args::Script,
     pub sources: Sources,
     pub engine: CpuEngine,
+    /// What is swept, if anything is, and the places of the points' values.
+    pub sweep: Sweep,
+    pub points: Vec<Vec<usize>>,
     /// The program of what comes behind the runs, if there is any.
     after: Option<Compiled>,
     pub results: Vec<Leaf>,
@@ -32,35 +36,56 @@ pub struct Prepared {
 
 impl Prepared {
     /// Traces and compiles; warnings are printed, and an error is the rendered text.
-    pub fn new(sources: Sources, job: &Job, how: &How) -> Result<Prepared, String> {
+    pub fn new(mut sources: Sources, job: &Job, how: &How) -> Result<Prepared, String> {
         let begin = Instant::now();
+        let (sweep, points) = swept(&mut sources, job)?;
         let source = &sources.source;
         let traced = source.script.trace_main().map_err(|d| pipeline::render(&d, &source.map))?;
         pipeline::warn(&traced, &source.map);
         let trace_time = begin.elapsed();
-        let inputs = main_arguments(&traced.params, job.seed)?;
+        let own = traced.params.len() - points.first().map_or(0, |p| p.inputs.len());
+        let inputs = main_arguments(&traced.params[..own], job.seed)?;
         let program = pipeline::checked(traced.program, job.checks);
         let (program, after) = pipeline::cut(program);
         let compiled = pipeline::compile(program, &source.map, how.threads)?;
         let after = after.map(|p| pipeline::compile(p, &source.map, how.threads)).transpose()?;
         let compile_time = compiled.time + after.as_ref().map_or(Duration::ZERO, |c| c.time);
-        let engine = CpuEngine::new(compiled.program, compiled.executable, inputs);
+        let mut engine = CpuEngine::new(compiled.program, compiled.executable, inputs);
+        if !sweep.is_empty() {
+            relative(&traced.saves)?;
+            let point = |p: &SweptPoint| Point {
+                label: sweep.label(&p.at),
+                inputs: p.inputs.iter().copied().map(ArrayData::from).collect(),
+            };
+            engine = engine.over(points.iter().map(point).collect());
+        }
         let arenas = memory::plan(&engine.program, engine.runs(), how.threads, Room::now(how.memory), &source.map)?;
         let engine = engine.in_arenas(arenas);
         let (results, saves) = (traced.results, traced.saves);
-        Ok(Prepared { script: job.script.clone(), sources, engine, after, results, saves, trace_time, compile_time })
+        let points = points.into_iter().map(|p| p.at).collect();
+        let script = job.script.clone();
+        Ok(Prepared { script, sources, engine, sweep, points, after, results, saves, trace_time, compile_time })
     }
 
     pub fn map(&self) -> &SourceMap {
         &self.sources.source.map
     }
 
-    /// What the program gives: of runs a row of each, and behind them what is computed of them together.
-    pub fn outcome(&self, states: &[State]) -> Result<Vec<ArrayData>, RunError> {
-        let given = self.engine.results(0, states);
-        let Some(after) = &self.after else { return Ok(given) };
-        let inputs: Vec<ArrayData> = self.engine.inputs.iter().cloned().chain(given).collect();
-        after.executable.run_to_end(&inputs, 1)
+    /// What the program gives at a point of a sweep (the only one, where nothing is swept): of runs a row of each, and behind
+    /// them what is computed of them together.
+    pub fn outcome(&self, point: usize, states: &[State]) -> Result<Vec<ArrayData>, RunError> {
+        let given = self.engine.results(point, states);
+        let mut results = match &self.after {
+            None => given,
+            Some(after) => {
+                let inputs: Vec<ArrayData> = self.engine.arguments(point).into_iter().chain(given).collect();
+                after.executable.run_to_end(&inputs, 1)?
+            }
+        };
+        // Runs of a nest of loops are counted through; the script has an axis for each loop.
+        let leaves = self.results.iter().chain(self.saves.iter().flat_map(|s| &s.arrays));
+        results.iter_mut().zip(leaves).for_each(|(array, leaf)| array.ty = leaf.ty.clone());
+        Ok(results)
     }
 
     /// Steps of all `train scan`s.
@@ -70,6 +95,34 @@ impl Prepared {
             Phase::Straight(_) => 0,
         };
         self.engine.program.phases.iter().map(steps).sum()
+    }
+}
+
+/// What is swept, and the points; the script is set to be traced for them.
+fn swept(sources: &mut Sources, job: &Job) -> Result<(Sweep, Vec<SweptPoint>), String> {
+    let mut sweep = Sweep::parse(&job.sweep).map_err(|e| format!("error: {e}"))?;
+    if sweep.is_empty() {
+        return Ok((sweep, Vec::new()));
+    }
+    let source = &mut sources.source;
+    let programs = sweep.programs(&mut source.script, &job.script.settings);
+    match &programs.map_err(|d| pipeline::render(&d, &source.map))?[..] {
+        [program] => {
+            source.script.set_program(program);
+            Ok((sweep, program.points.clone()))
+        }
+        several => Err(format!("error: the sweep takes {} programs, each a run of its own", several.len())),
+    }
+}
+
+/// Each point of a sweep saves its own files, in a folder of its own.
+fn relative(saves: &[Save]) -> Result<(), String> {
+    match saves.iter().find(|s| std::path::Path::new(&s.file).is_absolute()) {
+        None => Ok(()),
+        Some(save) => Err(format!(
+            "error: every point of the sweep would save {}\nhelp: a relative path is in a folder of the point's own",
+            save.file
+        )),
     }
 }
 

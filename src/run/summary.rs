@@ -55,6 +55,8 @@ pub struct Ending<'a> {
     pub env_steps_before: f64,
     pub error: Option<Value>,
     pub saved: Vec<String>,
+    /// Final values by point.
+    pub sweep: Option<Value>,
     pub metrics: &'a Metrics,
 }
 
@@ -79,6 +81,9 @@ impl Ending<'_> {
             "final": last.iter().map(value).collect::<Map<_, _>>(),
             "saved": self.saved,
         });
+        if let (Some(sweep), Some(fields)) = (&self.sweep, json.as_object_mut()) {
+            fields.insert("sweep".into(), sweep.clone());
+        }
         if let (Some(error), Some(fields)) = (&self.error, json.as_object_mut()) {
             fields.insert("error".into(), error.clone());
         }

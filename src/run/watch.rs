@@ -2,27 +2,24 @@
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use whorl_host::checkpoint::{self, Header};
-use whorl_host::drive::{Observer, Progress, Saved, steps_before};
+use whorl_host::drive::{self, Observer, Saved, steps_before};
 use whorl_host::engine::{Engine, LogValue, Phase, StateArray};
 use whorl_host::folder::Folder;
 use whorl_host::lines::Lines;
 use whorl_host::log_each::{self, LogEach};
-use whorl_host::metrics::{Metrics, read_record, record_line, spread};
+use whorl_host::metrics::{Metrics, read_record, record_line};
+use whorl_host::tensorboard::Events;
 use whorl_source::SourceMap;
 
 use crate::engine::{CpuEngine, State};
+use crate::progress::{self, Progress};
 use crate::run::How;
-use crate::words::{si, with_spread};
 
 /// The records of a run folder.
 pub const METRICS: &str = "metrics.jsonl";
-/// A line of progress fits a narrow terminal.
-const LINE_WIDTH: usize = 79;
-/// Time between two lines of progress where the output is no terminal.
-const LINE_EVERY: Duration = Duration::from_secs(5);
 
 pub struct Watch<'a> {
     engine: &'a CpuEngine,
@@ -31,11 +28,12 @@ pub struct Watch<'a> {
     pub folder: Folder,
     pub metrics: Metrics,
     lines: Lines,
+    /// TensorBoard's files, unless they could not be opened.
+    events: Option<Events>,
+    pub progress: Progress,
     /// Environment steps before this process.
     pub env_steps_before: f64,
     last_checkpoint: Instant,
-    last_line: Option<Duration>,
-    terminal: bool,
     /// Steps that are done, of all `train scan`s.
     pub step: u64,
     /// Where the state from before a failure is.
@@ -51,6 +49,8 @@ pub struct Watch<'a> {
 struct Troubles {
     metrics: bool,
     checkpoint: bool,
+    events: bool,
+    each: bool,
 }
 
 impl<'a> Watch<'a> {
@@ -73,6 +73,16 @@ impl<'a> Watch<'a> {
         };
         let lines = Lines::reopen(&path, keep).map_err(|e| format!("error: {}: {e}", path.display()))?;
         let env_steps_before = metrics.env_steps;
+        let events = Events::reopen(&folder.path, engine.runs(), &engine.log_names(), step);
+        let style = match () {
+            () if how.quiet || how.json => progress::Style::Silent,
+            () if std::io::stderr().is_terminal() => progress::Style::Terminal,
+            () => progress::Style::Lines,
+        };
+        let progress = Progress::new(style, engine.log_names(), engine.runs());
+        if let Err(e) = &events {
+            progress.note(&format!("warning: {}: {e}; the run goes on without", folder.file("tensorboard").display()));
+        }
         Ok(Watch {
             engine,
             how,
@@ -80,10 +90,10 @@ impl<'a> Watch<'a> {
             folder,
             metrics,
             lines,
+            events: events.ok(),
+            progress,
             env_steps_before,
             last_checkpoint: Instant::now(),
-            last_line: None,
-            terminal: std::io::stderr().is_terminal(),
             step,
             saved: None,
             no_last_checkpoint: None,
@@ -133,15 +143,29 @@ impl<'a> Watch<'a> {
     }
 
     /// Takes in what was logged.
-    fn record(&mut self, logs: &[Vec<LogValue>]) {
-        let records = self.metrics.add(logs).to_vec();
-        for r in &records {
+    fn record(&mut self, phase: usize, logs: &[Vec<LogValue>]) {
+        let records = self.metrics.add(logs);
+        for r in records {
             let line = record_line(r);
             if self.how.json {
                 // A reader that has gone away is no reason to stop the run.
                 let _ = writeln!(std::io::stdout(), "{{\"event\":\"log\",{}", &line[1..]);
             }
             self.lines.add(line);
+        }
+        let events = self.events.as_mut().map_or(Ok(()), |e| e.append(records).and_then(|()| e.flush()));
+        let each = self.engine.each.get();
+        let each = each.map_or(Ok(()), |e| e.write(steps_before(&self.engine.phases(), phase)));
+        for (result, what, told) in
+            [(events, "tensorboard", &mut self.troubles.events), (each, log_each::FILE, &mut self.troubles.each)]
+        {
+            if let Err(e) = result
+                && !std::mem::replace(told, true)
+            {
+                let path = self.folder.file(what);
+                self.progress
+                    .note(&format!("warning: {}: {e}; some of what is logged is missing there", path.display()));
+            }
         }
         match self.lines.flush() {
             Ok(()) => self.troubles.metrics = false,
@@ -161,55 +185,15 @@ impl<'a> Watch<'a> {
     }
 
     fn warn(&self, text: &str) {
-        if self.terminal && self.talks() {
-            eprint!("\r\x1b[2K");
-        }
-        eprintln!("warning: {text}");
-    }
-
-    /// One line: how far, how fast, and the latest values.
-    fn line(&self, p: &Progress) -> String {
-        let seconds = p.elapsed.as_secs_f64().max(1e-9);
-        let mut line = format!("{:5.1} %", 100.0 * p.done as f64 / p.total.max(1) as f64);
-        if self.metrics.env_steps > 0.0 {
-            line += &format!("  {} steps/s", si((self.metrics.env_steps - self.env_steps_before) / seconds));
-        } else {
-            line += &format!("  {:.1} updates/s", p.done as f64 / seconds);
-        }
-        let left = seconds * (p.total - p.done) as f64 / p.done.max(1) as f64;
-        line += &format!("  {left:.0} s left");
-        for name in self.metrics.logged() {
-            let latest = self.metrics.records.iter().rev().find(|r| r.name == *name);
-            let Some((mean, deviation)) = latest.and_then(|r| spread(&r.values)) else { continue };
-            let field = format!("  {name} {}", with_spread(mean, deviation, self.engine.runs()));
-            if line.chars().count() + field.chars().count() > LINE_WIDTH {
-                break;
-            }
-            line += &field;
-        }
-        line
-    }
-
-    fn show(&mut self, p: &Progress) {
-        if !self.talks() || p.total == 0 {
-            return;
-        }
-        let line = self.line(p);
-        let done = p.done == p.total;
-        if self.terminal {
-            eprint!("\r\x1b[2K{line}{}", if done { "\n" } else { "" });
-        } else if done || self.last_line.is_none_or(|t| p.elapsed >= t + LINE_EVERY) {
-            self.last_line = Some(p.elapsed);
-            eprintln!("{line}");
-        }
+        self.progress.note(&format!("warning: {text}"));
     }
 }
 
 impl Observer<CpuEngine> for Watch<'_> {
-    fn chunk(&mut self, p: Progress, logs: &[Vec<LogValue>], states: &[State]) {
+    fn chunk(&mut self, p: drive::Progress, logs: &[Vec<LogValue>], states: &[State]) {
         self.step = steps_before(&self.engine.phases(), p.phase) + p.done as u64;
-        self.record(logs);
-        self.show(&p);
+        self.record(p.phase, logs);
+        self.progress.update(&p, &self.metrics);
         // What comes behind the last `train scan` may use the memory of its state.
         let trained = self.engine.phases().iter().rposition(|k| matches!(k, Phase::Train(_))) == Some(p.phase);
         let last = trained && p.done == p.total;
@@ -227,12 +211,9 @@ impl Observer<CpuEngine> for Watch<'_> {
         }
     }
 
-    fn failed(&mut self, p: Progress, logs: &[Vec<LogValue>], saved: Option<&Saved>) {
-        self.record(logs);
-        if self.terminal && self.talks() && p.total > 0 {
-            // Out of the line of progress.
-            eprintln!();
-        }
+    fn failed(&mut self, p: drive::Progress, logs: &[Vec<LogValue>], saved: Option<&Saved>) {
+        self.record(p.phase, logs);
+        self.progress.finish();
         let Some(saved) = saved else { return };
         match self.write_checkpoint(saved.phase, saved.step, &saved.states) {
             Ok(path) => {

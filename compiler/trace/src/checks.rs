@@ -99,7 +99,7 @@ impl Script {
             Some((_, _, Check::Test(_, body))) => {
                 return self.traced(|t| {
                     t.function = "the test";
-                    t.saves.forbidden = Some("this is run by a test");
+                    t.saves.forbidden = Some(("this is run by a test", "`assert` says what should hold of the value"));
                     t.block(body, &Env::default())?;
                     Ok((Vec::new(), Value::Unit))
                 });

@@ -96,9 +96,10 @@ impl<'a> Tracer<'a> {
         let (vars, forbidden) = (self.b.vars.clone(), self.saves.forbidden);
         self.b.begin();
         let checked = self.evaluation(main, runs, Plays { agents: 1, episodes: 1, frames: false });
+        checked?;
         self.b.end(Vec::new());
         (self.b.vars, self.saves.forbidden) = (vars, forbidden);
-        checked.map(|_| ())
+        Ok(())
     }
 
     /// How many runs `main` is of, if what it gives has a row for each.
@@ -131,7 +132,10 @@ impl<'a> Tracer<'a> {
         runs: Option<usize>,
         plays: Plays,
     ) -> R<(Vec<(String, Atom)>, Value<'a>)> {
-        self.saves.forbidden = Some("this is run by `whorl eval`");
+        self.saves.forbidden = Some((
+            "this is run by `whorl eval`",
+            "pictures are its `frames`; what else is to be kept is saved by `main`",
+        ));
         let f = self.eval_function()?;
         let span = self.function_span(&f);
         let row = self.row(main, runs)?;
@@ -243,7 +247,7 @@ impl<'a> Tracer<'a> {
     fn agents(&mut self, row: &Value<'a>, runs: Option<usize>, n: usize) -> Value<'a> {
         let fresh = row.map_leaves::<std::convert::Infallible>(&mut |a| {
             let mut ty = self.b.ty(a);
-            if runs.is_some() {
+            if runs.is_some() && !ty.is_scalar() {
                 ty.shape.remove(0);
             }
             Ok(self.b.fresh(ty.stacked(n)).into())
@@ -325,9 +329,10 @@ impl<'a> Tracer<'a> {
     fn film(&self, v: &Value<'a>, span: Span) -> R<Value<'a>> {
         match self.picture(v, span, 1, 1) {
             Ok(()) => Ok(v.clone()),
-            Err(e) => {
-                let message = format!("`{FRAMES}` of what `eval` gives is a film, and {}", e.message);
-                fail(Diagnostic { code: "E0418", message, help: None, ..*e })
+            Err(mut e) => {
+                let message = format!("`{FRAMES}` of what `eval` gives is no film");
+                let said = std::mem::take(&mut e.message);
+                fail(Diagnostic { code: "E0418", message, help: None, ..*e }.note(said))
             }
         }
     }

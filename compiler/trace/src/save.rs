@@ -79,8 +79,8 @@ const ENDINGS: [(&str, Ending); 7] = [
 #[derive(Default)]
 pub struct Saves {
     pub list: Vec<(Save, Vec<Atom>)>,
-    /// Why there can be none, if there can be none.
-    pub forbidden: Option<&'static str>,
+    /// Why there can be none, if there can be none, and what to do instead.
+    pub forbidden: Option<(&'static str, &'static str)>,
 }
 
 /// The options of a call, where they were given.
@@ -134,9 +134,8 @@ impl<'a> Tracer<'a> {
 
     /// A file is written once in a program, after all else.
     fn save_belongs_here(&self, span: Span) -> R<()> {
-        if let Some(why) = self.saves.forbidden {
-            let e = Diagnostic::error("E0802", "`save` belongs to `main`").at(span, why);
-            return fail(e.help("`assert` says what should hold of the value"));
+        if let Some((why, help)) = self.saves.forbidden {
+            return fail(Diagnostic::error("E0802", "`save` belongs to `main`").at(span, why).help(help));
         }
         if self.b.depth() <= 1 {
             return Ok(());

@@ -3,6 +3,7 @@
 pub mod ad;
 pub mod dce;
 pub mod distribute;
+pub mod nests;
 pub mod ranges;
 pub mod simplify;
 pub mod stages;

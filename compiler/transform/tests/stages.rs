@@ -5,6 +5,7 @@ use whorl_core::interp;
 use whorl_core::ir::*;
 use whorl_core::prim::*;
 use whorl_core::verify::verify;
+use whorl_transform::nests::join;
 use whorl_transform::simplify::simplify;
 use whorl_transform::stages::cut;
 
@@ -46,9 +47,14 @@ fn program(write: impl FnOnce(&mut Builder, Atom) -> Vec<Atom>) -> Program {
 
 /// Runs the parts one after the other, and compares with the whole; says whether there are two.
 fn check(p: Program) -> bool {
+    check_parts(p.clone(), p)
+}
+
+/// The same of a program that was changed before it is cut.
+fn check_parts(p: Program, changed: Program) -> bool {
     let args = vec![ArrayData::scalar(3.0f32)];
     let whole = interp::run(&p, &args).expect("runs");
-    let (first, rest) = cut(p);
+    let (first, rest) = cut(changed);
     let parts = [Some(&first), rest.as_ref()].into_iter().flatten();
     let (mut inputs, mut results, mut logs) = (args, Vec::new(), Vec::new());
     for part in parts {
@@ -58,7 +64,9 @@ fn check(p: Program) -> bool {
         inputs.extend(outcome.results.clone());
         results = outcome.results;
     }
-    assert_eq!(results, whole.results);
+    // Whatever the sizes around the elements.
+    let bytes = |all: &[ArrayData]| all.iter().map(|a| a.bytes.clone()).collect::<Vec<_>>();
+    assert_eq!(bytes(&results), bytes(&whole.results));
     assert_eq!(logs, whole.logs.iter().map(|l| (l.name.clone(), l.recorded())).collect::<Vec<_>>());
     rest.is_some()
 }
@@ -112,4 +120,101 @@ fn a_program_that_logs_outside_of_the_runs_stays_whole() {
         vec![sum]
     });
     assert!(!check(behind));
+}
+
+/// The lanes of the last statement that is a loop.
+fn runs_of(p: &Program) -> Option<usize> {
+    p.main.body.stmts.iter().rev().find_map(|s| match &s.op {
+        Op::Form(f) => match &**f {
+            Form::Map(m) => Some(m.n),
+            Form::Scan(_) | Form::While(_) | Form::Switch(_) => None,
+        },
+        Op::Prim(..) | Op::Constant(_) | Op::Effect(_) => None,
+    })
+}
+
+/// Joins and cuts; how many runs there are, and whether something comes behind them.
+fn check_nest(write: impl FnOnce(&mut Builder, Atom) -> Vec<Atom>) -> (Option<usize>, bool) {
+    let p = program(write);
+    let joined = join(p.clone());
+    verify(&joined).unwrap_or_else(|e| panic!("{e:?}\n{}", whorl_core::print::print(&joined)));
+    let args = [ArrayData::scalar(3.0f32)];
+    assert_eq!(interp::run(&joined, &args).expect("runs").results, interp::run(&p, &args).expect("runs").results);
+    let (first, _) = cut(joined.clone());
+    (runs_of(&first), check_parts(p, joined))
+}
+
+fn number(b: &mut Builder, i: Atom) -> Atom {
+    b.prim1(Prim::Convert(DType::F32), &[i])
+}
+
+#[test]
+fn loops_around_training_are_one() {
+    let two = check_nest(|b, x| {
+        b.map(3, |b, task| {
+            let task = number(b, task);
+            let start = b.mul(task, x);
+            vec![runs(b, 5, start)]
+        })
+        .to_vec()
+    });
+    assert_eq!(two, (Some(15), false));
+    let three = check_nest(|b, x| {
+        b.map(2, |b, a| {
+            let a = number(b, a);
+            let outer = b.add(a, x);
+            b.map(3, |b, task| {
+                let task = number(b, task);
+                let start = b.mul(task, outer);
+                vec![runs(b, 5, start)]
+            })
+            .to_vec()
+        })
+        .to_vec()
+    });
+    assert_eq!(three, (Some(30), false));
+}
+
+#[test]
+fn what_tasks_do_with_their_runs_comes_after_all() {
+    let nest = check_nest(|b, x| {
+        let tasks = b.map(3, |b, task| {
+            let number = number(b, task);
+            let start = b.mul(number, x);
+            let all = runs(b, 5, start);
+            let sum = mean(b, all);
+            let more = b.add(sum, start);
+            vec![more, all, task, Lit::f32(7.0).into(), start]
+        });
+        let sum = mean(b, tasks[0]);
+        let rows = b.reduce(Monoid::Sum, &[1], tasks[1]);
+        [&tasks[..], &[sum, rows]].concat()
+    });
+    assert_eq!(nest, (Some(15), true));
+}
+
+#[test]
+fn loops_that_log_or_train_besides_stay() {
+    let logs = check_nest(|b, x| {
+        b.map(3, |b, task| {
+            let start = number(b, task);
+            let (name, mask) = ("task".into(), Lit::bool(true).into());
+            b.effect(Effect::Log { name, value: start, mask });
+            let start = b.add(start, x);
+            vec![runs(b, 5, start)]
+        })
+        .to_vec()
+    });
+    assert_eq!(logs, (Some(3), false));
+    let trains_twice = check_nest(|b, x| {
+        b.map(3, |b, task| {
+            let start = number(b, task);
+            let first = runs(b, 5, start);
+            let sum = mean(b, first);
+            let start = b.add(sum, x);
+            vec![runs(b, 2, start)]
+        })
+        .to_vec()
+    });
+    assert_eq!(trains_twice, (Some(3), false));
 }

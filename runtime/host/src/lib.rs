@@ -14,6 +14,7 @@ pub mod metrics;
 pub mod plot;
 mod style;
 mod sums;
+pub mod sweep_plot;
 pub mod tensorboard;
 
 pub use engine::Engine;

@@ -110,7 +110,7 @@ fn compile_and_run(traced: Traced, map: &SourceMap, stop: &AtomicBool) -> Result
     if watching.shown {
         eprint!("\r\x1b[2K");
     }
-    let failed = |error, run| Stopped::Failed(fault::told(&error, run, None, map).text);
+    let failed = |error, run| Stopped::Failed(fault::told(&error, run, None, None, map).text);
     let results = match driven.end {
         End::Finished => {
             let outputs = |s: &RunState| engine.executable.outputs(s);

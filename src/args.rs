@@ -27,6 +27,20 @@ pub enum Command {
     Fmt(Fmt),
     /// A code, or all of them.
     Explain(Option<String>),
+    Repl(Repl),
+    Watch(Watch),
+}
+
+/// A session, on a script or on nothing.
+pub struct Repl {
+    pub file: Option<PathBuf>,
+    pub settings: Vec<(String, String)>,
+}
+
+pub struct Watch {
+    pub script: Script,
+    /// Runs `main` as well, when the tests pass.
+    pub run: bool,
 }
 
 /// A script, and the settings of its params and sizes: `("ppo.lr", "1e-3")`.
@@ -132,7 +146,7 @@ pub enum Stage {
     Asm,
 }
 
-const COMMANDS: &str = "run, resume, repeat, runs, eval, check, test, show, profile, fmt and explain";
+const COMMANDS: &str = "run, resume, repeat, runs, eval, check, test, show, profile, fmt, repl, watch and explain";
 
 const HELP: &str = "\
 Whorl: a functional array language for reinforcement learning, compiled whole.
@@ -147,6 +161,8 @@ Whorl: a functional array language for reinforcement learning, compiled whole.
   whorl fmt PATH…     put scripts, or all in a folder, into the standard style (--check: only say which are not)
   whorl show FILE --stage STAGE   the program after a stage, with the source's lines beside it
   whorl profile FILE  run for a while, and say where the time goes
+  whorl repl [FILE]   a session: expressions are compiled and run as they are typed
+  whorl watch FILE    checks and tests a script whenever it is saved (--run: then runs it)
   whorl explain CODE  what an error means and how to mend it; without CODE, a line for each
 
 Options of run
@@ -181,7 +197,7 @@ Options of run and test
   --trap-nan          stop at the first NaN or infinity that an operation makes of finite numbers
   --no-checks         do not look whether indices are in range
 
-Options of run, check, show and profile
+Options of run, check, show, profile, repl and watch
   --NAME VALUE        sets a param or size of the script itself, as in --seeds 16
   --set MODULE.NAME=VALUE   one of an imported module, as in --set ppo.lr=1e-3
 
@@ -241,6 +257,8 @@ fn command(parser: &mut Parser) -> Read<Command> {
         "profile" => Command::Profile(profile(parser)?),
         "fmt" => Command::Fmt(fmt(parser)?),
         "explain" => Command::Explain(explain(parser)?),
+        "repl" => Command::Repl(repl(parser)?),
+        "watch" => Command::Watch(watch(parser)?),
         other => {
             return wrong(format!("there is no command `{other}`; there are {COMMANDS}"));
         }
@@ -537,6 +555,30 @@ fn explain(parser: &mut Parser) -> Read<Option<String>> {
     Ok(codes.pop())
 }
 
+fn repl(parser: &mut Parser) -> Read<Repl> {
+    let (mut files, mut settings) = (Vec::new(), Vec::new());
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Value(v) => files.push(v.into()),
+            other => setting(other.into(), parser, &mut settings)?,
+        }
+    }
+    let file = if files.is_empty() { None } else { Some(one_file("repl", files)?) };
+    Ok(Repl { file, settings })
+}
+
+fn watch(parser: &mut Parser) -> Read<Watch> {
+    let (mut files, mut settings, mut run) = (Vec::new(), Vec::new(), false);
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Value(v) => files.push(v.into()),
+            Long("run") => run = true,
+            other => setting(other.into(), parser, &mut settings)?,
+        }
+    }
+    Ok(Watch { script: Script { file: one_file("watch", files)?, settings }, run })
+}
+
 fn thread_count(parser: &mut Parser) -> Read<usize> {
     match parser.value()?.parse()? {
         0 => wrong("--threads 0: at least one thread is needed"),
@@ -607,15 +649,23 @@ fn setting(other: Other, parser: &mut Parser, settings: &mut Vec<(String, String
 }
 
 fn parse_stage(text: &str) -> Read<Stage> {
+    match stage(text) {
+        Some(stage) => Ok(stage),
+        None => wrong(format!("--stage {text}: there are tree, core, grad, fused, loops, memory and asm")),
+    }
+}
+
+/// A stage by its name.
+pub fn stage(text: &str) -> Option<Stage> {
     match text {
-        "tree" => Ok(Stage::Tree),
-        "core" => Ok(Stage::Core),
-        "grad" => Ok(Stage::Grad),
-        "fused" => Ok(Stage::Fused),
-        "loops" => Ok(Stage::Loops),
-        "memory" => Ok(Stage::Memory),
-        "asm" => Ok(Stage::Asm),
-        other => wrong(format!("--stage {other}: there are tree, core, grad, fused, loops, memory and asm")),
+        "tree" => Some(Stage::Tree),
+        "core" => Some(Stage::Core),
+        "grad" => Some(Stage::Grad),
+        "fused" => Some(Stage::Fused),
+        "loops" => Some(Stage::Loops),
+        "memory" => Some(Stage::Memory),
+        "asm" => Some(Stage::Asm),
+        _ => None,
     }
 }
 

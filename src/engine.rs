@@ -297,7 +297,7 @@ impl Engine for CpuEngine {
 }
 
 /// The step of the `train scan` that it happened in.
-fn train_step(e: &RunError) -> Option<u64> {
+pub fn train_step(e: &RunError) -> Option<u64> {
     match e {
         RunError::Fault(fault) => fault.steps.iter().find(|s| s.train).map(|s| s.at as u64),
         RunError::Misuse(_) => None,

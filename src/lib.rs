@@ -23,6 +23,7 @@ pub mod profile;
 pub mod progress;
 pub mod property;
 pub mod repeat;
+pub mod repl;
 pub mod resume;
 pub mod run;
 pub mod runs;
@@ -32,6 +33,7 @@ pub mod standard_library;
 pub mod sweep;
 pub mod terminal_picture;
 pub mod test;
+pub mod watch;
 pub mod words;
 
 /// Writes to standard output, if anybody still reads it (`whorl check … | head`).

@@ -27,6 +27,8 @@ fn main() -> ExitCode {
         Command::Show(options) => whorl::show::show(&options),
         Command::Profile(options) => whorl::profile::profile(&options),
         Command::Fmt(options) => whorl::fmt::fmt(&options),
+        Command::Repl(options) => whorl::repl::repl(&options),
+        Command::Watch(options) => whorl::watch::watch(&options),
         Command::Explain(code) => whorl::explain::explain(code.as_deref()),
     };
     done.unwrap_or_else(|message| {

@@ -10,7 +10,7 @@ use whorl_source::{FileId, SourceMap, Span};
 
 use crate::args::{self, Stage};
 use crate::check::schedule::lines_of;
-use crate::pipeline::{self, Source};
+use crate::pipeline;
 
 /// Where a line is asked for.
 const NOTHING: &str =
@@ -47,7 +47,7 @@ pub fn show(options: &args::Show) -> Result<ExitCode, String> {
         if cut {
             say!("{}# {}", if k == 0 { "" } else { "\n" }, ["the runs", "what follows the runs"][k]);
         }
-        view.late(program, options.stage, &source)?;
+        crate::put(view.late(program, options.stage)?);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -176,38 +176,43 @@ impl View<'_> {
     }
 
     /// A stage behind the cut.
-    fn late(&self, program: Program, stage: Stage, source: &Source) -> Result<(), String> {
+    fn late(&self, program: Program, stage: Stage) -> Result<String, String> {
         let flat = pipeline::flatten(program);
         if stage == Stage::Fused {
-            crate::put(self.core(&flat));
-            return Ok(());
+            return Ok(self.core(&flat));
         }
-        let program = pipeline::schedule(&flat, &source.map)?;
+        let program = pipeline::schedule(&flat, self.map)?;
         let line = |spans: &Spans| self.comment(spans);
         let keep = |spans: &Spans| self.keeps(spans);
-        match stage {
-            Stage::Tree | Stage::Core | Stage::Grad | Stage::Fused => {}
-            Stage::Loops if self.line.is_none() => crate::put(whorl_schedule::print(&program, &line)),
+        Ok(match stage {
+            Stage::Tree | Stage::Core | Stage::Grad | Stage::Fused => String::new(),
+            Stage::Loops if self.line.is_none() => whorl_schedule::print(&program, &line),
             Stage::Loops => {
                 let text = whorl_schedule::print_some(&program, &line, &keep);
-                crate::put(if text.is_empty() { NOTHING } else { &text });
+                if text.is_empty() { NOTHING.to_string() } else { text }
             }
-            Stage::Memory => crate::put(whorl_schedule::memory_map(&program, &line, &keep)),
+            Stage::Memory => whorl_schedule::memory_map(&program, &line, &keep),
             Stage::Asm => self.assembly(&program)?,
-        }
-        Ok(())
+        })
     }
 
-    fn assembly(&self, program: &LoopProgram) -> Result<(), String> {
+    fn assembly(&self, program: &LoopProgram) -> Result<String, String> {
         let options = whorl_cpu::Options { threads: 1, ..whorl_cpu::Options::default() };
         let executable = whorl_cpu::compile(program, &options).map_err(|e| format!("error: {e}"))?;
+        let mut text = String::new();
         for function in executable.assembly().map_err(|e| format!("error: {e}"))? {
             if self.keeps(&function.spans) {
                 let lines = self.comment(&function.spans);
                 let comment = if lines.is_empty() { lines } else { format!("  # {lines}") };
-                say!("{}{comment}\n{}", function.head, function.code);
+                text += &format!("{}{comment}\n{}\n", function.head, function.code);
             }
         }
-        Ok(())
+        Ok(text)
     }
+}
+
+/// A program after a stage that works on whole programs: `core` and those behind it.
+pub fn text(program: Program, stage: Stage, map: &SourceMap) -> Result<String, String> {
+    let view = View { map, line: None };
+    if stage == Stage::Core { Ok(view.core(&program)) } else { view.late(program, stage) }
 }

@@ -13,7 +13,7 @@ use whorl::{explain, pipeline};
 use whorl_source::Diagnostic;
 
 /// Codes that no program brings about: their pages only say what they mean.
-const WITHOUT_PROGRAM: &[&str] = &["E0217", "E0400", "E0411", "E0415", "E0614", "E0616", "E0703"];
+const WITHOUT_PROGRAM: &[&str] = &["E0217", "E0400", "E0411", "E0415", "E0420", "E0614", "E0616", "E0703"];
 
 struct Block {
     line: usize,

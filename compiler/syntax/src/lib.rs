@@ -20,7 +20,7 @@ mod parser;
 pub mod tree;
 
 pub use format::format;
-pub use parser::{parse, parse_block};
+pub use parser::{Entry, EntryKind, is_incomplete, parse, parse_block, parse_entries, parse_statements};
 
 /// What [`parse`] makes of a file.
 #[derive(Clone, Debug)]

@@ -8,6 +8,7 @@
 mod blocks;
 mod checks;
 mod choices;
+mod entries;
 mod expressions;
 mod foreign;
 mod forms;
@@ -16,6 +17,7 @@ mod items;
 mod tokens;
 mod types;
 
+pub use entries::{Entry, EntryKind, is_incomplete, parse_entries, parse_statements};
 pub(crate) use expressions::continues_expression;
 use whorl_source::{Diagnostic, FileId, Span};
 

@@ -10,6 +10,7 @@ use whorl_source::{Diagnostic, Span};
 use whorl_syntax::ast::{self, DataDef, ExprKind, ItemKind, TypeArg, TypeKind};
 
 use crate::entry::Leaf;
+use crate::outline::Kept;
 use crate::script::{Def, ItemId, Module, ModuleId, Script};
 use crate::tracer::{Tracer, fail};
 use crate::types::Site;
@@ -22,6 +23,8 @@ pub enum Data {
     Tuple(Vec<Data>),
     /// Fields by name.
     Record(Vec<(String, Data)>),
+    /// What an earlier program of a session gave.
+    Kept(Arc<Kept>),
 }
 
 /// `load("table.csv", header: false)`
@@ -84,6 +87,9 @@ impl Data {
             Data::Array(a) => out.push(Leaf { path: path.to_string(), ty: a.ty.clone() }),
             Data::Tuple(parts) => parts.iter().enumerate().for_each(|(k, d)| d.arrays(&below(&k.to_string()), out)),
             Data::Record(fields) => fields.iter().for_each(|(n, d)| d.arrays(&below(n), out)),
+            Data::Kept(kept) => {
+                out.extend(kept.arrays.iter().map(|a| Leaf { path: path.to_string(), ty: a.ty.clone() }));
+            }
         }
     }
 }
@@ -177,16 +183,16 @@ impl<'a> Tracer<'a> {
             return fail(e.at(span, "used here"));
         }
         let outer = self.b.at(def.name.span);
-        let value = self.data_value(data);
+        let value = self.data_value(data, def.name.span);
         self.b.at_spans(outer);
         let mut env = Env::default();
         let module = std::mem::replace(&mut self.module, id.module);
-        let value = match &def.ty {
-            Some(ty) => {
+        let value = match (&def.ty, value) {
+            (Some(ty), Ok(value)) => {
                 let site = Site::new(format!("what is in the file of `{}`", def.name.text), def.value.span);
                 self.promise_param(&value, ty, &mut env, &site)
             }
-            None => Ok(value),
+            (None, value) | (Some(_), value @ Err(_)) => value,
         };
         self.module = module;
         self.open.remove(&id);
@@ -203,15 +209,17 @@ impl<'a> Tracer<'a> {
         Ok(env)
     }
 
-    fn data_value(&mut self, data: &'a Data) -> Value<'a> {
-        match data {
+    fn data_value(&mut self, data: &'a Data, span: Span) -> R<Value<'a>> {
+        Ok(match data {
             Data::Array(a) if a.ty == Type::scalar(a.ty.dtype) => Value::Leaf(a.element(0).into()),
             Data::Array(a) => Value::Leaf(self.b.outer_constant(a.clone())),
-            Data::Tuple(parts) => Value::tuple(parts.iter().map(|d| self.data_value(d)).collect()),
+            Data::Tuple(parts) => Value::tuple(parts.iter().map(|d| self.data_value(d, span)).collect::<R<_>>()?),
             Data::Record(fields) => {
-                Value::record(None, fields.iter().map(|(n, d)| (n.as_str(), self.data_value(d))).collect())
+                let fields = fields.iter().map(|(n, d)| Ok((n.as_str(), self.data_value(d, span)?)));
+                Value::record(None, fields.collect::<R<_>>()?)
             }
-        }
+            Data::Kept(kept) => self.kept_value(&kept.outline, &mut kept.arrays.iter(), span)?,
+        })
     }
 
     /// Whether a name belongs to a `data` item whose annotation is being checked, and so is yet to be bound.

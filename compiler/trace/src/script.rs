@@ -6,10 +6,11 @@ use std::sync::Mutex;
 use whorl_source::{Diagnostic, SourceMap, Span};
 use whorl_syntax::ast::{self, ItemKind, PatternKind};
 
-use crate::checks::examples::{self, Example};
+use crate::checks::examples::Example;
 use crate::data::{Data, DataProblem, DataRequest, bind_sizes, request};
 use crate::names::did_you_mean;
 use crate::params;
+use crate::parts::{self, Part};
 
 /// Where the text of an imported module comes from: `std.…` from the library, other paths from files beside the importer.
 pub trait Loader {
@@ -89,9 +90,21 @@ impl Script {
         text: &str,
         settings: &[(String, String)],
     ) -> Result<Script, Vec<Diagnostic>> {
+        Script::of_parts(loader, map, name, &[Part::items(name, text)], settings)
+    }
+
+    /// The same of a script in several texts, of which later ones replace what has their names in earlier ones. Modules and data are
+    /// looked for as if all were the file `name`.
+    pub fn of_parts(
+        loader: &mut dyn Loader,
+        map: &mut SourceMap,
+        name: &str,
+        parts: &[Part],
+        settings: &[(String, String)],
+    ) -> Result<Script, Vec<Diagnostic>> {
         let mut loading =
             Loading { loader, map, modules: Vec::new(), by_name: HashMap::new(), open: Vec::new(), errors: Vec::new() };
-        loading.module(Vec::new(), name.to_string(), text.to_string());
+        loading.module(Vec::new(), name.to_string(), parts);
         let Loading { modules, errors, map, .. } = loading;
         if !errors.is_empty() {
             return Err(errors);
@@ -178,28 +191,22 @@ struct Loading<'l> {
 }
 
 impl Loading<'_> {
-    fn module(&mut self, path: Vec<String>, display: String, text: String) -> ModuleId {
+    fn module(&mut self, path: Vec<String>, display: String, parts: &[Part]) -> ModuleId {
         let id = ModuleId(self.modules.len() as u32);
         self.modules.push(None);
         self.by_name.insert(display.clone(), id);
         self.open.push(display.clone());
-        let file = self.map.add(display.clone(), text);
-        let parse = whorl_syntax::parse(file, &self.map.file(file).expect("just added").text);
-        self.errors.extend(parse.diagnostics);
-        let mut examples = Vec::new();
-        if id == ModuleId::MAIN {
-            examples = examples::examples(file, &self.map.file(file).expect("just added").text, &parse.module.items);
-        }
-        let (values, types) = (HashMap::new(), HashMap::new());
+        let joined = parts::join(self.map, parts, id == ModuleId::MAIN);
+        self.errors.extend(joined.errors);
         let mut module = Module {
             path,
             display,
-            tree: parse.module,
-            values,
-            types,
-            examples,
+            tree: ast::Module { doc: joined.doc, items: joined.items },
+            values: HashMap::new(),
+            types: HashMap::new(),
+            examples: joined.examples,
             public: HashMap::new(),
-            data: HashMap::new(),
+            data: joined.data,
         };
         self.bind_items(&mut module, id);
         self.open.pop();
@@ -234,7 +241,9 @@ impl Loading<'_> {
                 }
                 ItemKind::Data(def) => {
                     self.value(module, &def.name, Def::Item(own), &mut places);
-                    self.data(module, k, def);
+                    if !module.data.contains_key(&k) {
+                        self.data(module, k, def);
+                    }
                 }
                 ItemKind::Test { .. } | ItemKind::Prop(_) | ItemKind::Error => {}
             }
@@ -373,13 +382,16 @@ impl Loading<'_> {
         }
         match self.by_name.get(&display) {
             Some(&id) => Ok(Some(id)),
-            None => Ok(Some(self.module(path.to_vec(), display, text))),
+            None => {
+                let parts = [Part::items(display.clone(), text)];
+                Ok(Some(self.module(path.to_vec(), display, &parts)))
+            }
         }
     }
 }
 
 /// The names that an item gives to its module.
-fn item_names(item: &ItemKind) -> Vec<ast::Name> {
+pub(crate) fn item_names(item: &ItemKind) -> Vec<ast::Name> {
     match item {
         ItemKind::Import(import) => match &import.names {
             Some(names) => names.clone(),

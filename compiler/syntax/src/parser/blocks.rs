@@ -375,7 +375,7 @@ fn assign_operator(text: &str) -> crate::ast::BinaryOp {
 }
 
 /// The last statement is the block's result, if it is an expression.
-fn block_of(mut statements: Vec<Statement>, span: Span) -> Block {
+pub(super) fn block_of(mut statements: Vec<Statement>, span: Span) -> Block {
     let result = match statements.pop() {
         Some(Statement { kind: StatementKind::Expr(e), .. }) => Some(Box::new(e)),
         last => {

@@ -28,7 +28,7 @@ impl Parser<'_> {
         Module { doc, items }
     }
 
-    fn item(&mut self) -> Item {
+    pub(super) fn item(&mut self) -> Item {
         let doc = self.doc_paragraphs().pop().unwrap_or_default();
         let mark = self.mark();
         let public = self.eat(TokenKind::Pub);
@@ -80,7 +80,7 @@ impl Parser<'_> {
         }
     }
 
-    fn stray_bracket(&mut self) -> ItemKind {
+    pub(super) fn stray_bracket(&mut self) -> ItemKind {
         self.error(codes::STRAY_BRACKET, format!("{} closes nothing", self.found_token()), "");
         self.bump();
         ItemKind::Error

@@ -8,8 +8,8 @@ pub mod watch;
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde_json::json;
@@ -125,7 +125,7 @@ pub fn carry_out(prepared: &Prepared, how: &How, folder: Folder, from: Option<Pl
         }
         None => Start::Beginning,
     };
-    let signals = Signals::new();
+    let signals = Signals::heard();
     // Checkpoints are made between chunks.
     let chunk = Pace::default().chunk.min(how.checkpoint_every.max(SHORTEST_CHUNK));
     let pace = Pace { threads: how.threads, chunk, fixed_chunk: None };
@@ -146,6 +146,12 @@ struct Signals {
 }
 
 impl Signals {
+    /// Those of the process: one that comes between two programs of a sweep stops the second.
+    fn heard() -> &'static Signals {
+        static HEARD: OnceLock<Signals> = OnceLock::new();
+        HEARD.get_or_init(Signals::new)
+    }
+
     fn new() -> Signals {
         let signals = Signals { stop: Arc::default(), asked_to_end: Arc::default() };
         for signal in [SIGINT, SIGTERM] {

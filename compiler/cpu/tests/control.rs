@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use whorl_core::check::{Check, CheckKind};
 use whorl_core::ir::{ArrayData, DType, Lit, Shape, Spans};
 use whorl_core::prim::{Binary, Compare};
-use whorl_cpu::{LogElement, Options, Sink, VectorMode, compile};
+use whorl_cpu::{LogElement, Options, Sink, compile};
 use whorl_schedule::loop_ir::*;
 
 /// `to = from op lit` of scalars.

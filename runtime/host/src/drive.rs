@@ -141,6 +141,9 @@ fn phases<E: Engine>(
 ) -> End<E::Error> {
     let kinds = engine.phases();
     let mut keeper = Keeper::default();
+    // What a straight phase has logged has the step that the next scan begins at, so that a run that goes on there would log it no
+    // more: it is to go on before.
+    let mut logged_before = false;
     for (phase, &kind) in kinds.iter().enumerate().skip(from.0) {
         let total = match kind {
             Phase::Straight => 0,
@@ -160,6 +163,7 @@ fn phases<E: Engine>(
             };
             let all = |of: usize| states.iter().map(|s| engine.state_arrays(of, s)).collect();
             match (kind, phase.checked_sub(1).map(|before| (before, kinds[before]))) {
+                (Phase::Train(_), _) if done == 0 && logged_before => {}
                 (Phase::Train(_), _) => keeper.keep(phase, done, all),
                 (Phase::Straight, Some((before, Phase::Train(n)))) => keeper.keep(before, n, all),
                 (Phase::Straight, Some((_, Phase::Straight)) | None) => {}
@@ -174,6 +178,7 @@ fn phases<E: Engine>(
             size = next_size(to - done, start.elapsed(), pace.chunk);
             done = to;
             let logs: Vec<Vec<LogValue>> = states.iter_mut().map(take).collect();
+            logged_before = kind == Phase::Straight && logs.iter().any(|l| !l.is_empty());
             observer.chunk(Progress { phase, done, total, elapsed: begin.elapsed() }, &logs, states);
             if done >= total {
                 break;

@@ -36,7 +36,7 @@ pub fn eval(options: &args::Eval) -> Result<ExitCode, String> {
     let other = options.script.as_ref().map(|file| script(file, &past.config)).transpose()?;
     // What is wrong with `eval` is told before anything takes time.
     play::known(other.as_ref().unwrap_or(&past.sources.source), &options.folder)?;
-    let found = past::checkpoint(&options.folder, options.checkpoint.as_deref(), &past.config.source_hash)?;
+    let found = past::checkpoint(&options.folder, options.checkpoint.as_deref(), &past.config.run_hash())?;
     let Some(found) = found else {
         let name = options.folder.display();
         return Err(format!(

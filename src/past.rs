@@ -78,7 +78,7 @@ fn changed(config: &Config, sources: &Sources) -> String {
 }
 
 /// The checkpoint of a run: `file`, or its last one; `None` where it has none. An error says what can be done.
-pub fn checkpoint(folder: &Path, file: Option<&Path>, source_hash: &str) -> Result<Option<Checkpoint>, String> {
+pub fn checkpoint(folder: &Path, file: Option<&Path>, run_hash: &str) -> Result<Option<Checkpoint>, String> {
     let path = file.map_or_else(|| folder.join(checkpoint::FILE), Path::to_path_buf);
     let refused = |why: &str| {
         let good = checkpoint::earlier(folder).into_iter().rev().find(|p| *p != path && checkpoint::read(p).is_ok());
@@ -93,9 +93,9 @@ pub fn checkpoint(folder: &Path, file: Option<&Path>, source_hash: &str) -> Resu
         Err(format!("error: {}: {why}\nhelp: {help}", path.display()))
     };
     match checkpoint::read(&path) {
-        Ok(c) if c.header.source_hash != source_hash => {
-            refused("it is of another program, or of another version of this one")
-        }
+        Ok(c) if c.header.run_hash != run_hash => refused(
+            "it is of another run: of another script, other settings or another seed, or by another version of Whorl",
+        ),
         Ok(c) => Ok(Some(c)),
         Err(Unreadable::Missing) if file.is_none() => Ok(None),
         Err(why) => refused(&why.to_string()),

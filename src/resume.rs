@@ -30,7 +30,7 @@ pub fn resume(options: &args::Resume) -> Result<ExitCode, String> {
     if let Some(parts) = each::parts(&mut past.sources, &past.config.job)? {
         return each::carry_out(&past.config, &parts, &options.how, folder);
     }
-    let found = past::checkpoint(&options.folder, options.checkpoint.as_deref(), &past.config.source_hash)?;
+    let found = past::checkpoint(&options.folder, options.checkpoint.as_deref(), &past.config.run_hash())?;
     let (_, prepared) = past.prepare(&options.how)?;
     let place = found.map(|c| past::place(&prepared, c)).transpose()?;
     if place.is_none() && !options.how.quiet {

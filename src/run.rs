@@ -111,7 +111,7 @@ pub fn carry_out(prepared: &Prepared, how: &How, folder: Folder, from: Option<Pl
     let engine = &prepared.engine;
     let phases = engine.phases();
     let step = from.as_ref().map_or(0, |p| steps_before(&phases, p.phase) + p.step as u64);
-    let mut watch = Watch::new(engine, how, prepared.sources.hash.clone(), folder, step)?;
+    let mut watch = Watch::new(engine, how, prepared.run_hash.clone(), folder, step)?;
     // Of an earlier end: from here on the run is under way.
     let _ = std::fs::remove_file(watch.folder.file(summary::FILE));
     announce(prepared, &watch, step);

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use toml::{Table, Value};
+use whorl_host::hash::Checksum;
 use whorl_trace::Knob;
 
 use crate::args;
@@ -20,6 +21,20 @@ pub struct Job {
     pub checks: Checks,
     /// What each `--sweep` says: `ppo.lr=1e-4,3e-4`.
     pub sweep: Vec<String>,
+}
+
+impl Job {
+    /// Tells runs apart: a checkpoint of one is none of another.
+    pub fn hash(&self, source_hash: &str) -> String {
+        let mut sum = Checksum::new();
+        sum.add(source_hash.as_bytes());
+        sum.add(format!("{} {:?} {:?}", self.seed, self.checks, self.sweep).as_bytes());
+        for (name, value) in &self.script.settings {
+            sum.add(name.as_bytes());
+            sum.add(value.as_bytes());
+        }
+        sum.text()
+    }
 }
 
 /// A job with where and how it was started: `config.toml`.
@@ -55,6 +70,10 @@ impl Config {
             steps,
             started: words::now(),
         }
+    }
+
+    pub fn run_hash(&self) -> String {
+        self.job.hash(&self.source_hash)
     }
 
     /// The text of `config.toml`.

@@ -22,6 +22,8 @@ use crate::sweep::Sweep;
 pub struct Prepared {
     pub script: args::Script,
     pub sources: Sources,
+    /// See [`Job::hash`].
+    pub run_hash: String,
     pub engine: CpuEngine,
     /// What is swept, if anything is, and the places of the points' values.
     pub sweep: Sweep,
@@ -64,7 +66,20 @@ impl Prepared {
         let (results, saves) = (traced.results, traced.saves);
         let points = points.into_iter().map(|p| p.at).collect();
         let script = job.script.clone();
-        Ok(Prepared { script, sources, engine, sweep, points, after, results, saves, trace_time, compile_time })
+        let run_hash = job.hash(&sources.hash);
+        Ok(Prepared {
+            script,
+            sources,
+            run_hash,
+            engine,
+            sweep,
+            points,
+            after,
+            results,
+            saves,
+            trace_time,
+            compile_time,
+        })
     }
 
     pub fn map(&self) -> &SourceMap {

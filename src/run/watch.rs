@@ -24,7 +24,7 @@ pub const METRICS: &str = "metrics.jsonl";
 pub struct Watch<'a> {
     engine: &'a CpuEngine,
     how: &'a How,
-    source_hash: String,
+    run_hash: String,
     pub folder: Folder,
     pub metrics: Metrics,
     lines: Lines,
@@ -58,7 +58,7 @@ impl<'a> Watch<'a> {
     pub fn new(
         engine: &'a CpuEngine,
         how: &'a How,
-        source_hash: String,
+        run_hash: String,
         folder: Folder,
         step: u64,
     ) -> Result<Watch<'a>, String> {
@@ -86,7 +86,7 @@ impl<'a> Watch<'a> {
         Ok(Watch {
             engine,
             how,
-            source_hash,
+            run_hash,
             folder,
             metrics,
             lines,
@@ -132,7 +132,7 @@ impl<'a> Watch<'a> {
         self.last_checkpoint = Instant::now();
         let path = self.folder.file(checkpoint::FILE);
         let steps_done = steps_before(&self.engine.phases(), phase) + step as u64;
-        let header = Header { phase, step, steps_done, source_hash: self.source_hash.clone() };
+        let header = Header { phase, step, steps_done, run_hash: self.run_hash.clone() };
         // Records that a checkpoint stands behind are on the disk before it.
         let written = self.lines.flush().and_then(|()| self.lines.sync()).and_then(|()| {
             self.how.keep.map_or(Ok(()), |keep| checkpoint::keep_earlier(&self.folder.path, keep))?;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! fn main(key: Key) = for k in split(key, seeds) { ppo.train(cartpole.env, k) }
-//! fn eval(agent, key: Key) = ppo.play(cartpole.env, agent, key, render: cartpole.render)
+//! fn eval(agent, key: Key) = film(ppo.play(cartpole.env, agent, key), cartpole.render)
 //! ```
 //!
 //! `eval` plays one episode of what one run of `main` gave. The program that is traced here plays many: every agent in every one
@@ -66,7 +66,7 @@ impl Script {
             let e = Diagnostic::error("E0415", "the script does not say how its agent is tried out: it has no `eval`");
             let e = e.note("`eval` plays one episode of what one run of `main` gives, and gives a record of it");
             return Err(vec![e.help(
-                "fn eval(agent, key: Key) = ppo.play(cartpole.env, agent, key, render: cartpole.render)\n\
+                "fn eval(agent, key: Key) = film(ppo.play(cartpole.env, agent, key), cartpole.render)\n\
                  in general: a record with `episode_return`, and perhaps `length`, `frames` and `fps` (`std.env.play` makes one)",
             )]);
         }
@@ -312,7 +312,7 @@ impl<'a> Tracer<'a> {
                 let e = Diagnostic::error("E0418", "there is nothing to draw: `eval` gives no `frames`");
                 let e = e.at(span, format!("this is {}", result.describe(&self.b)));
                 return fail(e.help(
-                    "give `play` the function that draws a state: `ppo.play(env, agent, key, render: cartpole.render)`",
+                    "`std.env.film` draws an episode, with a function that draws a state: `film(ppo.play(env, agent, key), cartpole.render)`",
                 ));
             }
             None => None,

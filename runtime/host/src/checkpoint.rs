@@ -1,7 +1,7 @@
 //! Checkpoints: the whole training state of every run in one `safetensors` file, replaced atomically.
 //!
 //! Arrays are named `run{r}/{index}/{name}`; the metadata's entry `whorl` is JSON: the version that wrote it, the format, the phase
-//! and the next step, the hash of the source, and a checksum of all that the file says and holds.
+//! and the next step, the hash of what is run, and a checksum of all that the file says and holds.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,7 +18,7 @@ use crate::engine::{Element, StateArray};
 use crate::hash::Checksum;
 
 /// Version of the layout above.
-pub const FORMAT: u64 = 2;
+pub const FORMAT: u64 = 3;
 
 pub const FILE: &str = "checkpoint.safetensors";
 
@@ -30,7 +30,8 @@ pub struct Header {
     pub step: usize,
     /// The same with those of all `train scan`s before.
     pub steps_done: u64,
-    pub source_hash: String,
+    /// Of what is run: sources, data, settings, seed.
+    pub run_hash: String,
 }
 
 /// A checkpoint as it was read.
@@ -59,7 +60,7 @@ pub fn write(path: &Path, header: &Header, states: &[Vec<StateArray>]) -> io::Re
         "phase": header.phase,
         "step": header.step,
         "steps_done": header.steps_done,
-        "source_hash": header.source_hash,
+        "run_hash": header.run_hash,
         "runs": states.len(),
         "checksum": checksum(header, states),
     });
@@ -133,7 +134,7 @@ pub fn read(path: &Path) -> Result<Checkpoint, Unreadable> {
         phase: number("phase")? as usize,
         step: number("step")? as usize,
         steps_done: number("steps_done")?,
-        source_hash: text("source_hash")?,
+        run_hash: text("run_hash")?,
     };
     let tensors = SafeTensors::deserialize(&bytes).map_err(|e| Unreadable::Damaged(e.to_string()))?;
     let states = states(&tensors, number("runs")? as usize)?;
@@ -160,9 +161,9 @@ pub fn read_header(path: &Path) -> Result<Header, Unreadable> {
     file.read_exact(&mut bytes[8..]).map_err(Unreadable::Io)?;
     let about = about(&bytes)?;
     let number = |name: &str| about[name].as_u64().unwrap_or(0) as usize;
-    let source_hash = about["source_hash"].as_str().unwrap_or_default().to_string();
+    let run_hash = about["run_hash"].as_str().unwrap_or_default().to_string();
     let steps_done = about["steps_done"].as_u64().unwrap_or(0);
-    Ok(Header { phase: number("phase"), step: number("step"), steps_done, source_hash })
+    Ok(Header { phase: number("phase"), step: number("step"), steps_done, run_hash })
 }
 
 /// The metadata's entry `whorl`, of a format that is known.
@@ -321,7 +322,7 @@ mod tests {
             shape: vec![values.len()],
             bytes: values.iter().flat_map(|x| x.to_ne_bytes()).collect(),
         };
-        let header = Header { phase: 1, step: 3, steps_done: 3, source_hash: "abc".into() };
+        let header = Header { phase: 1, step: 3, steps_done: 3, run_hash: "abc".into() };
         let run = |x: f32| vec![array("w/b", &[x, 2.0]), array("_", &[]), array("_", &[3.0])];
         (header, vec![run(1.0), run(5.0)])
     }
@@ -383,7 +384,7 @@ mod tests {
         write(&path, &header, &states).expect("written");
         let text = std::fs::read(&path).expect("bytes");
         assert!(said(&text[..20]).contains("cut off after 20 bytes"));
-        let newer: Vec<u8> = String::from_utf8_lossy(&text).replace("format\\\":2", "format\\\":9").into_bytes();
+        let newer: Vec<u8> = String::from_utf8_lossy(&text).replace("format\\\":3", "format\\\":9").into_bytes();
         assert!(said(&newer).contains("format 9"), "{}", said(&newer));
         assert!(matches!(read(&dir.0.join("none")), Err(Unreadable::Missing)));
     }

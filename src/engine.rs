@@ -189,11 +189,7 @@ impl Engine for CpuEngine {
     }
 
     fn phases(&self) -> Vec<Phase> {
-        let kind = |p: &loop_ir::Phase| match p {
-            loop_ir::Phase::Straight(_) => Phase::Straight,
-            loop_ir::Phase::Train { n, .. } => Phase::Train(*n),
-        };
-        self.program.phases.iter().map(kind).collect()
+        phases(&self.program)
     }
 
     fn log_names(&self) -> Vec<String> {
@@ -294,6 +290,15 @@ impl Engine for CpuEngine {
         };
         buffers.iter().map(array).collect()
     }
+}
+
+/// The phases of a program, as the host paces them.
+pub fn phases(program: &LoopProgram) -> Vec<Phase> {
+    let kind = |p: &loop_ir::Phase| match p {
+        loop_ir::Phase::Straight(_) => Phase::Straight,
+        loop_ir::Phase::Train { n, .. } => Phase::Train(*n),
+    };
+    program.phases.iter().map(kind).collect()
 }
 
 /// The step of the `train scan` that it happened in.

@@ -3,7 +3,7 @@
 use whorl_cpu::{Executable, LogElement, RunError, RunState, Sink};
 use whorl_host::engine::{Engine, LogValue, Phase, StateArray};
 use whorl_schedule::log_sites;
-use whorl_schedule::loop_ir::{self, LoopProgram};
+use whorl_schedule::loop_ir::LoopProgram;
 
 pub struct SessionEngine {
     pub program: LoopProgram,
@@ -91,11 +91,7 @@ impl Engine for SessionEngine {
     }
 
     fn phases(&self) -> Vec<Phase> {
-        let kind = |p: &loop_ir::Phase| match p {
-            loop_ir::Phase::Straight(_) => Phase::Straight,
-            loop_ir::Phase::Train { n, .. } => Phase::Train(*n),
-        };
-        self.program.phases.iter().map(kind).collect()
+        crate::engine::phases(&self.program)
     }
 
     fn log_names(&self) -> Vec<String> {

@@ -2,7 +2,7 @@
 
 use whorl_core::{Atom, DType, Function as CoreFunction, Program, Type};
 use whorl_source::{Diagnostic, Span};
-use whorl_syntax::ast::{ItemKind, PatternKind};
+use whorl_syntax::ast::{FnDef, ItemKind, PatternKind};
 use whorl_transform::ad::custom;
 
 use crate::checks::Claim;
@@ -130,9 +130,20 @@ fn in_order(mut errors: Vec<Diagnostic>) -> Vec<Diagnostic> {
 
 /// What `main` takes: a key, or nothing.
 pub(crate) fn main_arguments(script: &Script) -> Result<&'static [Tree], Vec<Diagnostic>> {
-    let takes_key = match script.module(ModuleId::MAIN).values.get("main") {
-        Some(Def::Item(id)) => match &script.item(*id).kind {
-            ItemKind::Fn(f) => !f.params.is_empty(),
+    if !script.module(ModuleId::MAIN).values.contains_key("main") {
+        let e = Diagnostic::error("E0409", "the script has no function `main`");
+        return Err(vec![e.help("fn main(key: Key) = …")]);
+    }
+    let takes_key = own_function(script, "main").is_some_and(|f| !f.params.is_empty());
+    Ok(if takes_key { &[Tree::Key] } else { &[] })
+}
+
+/// The declaration of a function of the script itself.
+pub(crate) fn own_function<'a>(script: &'a Script, name: &str) -> Option<&'a FnDef> {
+    match script.module(ModuleId::MAIN).values.get(name)? {
+        Def::Module(_) => None,
+        Def::Item(id) => match &script.item(*id).kind {
+            ItemKind::Fn(f) => Some(f),
             ItemKind::Import(_)
             | ItemKind::Param(_)
             | ItemKind::Size(_)
@@ -142,14 +153,9 @@ pub(crate) fn main_arguments(script: &Script) -> Result<&'static [Tree], Vec<Dia
             | ItemKind::Data(_)
             | ItemKind::Test { .. }
             | ItemKind::Prop(_)
-            | ItemKind::Error => false,
+            | ItemKind::Error => None,
         },
-        Some(Def::Module(_)) | None => {
-            let e = Diagnostic::error("E0409", "the script has no function `main`");
-            return Err(vec![e.help("fn main(key: Key) = …")]);
-        }
-    };
-    Ok(if takes_key { &[Tree::Key] } else { &[] })
+    }
 }
 
 impl<'a> Tracer<'a> {

@@ -17,7 +17,7 @@ use whorl_syntax::ast::{FnParam, ItemKind};
 use whorl_transform::stages;
 
 use crate::call::{arguments, param_name};
-use crate::entry::{Traced, Tree, main_arguments};
+use crate::entry::{Traced, Tree, main_arguments, own_function};
 use crate::random;
 use crate::script::{Def, ModuleId, Script};
 use crate::tracer::{Tracer, fail};
@@ -255,22 +255,7 @@ impl<'a> Tracer<'a> {
     }
 
     fn main_span(&self) -> Span {
-        match self.script.module(ModuleId::MAIN).values.get("main") {
-            Some(Def::Item(id)) => match &self.script.item(*id).kind {
-                ItemKind::Fn(f) => crate::call::result_span(&f.body),
-                ItemKind::Import(_)
-                | ItemKind::Param(_)
-                | ItemKind::Size(_)
-                | ItemKind::Type(_)
-                | ItemKind::Enum(_)
-                | ItemKind::Let { .. }
-                | ItemKind::Data(_)
-                | ItemKind::Test { .. }
-                | ItemKind::Prop(_)
-                | ItemKind::Error => Span::NONE,
-            },
-            Some(Def::Module(_)) | None => Span::NONE,
-        }
+        own_function(self.script, "main").map_or(Span::NONE, |f| crate::call::result_span(&f.body))
     }
 
     /// The part of an episode's record that is told: single numbers, and the pictures if they are wanted.

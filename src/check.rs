@@ -6,7 +6,7 @@ use serde_json::json;
 use whorl_core::{Checkpoint, Type, print};
 use whorl_schedule::loop_ir::{Buffer, LoopProgram, Place};
 use whorl_source::{Diagnostic, SourceMap, Span};
-use whorl_trace::{Knob, Signature, Traced};
+use whorl_trace::{Knob, Leaf, Plays, Signature, Traced};
 use whorl_transform::ad::kept::{Kept, kept};
 
 use crate::args;
@@ -44,7 +44,9 @@ pub fn check(options: &args::Check) -> Result<ExitCode, String> {
     crate::put(section("params and sizes (--set name=value)", &knob_rows(&source.script.knobs())));
     let files: Vec<String> = source.script.data_files().iter().map(crate::data::described).collect();
     crate::put(section("data", &files));
-    crate::put(section("types", &type_rows(&signature, &traced)));
+    let mut types = type_rows(&signature, &traced);
+    types.extend(eval_rows(&source));
+    crate::put(section("types", &types));
     crate::put(section("schedule", &schedule_rows(&parts, &source.map)));
     crate::put(memory(&parts, &source.map));
     let mut rows = cost::rows(&parts, &source.map, DEAREST);
@@ -83,6 +85,29 @@ fn type_rows(signature: &Signature, traced: &Traced) -> Vec<String> {
     let saves = traced.saves.iter().map(crate::save::described);
     rows.extend(saves.flat_map(|s| layout::wrapped(&s, layout::WIDTH - 2, 4)));
     rows
+}
+
+/// What `eval` gives of an episode, where there is one: the fields and their types.
+fn eval_fields(source: &Source) -> Option<Vec<(String, String)>> {
+    if !source.script.has_eval() {
+        return None;
+    }
+    let traced = |frames| source.script.trace_eval(Plays { agents: 1, episodes: 1, frames }).ok();
+    // Without pictures, if it gives none.
+    let evaluation = traced(true).or_else(|| traced(false))?;
+    let field = |leaf: &Leaf| {
+        // An axis of agents and one of episodes are in front.
+        let own: Vec<String> = leaf.ty.shape.iter().skip(2).map(usize::to_string).collect();
+        let own = if own.is_empty() { String::new() } else { format!("[{}]", own.join(", ")) };
+        (leaf.path.clone(), format!("{}{own}", leaf.ty.dtype.name()))
+    };
+    Some(evaluation.traced.results.iter().map(field).collect())
+}
+
+fn eval_rows(source: &Source) -> Vec<String> {
+    let Some(fields) = eval_fields(source) else { return Vec::new() };
+    let fields: Vec<String> = fields.iter().map(|(name, ty)| format!("{name}: {ty}")).collect();
+    layout::wrapped(&format!("eval(agent, key: Key) -> {{ {} }}", fields.join(", ")), layout::WIDTH - 2, 4)
 }
 
 fn schedule_rows(parts: &[Part], map: &SourceMap) -> Vec<String> {
@@ -190,6 +215,7 @@ fn as_json(
         "file": map.files().next().map(|(_, f)| f.name.clone()),
         "knobs": knobs,
         "main": { "result": signature.result.text(), "sizes": sizes, "arrays": results },
+        "eval": eval_fields(source).map(|f| f.into_iter().map(|(n, t)| (n, json!(t))).collect::<serde_json::Map<_, _>>()),
         "schedule": schedule,
         "programs": programs,
         "free_bytes": crate::data::available_memory(),

@@ -122,6 +122,9 @@ fn the_schedule_of_ppo_is_a_page() {
     }
     let wide: Vec<&str> = said.out.lines().filter(|l| l.chars().count() > 80).collect();
     assert!(wide.is_empty(), "{wide:#?}");
+    let types = section(&said.out, "types").join("\n");
+    assert!(types.contains("eval(agent, key: Key) -> { episode_return: f32, length: i32"), "{types}");
+    assert!(types.contains("frames: u8[1001, 100, 200, 3]"), "{types}");
 }
 
 #[test]

@@ -125,11 +125,13 @@ fn a_killed_run_comes_to_the_same_bits() {
         let threads = 1 + round % 2;
         let first = format!("run script.whorl --quiet --out {out} --checkpoint-every 0.01 --threads {threads}");
         let mut line = first.clone();
-        // Kill it, and what resumes it, until a process comes to its end.
-        loop {
+        // Kill it, and what resumes it, until a process comes to its end; one is left alone if the machine has become too slow.
+        for attempt in 0.. {
             let mut child = start(&folder, &line);
-            std::thread::sleep(moments.next(took.mul_f64(1.1)));
-            child.kill().expect("killed");
+            if attempt < 10 {
+                std::thread::sleep(moments.next(took.mul_f64(1.1)));
+                child.kill().expect("killed");
+            }
             let status = child.wait().expect("a status");
             if status.code().is_some() {
                 assert!(status.success(), "round {round}: {line}: {status}");

@@ -15,7 +15,7 @@ use whorl::engine::{CpuEngine, State};
 use whorl::pipeline;
 use whorl_core::Program;
 use whorl_core::ir::{ArrayData, Body, Effect, Op, Stmt};
-use whorl_host::drive::{Observer, Pace, Progress, Saved, Start, drive};
+use whorl_host::drive::{Observer, Pace, Progress, Saved, drive};
 use whorl_host::engine::{Engine, LogValue};
 use whorl_host::lines::Lines;
 use whorl_host::metrics::{Metrics, record_line};
@@ -121,7 +121,7 @@ fn turn(engine: &CpuEngine) -> (f64, &'static str) {
     };
     let pace = Pace { threads: 1, ..Pace::default() };
     let (begin, processor) = (Instant::now(), processor_time());
-    drive(engine, &pace, &AtomicBool::new(false), Start::Beginning, &mut writes);
+    drive(engine, &pace, &AtomicBool::new(false), None, &mut writes);
     let wall = begin.elapsed().as_secs_f64();
     let processor = processor.zip(processor_time()).map(|(from, to)| (to - from).as_secs_f64());
     std::fs::remove_dir_all(&folder).expect("removed");

@@ -27,6 +27,8 @@ pub struct CpuEngine {
     pool: Option<Pool>,
     /// Where every element goes that is logged, once anybody wants to see each.
     pub each: Arc<OnceLock<LogEach>>,
+    /// The log of each site.
+    logs: Arc<[u32]>,
     /// So many elements a run's ring holds, where that is not left to it.
     ring: Option<usize>,
 }
@@ -54,7 +56,7 @@ impl CpuEngine {
 /// Takes what a run logs: adds it up by step, and hands each element on where that is asked for.
 struct RunSink {
     /// The log of each site.
-    logs: Vec<u32>,
+    logs: Arc<[u32]>,
     sums: Sums,
     run: usize,
     each: Arc<OnceLock<LogEach>>,
@@ -89,7 +91,8 @@ impl CpuEngine {
     /// A program whose runs all get these arguments, each in an arena of its own.
     pub fn new(program: LoopProgram, executable: Executable, inputs: Vec<ArrayData>) -> CpuEngine {
         let points = vec![Point::default()];
-        CpuEngine { program, executable, inputs, points, pool: None, each: Arc::default(), ring: None }
+        let logs = log_sites(&program).iter().map(|s| s.log).collect();
+        CpuEngine { program, executable, inputs, points, pool: None, each: Arc::default(), logs, ring: None }
     }
 
     /// The same with the runs of these points.
@@ -206,7 +209,7 @@ impl Engine for CpuEngine {
                 (self.executable.run_without_arena(own), Some(parked))
             }
         };
-        let logs = log_sites(&self.program).iter().map(|s| s.log).collect();
+        let logs = self.logs.clone();
         state.set_sink(Box::new(RunSink { logs, sums: Sums::default(), run, each: self.each.clone() }));
         if let Some(elements) = self.ring {
             state.set_ring(elements);
@@ -251,11 +254,11 @@ impl Engine for CpuEngine {
         let execute = |run: &mut RunState| self.executable.run_phase(phase, run, from, to);
         let done = match (&mut state.parked, &self.pool) {
             (Some(parked), Some(pool)) => {
-                let steps = self.phases().get(phase).map_or(0, |p| match p {
-                    Phase::Straight => 0,
-                    Phase::Train(n) => *n,
-                });
-                let lives = park::lives(&self.program, phase, to >= steps);
+                let complete = match &self.program.phases[phase] {
+                    loop_ir::Phase::Straight(_) => true,
+                    loop_ir::Phase::Train { n, .. } => to >= *n,
+                };
+                let lives = park::lives(&self.program, phase, complete);
                 parked.turn(&mut state.run, pool, &self.executable, &lives, execute)
             }
             (_, _) => execute(&mut state.run),

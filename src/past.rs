@@ -2,16 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::engine::State;
 use whorl_core::ir::ArrayData;
 use whorl_host::checkpoint::{self, Checkpoint, Unreadable};
-use whorl_host::drive::{Saved, Start};
+use whorl_host::drive::{Place, Saved};
 use whorl_host::engine::{Engine, Phase};
 
+use crate::engine::{CpuEngine, State};
+use crate::run::How;
 use crate::run::job::{self, Config};
 use crate::run::prepare::Prepared;
 use crate::run::sources::Sources;
-use crate::run::{How, Place};
 
 pub struct Past {
     pub folder: PathBuf,
@@ -103,19 +103,16 @@ pub fn checkpoint(folder: &Path, file: Option<&Path>, run_hash: &str) -> Result<
 }
 
 /// The states of a checkpoint, in the program.
-pub fn place(prepared: &Prepared, checkpoint: Checkpoint) -> Result<Place, String> {
+pub fn place(prepared: &Prepared, checkpoint: Checkpoint) -> Result<Place<CpuEngine>, String> {
     let Checkpoint { header, states, .. } = checkpoint;
     let saved = Saved { phase: header.phase, step: header.step, states };
-    match Start::restored(&prepared.engine, &saved) {
-        Ok(Start::At { phase, step, states }) => Ok(Place { phase, step, states }),
-        Ok(Start::Beginning) => Err("error: the checkpoint has no place".to_string()),
-        Err(why) => Err(format!("error: the checkpoint does not fit the program: {why}")),
-    }
+    Place::restored(&prepared.engine, &saved)
+        .map_err(|why| format!("error: the checkpoint does not fit the program: {why}"))
 }
 
 /// What `main` gives, at each point of a sweep, if its `train scan` ends where the checkpoint was made: one array for each of
 /// [`Prepared::results`].
-pub fn results(prepared: &Prepared, place: Place) -> Result<Vec<Vec<ArrayData>>, String> {
+pub fn results(prepared: &Prepared, place: Place<CpuEngine>) -> Result<Vec<Vec<ArrayData>>, String> {
     let Place { phase, mut states, .. } = place;
     let phases = prepared.engine.phases();
     let straight = (phase + 1..phases.len()).filter(|p| phases[*p] == Phase::Straight);

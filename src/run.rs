@@ -19,15 +19,15 @@ use whorl_core::fault::Run;
 use whorl_core::ir::{ArrayData, DType};
 use whorl_cpu::RunError;
 use whorl_host::curve;
-use whorl_host::drive::{Driven, End, Pace, Start, drive, steps_before};
+use whorl_host::drive::{Driven, End, Pace, Place, drive, steps_before};
 use whorl_host::engine::Engine;
 use whorl_host::folder::Folder;
 use whorl_host::log_each;
-use whorl_host::metrics::{spread, values_json};
+use whorl_host::metrics::{Final, spread, values_json};
 use whorl_trace::{Leaf, Save};
 
 use crate::args;
-use crate::engine::{CpuEngine, State};
+use crate::engine::CpuEngine;
 use crate::fault;
 use crate::run::job::{Config, Job};
 use crate::run::prepare::Prepared;
@@ -99,15 +99,13 @@ pub(crate) fn title(script: &args::Script) -> String {
     script.file.file_stem().map_or("run".into(), |s| s.to_string_lossy().into_owned())
 }
 
-/// Where a run goes on: behind so many steps of a `train scan`.
-pub struct Place {
-    pub phase: usize,
-    pub step: usize,
-    pub states: Vec<State>,
-}
-
 /// Runs to the end, or until it is stopped, and leaves what there is to leave in the folder.
-pub fn carry_out(prepared: &Prepared, how: &How, folder: Folder, from: Option<Place>) -> Result<ExitCode, String> {
+pub fn carry_out(
+    prepared: &Prepared,
+    how: &How,
+    folder: Folder,
+    from: Option<Place<CpuEngine>>,
+) -> Result<ExitCode, String> {
     let engine = &prepared.engine;
     let phases = engine.phases();
     let step = from.as_ref().map_or(0, |p| steps_before(&phases, p.phase) + p.step as u64);
@@ -118,18 +116,14 @@ pub fn carry_out(prepared: &Prepared, how: &How, folder: Folder, from: Option<Pl
     if how.log_each || watch.folder.file(log_each::FILE).exists() {
         watch.log_each(prepared.map(), step)?;
     }
-    let start = match from {
-        Some(Place { phase, step, states }) => {
-            watch.progress.begin_at(phase, step, watch.env_steps_before);
-            Start::At { phase, step, states }
-        }
-        None => Start::Beginning,
-    };
+    if let Some(place) = &from {
+        watch.progress.begin_at(place.phase, place.step, watch.env_steps_before);
+    }
     let signals = Signals::heard();
     // Checkpoints are made between chunks.
     let chunk = Pace::default().chunk.min(how.checkpoint_every.max(SHORTEST_CHUNK));
     let pace = Pace { threads: how.threads, chunk, fixed_chunk: None };
-    let driven = drive(engine, &pace, &signals.stop, start, &mut watch);
+    let driven = drive(engine, &pace, &signals.stop, from, &mut watch);
     watch.progress.finish();
     let ended = finish(prepared, &mut watch, driven)?;
     Ok(match ended {
@@ -258,7 +252,8 @@ fn finish(prepared: &Prepared, watch: &mut Watch, driven: Driven<CpuEngine>) -> 
         }
         Came::End(_) | Came::Stop => None,
     };
-    let swept = swept(prepared, watch, &came);
+    let last = watch.metrics.last(steps as usize);
+    let swept = swept(prepared, &last, &came);
     if let Some(swept) = &swept
         && let Err(e) = swept.draw(&watch.folder, &title(&prepared.script))
     {
@@ -274,7 +269,8 @@ fn finish(prepared: &Prepared, watch: &mut Watch, driven: Driven<CpuEngine>) -> 
         error: told.as_ref().map(|t| t.json.clone()),
         saved,
         sweep: swept.as_ref().map(Outcome::json),
-        metrics: &watch.metrics,
+        env_steps: watch.metrics.env_steps,
+        last: &last,
     };
     // The last file of all: with it the run has ended.
     if problems.is_empty()
@@ -282,7 +278,7 @@ fn finish(prepared: &Prepared, watch: &mut Watch, driven: Driven<CpuEngine>) -> 
     {
         problems.push(format!("error: {}: {e}", watch.folder.file(summary::FILE).display()));
     }
-    last_words(prepared, watch, &came, swept.as_ref(), driven.elapsed);
+    last_words(prepared, watch, &came, &last, swept.as_ref(), driven.elapsed);
     if let Some(told) = told {
         let mut event = told.json;
         if let Some(fields) = event.as_object_mut() {
@@ -300,11 +296,11 @@ fn finish(prepared: &Prepared, watch: &mut Watch, driven: Driven<CpuEngine>) -> 
 }
 
 /// The final values by point of a sweep: of what was logged, or if nothing was, of the results that are numbers.
-fn swept(prepared: &Prepared, watch: &Watch, came: &Came) -> Option<Outcome> {
+fn swept(prepared: &Prepared, last: &[Final], came: &Came) -> Option<Outcome> {
     if prepared.sweep.is_empty() {
         return None;
     }
-    let mut values = watch.metrics.last(prepared.steps() as usize);
+    let mut values = last.to_vec();
     if let (true, Came::End(results)) = (values.is_empty(), came) {
         let runs = prepared.engine.program.runs;
         for (k, leaf) in prepared.results.iter().enumerate() {
@@ -366,8 +362,14 @@ fn save(
     saved
 }
 
-fn last_words(prepared: &Prepared, watch: &Watch, came: &Came, swept: Option<&Outcome>, elapsed: Duration) {
-    let last = watch.metrics.last(prepared.steps() as usize);
+fn last_words(
+    prepared: &Prepared,
+    watch: &Watch,
+    came: &Came,
+    last: &[Final],
+    swept: Option<&Outcome>,
+    elapsed: Duration,
+) {
     let seconds = elapsed.as_secs_f64();
     let env_steps = watch.metrics.env_steps - watch.env_steps_before;
     watch.say_json(json!({

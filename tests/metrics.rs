@@ -11,7 +11,7 @@ use serde_json::Value;
 use support::tool::Folder;
 use whorl::engine::{CpuEngine, State};
 use whorl::pipeline;
-use whorl_host::drive::{End, Observer, Pace, Progress, Saved, Start, drive, steps_before};
+use whorl_host::drive::{End, Observer, Pace, Progress, Saved, drive, steps_before};
 use whorl_host::engine::{Engine, LogValue};
 use whorl_host::log_each::LogEach;
 use whorl_host::metrics::{Metrics, record_line};
@@ -90,7 +90,7 @@ fn logged(
     let metrics = Metrics::new(engine.log_names(), engine.runs());
     let mut gathers = Gathers { engine: &engine, metrics };
     let pace = Pace { threads, fixed_chunk: Some(chunk), ..Pace::default() };
-    let driven = drive(&engine, &pace, &AtomicBool::new(false), Start::Beginning, &mut gathers);
+    let driven = drive(&engine, &pace, &AtomicBool::new(false), None, &mut gathers);
     let records = gathers.metrics.records.iter().map(|r| record_line(r) + "\n").collect();
     (records, folder.text("log_each.jsonl"), matches!(driven.end, End::Failed(_)))
 }

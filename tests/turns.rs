@@ -8,7 +8,7 @@ use whorl::engine::{CpuEngine, State};
 use whorl::memory::{Arenas, Room, plan};
 use whorl::pipeline;
 use whorl_core::ir::ArrayData;
-use whorl_host::drive::{End, Observer, Pace, Progress, Saved, Start, drive};
+use whorl_host::drive::{End, Observer, Pace, Place, Progress, Saved, drive};
 use whorl_host::engine::{Engine, LogValue, StateArray};
 
 /// All that a run leaves: logs by run, the state behind each chunk, results.
@@ -34,10 +34,10 @@ impl Observer<CpuEngine> for Watch<'_> {
     fn failed(&mut self, _: Progress, _: &[Vec<LogValue>], _: Option<&Saved>) {}
 }
 
-fn traced(engine: &CpuEngine, threads: usize, chunk: usize, start: Start<CpuEngine>) -> Trace {
+fn traced(engine: &CpuEngine, threads: usize, chunk: usize, from: Option<Place<CpuEngine>>) -> Trace {
     let pace = Pace { threads, fixed_chunk: Some(chunk), ..Pace::default() };
     let mut watch = Watch(engine, Trace::default());
-    let driven = drive(engine, &pace, &AtomicBool::new(false), start, &mut watch);
+    let driven = drive(engine, &pace, &AtomicBool::new(false), from, &mut watch);
     assert_eq!(driven.end, End::Finished);
     let mut trace = watch.1;
     trace.results = engine.results(0, &driven.states);
@@ -57,10 +57,10 @@ fn engine(source: &pipeline::Source) -> CpuEngine {
 /// Runs the script with an arena for each run, and taking turns in one and two arenas of which nothing may be expected; and begins
 /// again from the state behind every chunk.
 fn check(name: &str, source: &pipeline::Source, chunk: usize) {
-    let expected = traced(&engine(source), 2, chunk, Start::Beginning);
+    let expected = traced(&engine(source), 2, chunk, None);
     for (most, threads, poison) in [(1, 1, 0xff), (1, 2, 0xa5), (2, 2, 0x01)] {
         let engine = engine(source).in_arenas(Arenas::Shared(most)).poisoned(poison);
-        let trace = traced(&engine, threads, chunk, Start::Beginning);
+        let trace = traced(&engine, threads, chunk, None);
         assert!(trace.logs == expected.logs, "{name}: logs in {most} arenas");
         assert!(trace.results == expected.results, "{name}: results in {most} arenas");
         for (a, b) in trace.states.iter().zip(&expected.states) {
@@ -72,8 +72,8 @@ fn check(name: &str, source: &pipeline::Source, chunk: usize) {
         let engine = engine(source).in_arenas(arenas).poisoned(0x5a);
         for (phase, step, arrays) in &expected.states {
             let saved = Saved { phase: *phase, step: *step, states: arrays.clone() };
-            let start = Start::restored(&engine, &saved).unwrap_or_else(|e| panic!("{name}: {e}"));
-            let trace = traced(&engine, 2, chunk, start);
+            let place = Place::restored(&engine, &saved).unwrap_or_else(|e| panic!("{name}: {e}"));
+            let trace = traced(&engine, 2, chunk, Some(place));
             assert!(trace.results == expected.results, "{name}: from step {step} of phase {phase}, {arenas:?}");
             assert!(trace.states.last() == expected.states.last(), "{name}: from step {step} of phase {phase}");
         }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use whorl_core::fault::Run;
 use whorl_core::ir::ArrayData;
 use whorl_cpu::RunState;
-use whorl_host::drive::{End, Observer, Pace, Progress, Saved, Start, drive};
+use whorl_host::drive::{End, Observer, Pace, Progress, Saved, drive};
 use whorl_host::engine::{Engine, LogValue};
 use whorl_source::SourceMap;
 use whorl_trace::Traced;
@@ -106,7 +106,7 @@ fn compile_and_run(traced: Traced, map: &SourceMap, stop: &AtomicBool) -> Result
 
     let begin = Instant::now();
     let mut watching = Watching::default();
-    let mut driven = drive(&engine, &Pace::default(), stop, Start::Beginning, &mut watching);
+    let mut driven = drive(&engine, &Pace::default(), stop, None, &mut watching);
     if watching.shown {
         eprint!("\r\x1b[2K");
     }

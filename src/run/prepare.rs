@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use whorl_core::ir::ArrayData;
 use whorl_cpu::RunError;
+use whorl_host::drive::steps_before;
 use whorl_host::engine::Engine;
-use whorl_schedule::loop_ir::Phase;
 use whorl_source::SourceMap;
 use whorl_trace::{Leaf, Save, SweptPoint};
 
@@ -111,11 +111,7 @@ impl Prepared {
 
     /// Steps of all `train scan`s.
     pub fn steps(&self) -> u64 {
-        let steps = |p: &Phase| match p {
-            Phase::Train { n, .. } => *n as u64,
-            Phase::Straight(_) => 0,
-        };
-        self.engine.program.phases.iter().map(steps).sum()
+        steps_before(&self.engine.phases(), self.engine.program.phases.len())
     }
 }
 

@@ -4,8 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use whorl_host::drive::End;
-use whorl_host::metrics::{Metrics, spread, values_json};
+use whorl_host::metrics::{Final, spread, values_json};
 
 use crate::words;
 
@@ -21,14 +20,6 @@ pub enum Status {
 }
 
 impl Status {
-    pub fn of<E>(end: &End<E>) -> Status {
-        match end {
-            End::Finished => Status::Finished,
-            End::Stopped { .. } => Status::Stopped,
-            End::Failed(_) => Status::Failed,
-        }
-    }
-
     pub fn name(self) -> &'static str {
         match self {
             Status::Finished => "finished",
@@ -57,14 +48,14 @@ pub struct Ending<'a> {
     pub saved: Vec<String>,
     /// Final values by point.
     pub sweep: Option<Value>,
-    pub metrics: &'a Metrics,
+    pub env_steps: f64,
+    pub last: &'a [Final],
 }
 
 impl Ending<'_> {
     pub fn json(&self) -> Value {
         let seconds = self.elapsed.as_secs_f64();
-        let last = self.metrics.last(self.steps as usize);
-        let value = |(name, values): &(String, Vec<Option<f64>>)| {
+        let value = |(name, values): &Final| {
             let (mean, deviation) = spread(values).unwrap_or((f64::NAN, f64::NAN));
             let numbers = values_json(&[Some(mean), Some(deviation)]);
             (name.clone(), json!({ "mean": numbers[0], "deviation": numbers[1], "values": values_json(values) }))
@@ -74,11 +65,11 @@ impl Ending<'_> {
             "step": self.step,
             "steps": self.steps,
             "runs": self.runs,
-            "env_steps": self.metrics.env_steps,
-            "env_steps_per_s": (self.metrics.env_steps - self.env_steps_before) / seconds.max(1e-9),
+            "env_steps": self.env_steps,
+            "env_steps_per_s": (self.env_steps - self.env_steps_before) / seconds.max(1e-9),
             "run_s": seconds,
             "ended": words::now(),
-            "final": last.iter().map(value).collect::<Map<_, _>>(),
+            "final": self.last.iter().map(value).collect::<Map<_, _>>(),
             "saved": self.saved,
         });
         if let (Some(sweep), Some(fields)) = (&self.sweep, json.as_object_mut()) {

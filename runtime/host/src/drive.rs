@@ -72,20 +72,16 @@ pub enum End<E> {
     Failed(RunFailure<E>),
 }
 
-/// Where a drive begins.
-pub enum Start<E: Engine> {
-    Beginning,
-    /// Behind so many steps of a `Train` phase.
-    At {
-        phase: usize,
-        step: usize,
-        states: Vec<E::State>,
-    },
+/// Where a run goes on: behind so many steps of a `Train` phase.
+pub struct Place<E: Engine> {
+    pub phase: usize,
+    pub step: usize,
+    pub states: Vec<E::State>,
 }
 
-impl<E: Engine> Start<E> {
+impl<E: Engine> Place<E> {
     /// Where a checkpoint was made. An error says what of it does not fit the program.
-    pub fn restored(engine: &E, saved: &Saved) -> Result<Start<E>, String> {
+    pub fn restored(engine: &E, saved: &Saved) -> Result<Place<E>, String> {
         let (phase, step) = (saved.phase, saved.step);
         match engine.phases().get(phase) {
             Some(Phase::Train(n)) if step <= *n => {}
@@ -97,22 +93,22 @@ impl<E: Engine> Start<E> {
         }
         let restore = |(run, arrays): (usize, &Vec<StateArray>)| engine.restore(run, phase, arrays);
         let states = saved.states.iter().enumerate().map(restore).collect::<Result<_, _>>()?;
-        Ok(Start::At { phase, step, states })
+        Ok(Place { phase, step, states })
     }
 }
 
-/// Runs every phase of every run. `stop` is looked at between chunks.
+/// Runs every phase of every run, from the beginning or from a place. `stop` is looked at between chunks.
 pub fn drive<E: Engine>(
     engine: &E,
     pace: &Pace,
     stop: &AtomicBool,
-    start: Start<E>,
+    from: Option<Place<E>>,
     observer: &mut impl Observer<E>,
 ) -> Driven<E> {
     let begin = Instant::now();
-    let (from, mut states) = match start {
-        Start::At { phase, step, states } => ((phase, step), states),
-        Start::Beginning => {
+    let (from, mut states) = match from {
+        Some(Place { phase, step, states }) => ((phase, step), states),
+        None => {
             let mut states = Vec::new();
             for run in 0..engine.runs() {
                 match engine.start(run) {
@@ -353,8 +349,7 @@ mod tests {
         for (threads, fixed_chunk) in [(1, Some(1)), (1, Some(7)), (2, Some(100)), (4, Some(33)), (2, None)] {
             let pace = Pace { threads, fixed_chunk, ..Pace::default() };
             let mut seen = Seen::default();
-            let driven =
-                drive(&Counter { fail_at: [None; 3] }, &pace, &AtomicBool::new(false), Start::Beginning, &mut seen);
+            let driven = drive(&Counter { fail_at: [None; 3] }, &pace, &AtomicBool::new(false), None, &mut seen);
             assert_eq!(driven.end, End::Finished);
             assert_eq!(driven.states.iter().map(|s| s.0).collect::<Vec<_>>(), [4950, 14950, 24950]);
             assert_eq!(*expected.get_or_insert(seen.0.clone()), seen.0);
@@ -372,9 +367,9 @@ mod tests {
                 states.iter().map(|s| engine.state_arrays(1, s)).collect()
             };
             let saved = Saved { phase: 1, step, states: states() };
-            let Ok(start) = Start::restored(&engine, &saved) else { panic!("not restored") };
+            let Ok(place) = Place::restored(&engine, &saved) else { panic!("not restored") };
             let mut seen = Seen::default();
-            let driven = drive(&engine, &pace, &AtomicBool::new(false), start, &mut seen);
+            let driven = drive(&engine, &pace, &AtomicBool::new(false), Some(place), &mut seen);
             assert_eq!(driven.states.iter().map(|s| s.0).collect::<Vec<_>>(), [4950, 14950, 24950]);
             assert_eq!(seen.0.len(), 100 - step);
         }
@@ -382,7 +377,7 @@ mod tests {
             [(0, 0, 3, "phase 0"), (1, 101, 3, "step 101"), (1, 5, 2, "2 runs"), (1, 5, 3, "no number")]
         {
             let saved = Saved { phase, step, states: vec![Vec::new(); runs] };
-            let Err(why) = Start::restored(&engine, &saved) else { panic!("{part}: restored") };
+            let Err(why) = Place::restored(&engine, &saved) else { panic!("{part}: restored") };
             assert!(why.contains(part), "{why}");
         }
     }
@@ -394,20 +389,14 @@ mod tests {
             for (fail_at, run) in [([Some(60), Some(42), None], 1), ([None, Some(42), Some(42)], 1)] {
                 let pace = Pace { threads, fixed_chunk: Some(chunk), ..Pace::default() };
                 let mut seen = Seen::default();
-                let driven = drive(&Counter { fail_at }, &pace, &AtomicBool::new(false), Start::Beginning, &mut seen);
+                let driven = drive(&Counter { fail_at }, &pace, &AtomicBool::new(false), None, &mut seen);
                 assert_eq!(driven.end, End::Failed(RunFailure { run, step: Some(42), error: "no" }));
                 assert!(seen.2);
                 assert_eq!(seen.0.len(), 42);
             }
         }
         let pace = Pace { threads: 2, fixed_chunk: Some(10), ..Pace::default() };
-        let driven = drive(
-            &Counter { fail_at: [None; 3] },
-            &pace,
-            &AtomicBool::new(true),
-            Start::Beginning,
-            &mut Seen::default(),
-        );
+        let driven = drive(&Counter { fail_at: [None; 3] }, &pace, &AtomicBool::new(true), None, &mut Seen::default());
         assert_eq!(driven.end, End::Stopped { phase: 1, step: 10 });
     }
 }

@@ -4,7 +4,7 @@
 //! nothing where it logged nothing. The log named [`ENV_STEPS`] counts instead: a record is the sum of its values, and all of them
 //! add up to the environment steps done.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::engine::LogValue;
 
@@ -17,6 +17,16 @@ pub struct Record {
     pub step: u64,
     pub name: String,
     pub values: Vec<Option<f64>>,
+}
+
+/// A log's name, and what it came to in each run.
+pub type Final = (String, Vec<Option<f64>>);
+
+/// What a run logged under a name.
+#[derive(Clone, Default)]
+struct Seen {
+    late: Vec<f64>,
+    last: Option<f64>,
 }
 
 /// All records of a run so far.
@@ -62,18 +72,24 @@ impl Metrics {
 
     /// Each log's last word: for each run, the mean of its records in the last twentieth of `steps` (or its last record, if
     /// there is none), in the program's order.
-    pub fn last(&self, steps: usize) -> Vec<(String, Vec<Option<f64>>)> {
+    pub fn last(&self, steps: usize) -> Vec<Final> {
         let since = steps as f64 * 0.95;
-        let mean = |name: &str, run: usize| {
-            let of_run =
-                || self.records.iter().filter(|r| r.name == name).filter_map(|r| Some((r.step, r.values[run]?)));
-            let late: Vec<f64> = of_run().filter(|(s, _)| *s as f64 >= since).map(|(_, v)| v).collect();
-            match late.len() {
-                0 => of_run().next_back().map(|(_, v)| v),
-                n => Some(late.iter().sum::<f64>() / n as f64),
+        let mut seen: HashMap<&str, Vec<Seen>> = HashMap::new();
+        for r in &self.records {
+            let runs = seen.entry(&r.name).or_insert_with(|| vec![Seen::default(); self.runs]);
+            for (of_run, value) in runs.iter_mut().zip(&r.values) {
+                let Some(value) = *value else { continue };
+                if r.step as f64 >= since {
+                    of_run.late.push(value);
+                }
+                of_run.last = Some(value);
             }
+        }
+        let mean = |s: &Seen| match s.late.len() {
+            0 => s.last,
+            n => Some(s.late.iter().sum::<f64>() / n as f64),
         };
-        self.logged().map(|n| (n.clone(), (0..self.runs).map(|r| mean(n, r)).collect())).collect()
+        self.logged().map(|name| (name.clone(), seen[name.as_str()].iter().map(mean).collect())).collect()
     }
 
     /// The logs that have records, in the program's order; not the count of environment steps.
@@ -93,7 +109,7 @@ pub fn spread(values: &[Option<f64>]) -> Option<(f64, f64)> {
     Some((mean, variance.sqrt()))
 }
 
-/// A line of `metrics.jsonl`: the text of [`record_json`], made without it.
+/// A line of `metrics.jsonl`: `{"step":…,"name":…,"values":[…]}`, `null` where a run has no value; infinities and NaN as strings.
 pub fn record_line(r: &Record) -> String {
     let mut out = format!("{{\"step\":{},\"name\":{}{VALUES}", r.step, serde_json::Value::from(r.name.as_str()));
     for (k, v) in r.values.iter().enumerate() {
@@ -118,11 +134,6 @@ pub fn push_number(out: &mut String, x: f64) {
 }
 
 const VALUES: &str = ",\"values\":[";
-
-/// `{"step":…,"name":…,"values":[…]}`, `null` where a run has no value; infinities and NaN as strings.
-pub fn record_json(r: &Record) -> serde_json::Value {
-    serde_json::json!({ "step": r.step, "name": r.name, "values": values_json(&r.values) })
-}
 
 /// What [`record_line`] wrote. Numbers are read by the standard library, which gives back every bit; the JSON library may be off by
 /// the last.
@@ -149,6 +160,11 @@ pub fn values_json(values: &[Option<f64>]) -> Vec<serde_json::Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What [`record_line`] writes, by the library.
+    fn record_json(r: &Record) -> serde_json::Value {
+        serde_json::json!({ "step": r.step, "name": r.name, "values": values_json(&r.values) })
+    }
 
     #[test]
     fn values_of_a_step_are_averaged_and_counts_added() {

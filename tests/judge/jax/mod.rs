@@ -1,0 +1,1 @@
+//! Jaxpr texts as Core, their values, derivatives and lanes.

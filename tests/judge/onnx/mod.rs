@@ -1,0 +1,1 @@
+//! ONNX node tests as scripts that use the standard library.

@@ -21,15 +21,35 @@ pub struct Worst {
 }
 
 const CHUNK: usize = 4096;
+const BLOCK: usize = 64;
 
 /// Floats, what a function makes of them, and what it should.
 struct Chunk {
     x: [f32; CHUNK],
     got: [f32; CHUNK],
     want: [f64; CHUNK],
+    /// Blocks in which something may be more than `limit` units wrong.
+    odd: [bool; CHUNK / BLOCK],
+    limit: f64,
 }
 
 type Fill = fn(&mut Chunk);
+
+/// Without branches, so that it is vectorised.
+#[inline(always)]
+fn mark(chunk: &mut Chunk) {
+    for block in 0..CHUNK / BLOCK {
+        let mut odd = false;
+        for k in block * BLOCK..(block + 1) * BLOCK {
+            let (got, want) = (chunk.got[k] as f64, chunk.want[k]);
+            let near = (got - want).abs() <= chunk.limit * unit(want);
+            let same_sign = (got.to_bits() ^ want.to_bits()) >> 63 == 0;
+            let not_numbers = (got != got) & (want != want);
+            odd |= !((near & same_sign) | not_numbers | ((got == want) & (want != 0.0)));
+        }
+        chunk.odd[block] = odd;
+    }
+}
 
 macro_rules! fills {
     ($($function:ident $name:literal $module:ident::$definition:ident $cost:literal;)*) => {
@@ -52,6 +72,7 @@ macro_rules! run {
                 chunk.got[k] = call($narrow, chunk.x[k]);
                 chunk.want[k] = call($wide, chunk.x[k] as f64);
             }
+            mark(chunk);
         }
         #[cfg(target_arch = "x86_64")]
         #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,fma")]
@@ -178,14 +199,12 @@ fn interesting() -> Vec<f32> {
 
 /// Tries `x(0)`, …, `x(CHUNK - 1)`.
 fn find(fill: Fill, scale: &(dyn Fn(f64) -> f64 + Sync), found: &mut (f64, f32), x: impl Fn(usize) -> f32) {
-    let mut chunk = Chunk { x: std::array::from_fn(x), got: [0.0; CHUNK], want: [0.0; CHUNK] };
+    let (got, want, odd) = ([0.0; CHUNK], [0.0; CHUNK], [false; CHUNK / BLOCK]);
+    let mut chunk = Chunk { x: std::array::from_fn(x), got, want, odd, limit: found.0 };
     fill(&mut chunk);
-    for k in 0..CHUNK {
-        let (got, want) = (chunk.got[k], chunk.want[k]);
-        let error = (got as f64 - want).abs();
-        let fits = error <= found.0 * unit(want) && got.is_sign_negative() == want.is_sign_negative();
-        if !fits {
-            let ulps = ulps(got, want, || scale(chunk.x[k] as f64));
+    for block in (0..CHUNK / BLOCK).filter(|b| chunk.odd[*b]) {
+        for k in block * BLOCK..(block + 1) * BLOCK {
+            let ulps = ulps(chunk.got[k], chunk.want[k], || scale(chunk.x[k] as f64));
             if ulps > found.0 {
                 *found = (ulps, chunk.x[k]);
             }
@@ -194,6 +213,7 @@ fn find(fill: Fill, scale: &(dyn Fn(f64) -> f64 + Sync), found: &mut (f64, f32),
 }
 
 /// The distance of neighbours among the `f32` around a value.
+#[inline(always)]
 fn unit(want: f64) -> f64 {
     const LEAST: f64 = f32::MIN_POSITIVE as f64;
     let size = if want.abs() > LEAST { want.abs() } else { LEAST };

@@ -11,6 +11,9 @@ use whorl_kernels::simd::avx512::Avx512;
 
 type One = unsafe fn(&[f32; 16], &mut [f32; 16]);
 type Two = unsafe fn(&[f32; 16], &[f32; 16], &mut [f32; 16]);
+/// Its name, on vectors, and on numbers.
+type OperationOfOne = (&'static str, Vec<One>, fn(f32) -> f32);
+type OperationOfTwo = (&'static str, Vec<Two>, fn(f32, f32) -> f32);
 
 /// A function of vectors on both kinds of them: eight lanes twice, and sixteen.
 macro_rules! on_vectors {
@@ -131,7 +134,7 @@ fn functions_of_two_floats() {
 #[test]
 fn single_operations() {
     let floats = floats();
-    let one: [(&str, Vec<One>, fn(f32) -> f32); 8] = [
+    let one: [OperationOfOne; 8] = [
         ("sqrt", on_vectors!(One, |o, x| o.sqrt(x)), f32::sqrt),
         (
             "rsqrt",
@@ -158,7 +161,7 @@ fn single_operations() {
             }
         }
     }
-    let two: [(&str, Vec<Two>, fn(f32, f32) -> f32); 5] = [
+    let two: [OperationOfTwo; 5] = [
         ("add", on_vectors!(Two, |o, a, b| o.add(a, b)), |a, b| a + b),
         ("sub", on_vectors!(Two, |o, a, b| o.sub(a, b)), |a, b| a - b),
         ("mul", on_vectors!(Two, |o, a, b| o.mul(a, b)), |a, b| a * b),

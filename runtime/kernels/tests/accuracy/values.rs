@@ -56,9 +56,10 @@ pub fn worst(f: Function, sections: &[Section]) -> Worst {
         let missing = p.rest * unit(p.y);
         let ulps = ((got - p.y) - missing).abs() / unit(larger.max(p.y.abs()));
         // NaN where there is a value is as wrong as can be.
-        if !(ulps <= worst.ulps) {
+        let ulps = if ulps.is_nan() { f64::INFINITY } else { ulps };
+        if ulps > worst.ulps {
             let at: Vec<String> = p.operands.iter().map(|x| format!("{x:e}")).collect();
-            worst = Worst { ulps: if ulps.is_nan() { f64::INFINITY } else { ulps }, at: at.join(" and ") };
+            worst = Worst { ulps, at: at.join(" and ") };
         }
     }
     worst

@@ -44,7 +44,7 @@ fn mark(chunk: &mut Chunk) {
             let (got, want) = (chunk.got[k] as f64, chunk.want[k]);
             let near = (got - want).abs() <= chunk.limit * unit(want);
             let same_sign = (got.to_bits() ^ want.to_bits()) >> 63 == 0;
-            let not_numbers = (got != got) & (want != want);
+            let not_numbers = got.is_nan() & want.is_nan();
             odd |= !((near & same_sign) | not_numbers | ((got == want) & (want != 0.0)));
         }
         chunk.odd[block] = odd;

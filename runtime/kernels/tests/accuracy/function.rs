@@ -63,7 +63,7 @@ impl Function {
 }
 
 /// What errors are counted in units of, if it is larger than the value itself: for negative x, lgamma and digamma are differences of two terms, of which
-/// one is the value at the mirrored point, and they have zeros where all digits of these cancel.
+/// one is the value at the mirrored point, and they have zeros where all digits of these cancel. At least units of 1.
 pub fn scale(f: MathFn, x: f64) -> f64 {
     let mirrored = match f {
         MathFn::Lgamma if x < 0.0 => unary_f64(f, -x),
@@ -74,5 +74,5 @@ pub fn scale(f: MathFn, x: f64) -> f64 {
         MathFn::Lgamma => mirrored + unary_f64(f, x),
         _ => mirrored - unary_f64(f, x),
     };
-    mirrored.abs().max(other.abs())
+    mirrored.abs().max(other.abs()).max(1.0)
 }

@@ -134,7 +134,8 @@ fn len<'a>(t: &mut Tracer<'a>, g: &Given<'a>) -> R<Value<'a>> {
 }
 
 fn shape<'a>(t: &mut Tracer<'a>, g: &Given<'a>) -> R<Value<'a>> {
-    let sizes = sizes_of(t, g, &g.arg(0))?;
+    let x = g.arg(0);
+    let sizes = if x.value.is_static_number() { Vec::new() } else { sizes_of(t, g, &x)? };
     Ok(Value::List(sizes.into_iter().map(|n| Value::Int(n as i64)).collect()))
 }
 
@@ -205,7 +206,9 @@ fn transpose<'a>(t: &mut Tracer<'a>, g: &Given<'a>) -> R<Value<'a>> {
     let x = g.arg(0);
     let x = Arg { value: t.arrayed(&x.value, usize::MAX, x.span)?, ..x };
     let sizes = sizes_of(t, g, &x)?;
-    let perm: Vec<usize> = match t.sizes(&g.rest)? {
+    let order: Vec<Arg<'a>> =
+        g.rest.iter().map(|arg| Arg { value: listed(&arg.value).unwrap_or(arg.value.clone()), ..arg.clone() }).collect();
+    let perm: Vec<usize> = match t.sizes(&order)? {
         given if !given.is_empty() => given,
         _ if sizes.len() == 2 => vec![1, 0],
         _ => {
@@ -229,6 +232,14 @@ fn transpose<'a>(t: &mut Tracer<'a>, g: &Given<'a>) -> R<Value<'a>> {
     })?;
     let v = Value::within(&new, inner);
     Ok(t.renew_keys(&v))
+}
+
+/// A range of axes, as the list of them.
+pub(super) fn listed<'a>(v: &Value<'a>) -> Option<Value<'a>> {
+    match v {
+        Value::Range(a, b) if b.saturating_sub(*a) <= 64 => Some(Value::List((*a..*b).map(Value::Int).collect())),
+        _ => None,
+    }
 }
 
 fn reverse<'a>(t: &mut Tracer<'a>, g: &Given<'a>) -> R<Value<'a>> {

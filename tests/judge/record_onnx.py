@@ -63,6 +63,7 @@ def case(test, i, arrays):
         "rtol": test.rtol,
         "atol": test.atol,
     }
+    json.dumps(about, allow_nan=False)
     found = {f"{i}/i{k}": array(x) for k, x in enumerate(inputs)} | {f"{i}/o{k}": array(x) for k, x in enumerate(outputs)}
     if sum(x.nbytes for x in found.values()) > MOST_BYTES:
         raise ValueError("larger than a test")

@@ -4,9 +4,11 @@
 //! counts), are literals in it. `ONNX=name cargo test --release --test judge onnx -- --nocapture` judges the cases whose names contain `name`
 //! and prints their scripts.
 
+mod arrays;
 mod basic;
 mod case;
 mod nn;
+mod reduce;
 mod script;
 
 use whorl::pipeline;
@@ -23,7 +25,7 @@ use crate::report::{Bar, Outcome, judge};
 type Row = fn(&Case) -> Result<Script, Excluded>;
 
 fn row(op: &str) -> Option<Row> {
-    basic::row(op).or_else(|| nn::row(op))
+    [basic::row, reduce::row, arrays::row, nn::row].into_iter().find_map(|table| table(op))
 }
 
 const MACHINES: [&str; 2] = ["interpreter", "cpu"];

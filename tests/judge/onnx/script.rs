@@ -130,18 +130,24 @@ pub fn together(shapes: &[Vec<usize>]) -> Vec<usize> {
 /// arrays of one shape and scalars, for which nothing needs to be said.
 pub fn broadcast(operands: &[(String, Vec<usize>)], f: &dyn Fn(&[String]) -> String) -> String {
     let shapes: Vec<Vec<usize>> = operands.iter().map(|o| o.1.clone()).collect();
-    let whole = together(&shapes);
-    spread(operands, &whole, 0, f)
+    spread(operands, &together(&shapes), 0, true, f)
+}
+
+/// A function of what stands behind these axes of its operands: a `for` over every one of them.
+pub fn each(operands: &[(String, Vec<usize>)], f: &dyn Fn(&[String]) -> String) -> String {
+    let shapes: Vec<Vec<usize>> = operands.iter().map(|o| o.1.clone()).collect();
+    spread(operands, &together(&shapes), 0, false, f)
 }
 
 fn spread(
     operands: &[(String, Vec<usize>)],
     whole: &[usize],
     depth: usize,
+    elementwise: bool,
     f: &dyn Fn(&[String]) -> String,
 ) -> String {
-    let some_whole = whole.is_empty() || operands.iter().any(|o| o.1 == whole);
-    if some_whole && operands.iter().all(|o| o.1 == whole || o.1.is_empty()) {
+    let some_whole = elementwise && operands.iter().any(|o| o.1 == whole);
+    if whole.is_empty() || some_whole && operands.iter().all(|o| o.1 == whole || o.1.is_empty()) {
         let names: Vec<String> = operands.iter().map(|o| o.0.clone()).collect();
         return f(&names);
     }
@@ -159,7 +165,7 @@ fn spread(
             inside.push((format!("{x}[0]"), shape[1..].to_vec()));
         }
     }
-    let body = spread(&inside, rest, depth + 1, f);
+    let body = spread(&inside, rest, depth + 1, elementwise, f);
     match &over[..] {
         [] => format!("for _ in 0..{n} {{ {body} }}"),
         [(name, x)] => format!("for {name} in {x} {{ {body} }}"),
@@ -193,24 +199,6 @@ fn expand(x: &str, from: &[usize], to: &[usize], depth: usize) -> String {
     } else {
         format!("for _ in 0..{n} {{ {} }}", expand(&format!("{x}[0]"), &from[1..], &to[1..], depth))
     }
-}
-
-/// An expression along one axis of `x`, of which `f` makes one of a vector: the `for`s over the other axes, with the axis moved
-/// to the end before and back behind.
-pub fn along(x: &str, rank: usize, axis: usize, f: &dyn Fn(&str) -> String) -> String {
-    if rank == 1 {
-        return f(x);
-    }
-    let to_end: Vec<usize> = (0..rank).filter(|&a| a != axis).chain([axis]).collect();
-    let mut back: Vec<usize> = (0..rank - 1).collect();
-    back.insert(axis, rank - 1);
-    let turned = permuted(x, &to_end);
-    let mut text = f(&format!("v{}", rank - 1));
-    for depth in (1..rank).rev() {
-        let over = if depth == 1 { turned.clone() } else { format!("v{}", depth - 1) };
-        text = format!("for v{depth} in {over} {{ {text} }}");
-    }
-    permuted(&text, &back)
 }
 
 pub fn permuted(x: &str, axes: &[usize]) -> String {

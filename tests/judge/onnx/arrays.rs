@@ -5,7 +5,9 @@ use whorl_core::ir::DType;
 use super::Row;
 use super::case::{Case, counted};
 use super::reduce::filled;
-use super::script::{Excluded, Script, broadcast, element, expanded, list, permuted, reshaped, scalar, sizes, together};
+use super::script::{
+    Excluded, Script, broadcast, element, expanded, list, permuted, reshaped, scalar, sizes, together,
+};
 
 pub fn row(op: &str) -> Option<Row> {
     Some(match op {
@@ -42,9 +44,9 @@ pub fn row(op: &str) -> Option<Row> {
         "Shape" => shape,
         "Size" => |c| Ok(Script::of(scalar(c.input(0)?.ty.size() as f64, DType::I32))),
         "Slice" => slice,
-        "SpaceToDepth" => |c| {
-            of_array(&format!("for x in x0 {{ array.space_to_depth(x, {}) }}", c.int("blocksize", 1)))
-        },
+        "SpaceToDepth" => {
+            |c| of_array(&format!("for x in x0 {{ array.space_to_depth(x, {}) }}", c.int("blocksize", 1)))
+        }
         "Split" => split,
         "Squeeze" | "Unsqueeze" => squeeze,
         "Tile" => |c| of_array(&format!("array.tile(x0, {})", list(&c.known(1)?))),
@@ -87,9 +89,9 @@ fn concat(c: &Case) -> Result<Script, Excluded> {
 
 fn constant(c: &Case) -> Result<Script, Excluded> {
     let wanted = c.outputs.first().and_then(Option::as_ref).ok_or_else(|| Excluded::new("no output"))?;
-    let values = ["value", "value_float", "value_int", "value_floats", "value_ints"].into_iter().find_map(|name| {
-        c.floats(name).or_else(|| c.has_attr(name).then(|| vec![c.float(name, 0.0)]))
-    });
+    let values = ["value", "value_float", "value_int", "value_floats", "value_ints"]
+        .into_iter()
+        .find_map(|name| c.floats(name).or_else(|| c.has_attr(name).then(|| vec![c.float(name, 0.0)])));
     let values = values.ok_or_else(|| Excluded::new("a constant of no numbers"))?;
     let all: Vec<String> = values.iter().map(|x| scalar(*x, wanted.ty.dtype)).collect();
     let vector = [values.len()];
@@ -217,7 +219,11 @@ fn shape(c: &Case) -> Result<Script, Excluded> {
     };
     let (from, to) = (end("start", 0), end("end", rank));
     let numbers: Vec<i64> = shape[from..to.max(from)].iter().map(|n| *n as i64).collect();
-    Ok(Script::of(if numbers.is_empty() { "zeros(0, dtype: i32)".to_string() } else { format!("i32({})", list(&numbers)) }))
+    Ok(Script::of(if numbers.is_empty() {
+        "zeros(0, dtype: i32)".to_string()
+    } else {
+        format!("i32({})", list(&numbers))
+    }))
 }
 
 /// Steps of one are slices, others places.
@@ -227,7 +233,8 @@ fn slice(c: &Case) -> Result<Script, Excluded> {
         true => (c.known(1)?, c.known(2)?),
         false => (c.ints("starts").unwrap_or_default(), c.ints("ends").unwrap_or_default()),
     };
-    let axes = if c.has(3) { c.known(3)? } else { c.ints("axes").unwrap_or_else(|| (0..starts.len() as i64).collect()) };
+    let axes =
+        if c.has(3) { c.known(3)? } else { c.ints("axes").unwrap_or_else(|| (0..starts.len() as i64).collect()) };
     let steps = if c.has(4) { c.known(4)? } else { vec![1; starts.len()] };
     let mut cuts: Vec<String> = shape.iter().map(|_| "..".to_string()).collect();
     let mut x = "x0".to_string();

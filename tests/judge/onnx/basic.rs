@@ -28,7 +28,9 @@ pub fn row(op: &str) -> Option<Row> {
         "Clip" => clip,
         "Cos" => |c| of_one(c, "cos(x)"),
         "Cosh" => |c| of_one(c, "cosh(x)"),
-        "Div" => |c| if c.dtype(0)?.is_float() { of_two(c, "/") } else { of_all(c, &|e| format!("div({}, {})", e[0], e[1])) },
+        "Div" => {
+            |c| if c.dtype(0)?.is_float() { of_two(c, "/") } else { of_all(c, &|e| format!("div({}, {})", e[0], e[1])) }
+        }
         "Equal" => |c| of_two(c, "=="),
         "Erf" => |c| of_one(c, "erf(x)"),
         "Exp" => |c| of_one(c, "exp(x)"),
@@ -44,7 +46,9 @@ pub fn row(op: &str) -> Option<Row> {
         "Max" => |c| of_all(c, &|e| joined(e, "max")),
         "Mean" => |c| of_all(c, &|e| format!("({}) / {}", e.join(" + "), float(e.len() as f64))),
         "Min" => |c| of_all(c, &|e| joined(e, "min")),
-        "Mod" => |c| if c.int("fmod", 0) == 1 { of_two(c, "%") } else { of_all(c, &|e| format!("mod({}, {})", e[0], e[1])) },
+        "Mod" => {
+            |c| if c.int("fmod", 0) == 1 { of_two(c, "%") } else { of_all(c, &|e| format!("mod({}, {})", e[0], e[1])) }
+        }
         "Mul" => |c| of_two(c, "*"),
         "Neg" => |c| of_one(c, "-x"),
         "Not" => |c| of_one(c, "not x"),

@@ -1,6 +1,7 @@
 //! Operators of networks: activations, losses, normalisation, optimisers; in files of their own convolution and pooling (`windows`),
-//! recurrence and attention (`sequences`).
+//! recurrence (`sequences`) and attention.
 
+mod attention;
 mod sequences;
 mod windows;
 
@@ -16,10 +17,15 @@ pub fn row(op: &str) -> Option<Row> {
         "Elu" => |c| activation(&format!("nn.elu(x0, alpha: {})", float(c.float("alpha", 1.0)))),
         "Celu" => |c| activation(&format!("nn.celu(x0, alpha: {})", float(c.float("alpha", 1.0)))),
         "Selu" => selu,
-        "ThresholdedRelu" => |c| activation(&format!("nn.thresholded_relu(x0, threshold: {})", float(c.float("alpha", 1.0)))),
-        "Gelu" => |c| activation(if c.text("approximate", "none") == "tanh" { "nn.gelu_tanh(x0)" } else { "nn.gelu(x0)" }),
+        "ThresholdedRelu" => {
+            |c| activation(&format!("nn.thresholded_relu(x0, threshold: {})", float(c.float("alpha", 1.0))))
+        }
+        "Gelu" => {
+            |c| activation(if c.text("approximate", "none") == "tanh" { "nn.gelu_tanh(x0)" } else { "nn.gelu(x0)" })
+        }
         "Mish" => |_| activation("nn.mish(x0)"),
         "Swish" => |c| activation(&format!("nn.swish(x0, beta: {})", float(c.float("alpha", 1.0)))),
+        "SwiGLU" => |c| activation(&format!("nn.swish(x0, beta: {}) * x1", float(c.float("alpha", 1.0)))),
         "Sigmoid" => |_| activation("sigmoid(x0)"),
         "HardSigmoid" => |c| activation(&hard_sigmoid(c)),
         "HardSwish" => |_| activation("nn.hard_swish(x0)"),
@@ -46,7 +52,7 @@ pub fn row(op: &str) -> Option<Row> {
         "Momentum" => momentum,
         "Adagrad" => adagrad,
         "Adam" => adam,
-        _ => return windows::row(op).or_else(|| sequences::row(op)),
+        _ => return [windows::row, sequences::row, attention::row].into_iter().find_map(|table| table(op)),
     })
 }
 
@@ -88,7 +94,8 @@ fn dropout(c: &Case) -> Result<Script, Excluded> {
 
 fn labels(c: &Case, function: &str) -> String {
     let weights = if c.has(2) { ", weights: x2" } else { "" };
-    let ignore = if c.has_attr("ignore_index") { format!(", ignore: {}", c.int("ignore_index", 0)) } else { String::new() };
+    let ignore =
+        if c.has_attr("ignore_index") { format!(", ignore: {}", c.int("ignore_index", 0)) } else { String::new() };
     let reduction = match c.text("reduction", "mean") {
         "none" => "loss.each",
         "sum" => "loss.total",
@@ -198,7 +205,8 @@ fn parts(name: &str, n: usize) -> Vec<String> {
 /// A step of an optimiser, and what of its state is given.
 fn step(c: &Case, n: usize, optimizer: &str, state: &str, [params, gradient]: [&str; 2], kept: &[&str]) -> Script {
     let norm = float(c.float("norm_coefficient", 0.0));
-    let results: Vec<String> = [parts("next", n)].into_iter().chain(kept.iter().map(|k| parts(k, n))).flatten().collect();
+    let results: Vec<String> =
+        [parts("next", n)].into_iter().chain(kept.iter().map(|k| parts(k, n))).flatten().collect();
     Script::default()
         .import("std.optim")
         .line(format!("let params = {params}"))
@@ -237,5 +245,9 @@ fn adam(c: &Case) -> Result<Script, Excluded> {
     // After so many steps nothing is corrected any more.
     let state = format!("{{ mean: {mean}, square: {square}, count: if x1 > 0 {{ x1 - 1 }} else {{ 1_000_000_000 }} }}");
     let script = step(c, n, &optimizer, &state, [&params, &gradient], &["new.mean", "new.square"]);
-    Ok(if c.has_attr("norm_coefficient_post") { script.line(format!("let next = (1.0 - {post}) * next")) } else { script })
+    Ok(if c.has_attr("norm_coefficient_post") {
+        script.line(format!("let next = (1.0 - {post}) * next"))
+    } else {
+        script
+    })
 }

@@ -4,7 +4,7 @@ use whorl_core::ir::DType;
 
 use super::Row;
 use super::case::{Case, counted};
-use super::script::{Excluded, Script, broadcast, expanded, each, float, reshaped, scalar, sizes};
+use super::script::{Excluded, Script, broadcast, each, expanded, float, reshaped, scalar, sizes};
 
 pub fn row(op: &str) -> Option<Row> {
     Some(match op {
@@ -173,9 +173,7 @@ fn gemm(c: &Case) -> Result<Script, Excluded> {
         return Ok(Script::of(product));
     }
     let script = Script::of(format!("y + {}", scaled("beta", "bias".to_string())));
-    Ok(script
-        .line(format!("let y = {product}"))
-        .line(format!("let bias = {}", expanded("x2", &c.shape(2)?, &shape))))
+    Ok(script.line(format!("let y = {product}")).line(format!("let bias = {}", expanded("x2", &c.shape(2)?, &shape))))
 }
 
 /// A `for` over each index of the result, and the sum over the others, of a product of elements.
@@ -187,7 +185,8 @@ fn einsum(c: &Case) -> Result<Script, Excluded> {
     };
     let terms: Vec<&str> = terms.split(',').collect();
     // Axes of `...` have upper-case letters of the end of the alphabet, which count from the last one.
-    let dots = |rank: usize, of: usize| -> Vec<String> { (0..rank).map(|k| format!("dots{}", of - rank + k)).collect() };
+    let dots =
+        |rank: usize, of: usize| -> Vec<String> { (0..rank).map(|k| format!("dots{}", of - rank + k)).collect() };
     let mut most = 0;
     for (k, term) in terms.iter().enumerate() {
         if term.contains("...") {
@@ -195,7 +194,9 @@ fn einsum(c: &Case) -> Result<Script, Excluded> {
         }
     }
     let indices = |term: &str, rank: usize| -> Vec<String> {
-        let of = |part: &str| part.chars().map(|l| format!("{}{l}", if l.is_uppercase() { "upper_" } else { "i_" })).collect();
+        let of = |part: &str| {
+            part.chars().map(|l| format!("{}{l}", if l.is_uppercase() { "upper_" } else { "i_" })).collect()
+        };
         match term.split_once("...") {
             None => of(term),
             Some((a, b)) => {
@@ -223,7 +224,8 @@ fn einsum(c: &Case) -> Result<Script, Excluded> {
     let wanted = match &result {
         Some(result) => indices(result, most + result.len().saturating_sub(3)),
         None => {
-            let mut once: Vec<String> = count.iter().filter(|i| count.iter().filter(|j| j == i).count() == 1).cloned().collect();
+            let mut once: Vec<String> =
+                count.iter().filter(|i| count.iter().filter(|j| j == i).count() == 1).cloned().collect();
             once.retain(|i| !i.starts_with("dots"));
             // Upper-case letters come first.
             once.sort_by_key(|i| i.rsplit('_').next().map(str::to_string));

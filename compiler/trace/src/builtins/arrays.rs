@@ -206,8 +206,11 @@ fn transpose<'a>(t: &mut Tracer<'a>, g: &Given<'a>) -> R<Value<'a>> {
     let x = g.arg(0);
     let x = Arg { value: t.arrayed(&x.value, usize::MAX, x.span)?, ..x };
     let sizes = sizes_of(t, g, &x)?;
-    let order: Vec<Arg<'a>> =
-        g.rest.iter().map(|arg| Arg { value: listed(&arg.value).unwrap_or(arg.value.clone()), ..arg.clone() }).collect();
+    let order: Vec<Arg<'a>> = g
+        .rest
+        .iter()
+        .map(|arg| Arg { value: listed(&arg.value).unwrap_or(arg.value.clone()), ..arg.clone() })
+        .collect();
     let perm: Vec<usize> = match t.sizes(&order)? {
         given if !given.is_empty() => given,
         _ if sizes.len() == 2 => vec![1, 0],

@@ -177,7 +177,9 @@ impl<'a> Tracer<'a> {
 
 fn arg_extreme<'a>(t: &mut Tracer<'a>, g: &Given<'a>, largest: bool) -> R<Value<'a>> {
     let (a, axis) = match g.opt(1) {
-        Some(axes) if matches!(axes.value, Value::List(_) | Value::Tuple(_) | Value::Range(..)) => t.joined_axes(&g.arg(0), axes)?,
+        Some(axes) if matches!(axes.value, Value::List(_) | Value::Tuple(_) | Value::Range(..)) => {
+            t.joined_axes(&g.arg(0), axes)?
+        }
         axis => t.one_axis(g, axis, |rank| (rank == 1).then_some(0))?,
     };
     if t.b.ty(a).shape[axis] == 0 {

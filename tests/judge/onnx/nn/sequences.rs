@@ -78,8 +78,7 @@ fn recurrent(c: &Case, cell: Cell) -> Result<Script, Excluded> {
         };
         let step = step(c, cell, d, directions.len())?;
         let unroll = format!("recurrent.unroll({step}, start, x, length: n, reverse: {reverse})");
-        script = script
-            .line(format!("let run{d} = for (x, n, start) in zip(xs, length, {starts}) {{ {unroll} }}"));
+        script = script.line(format!("let run{d} = for (x, n, start) in zip(xs, length, {starts}) {{ {unroll} }}"));
         let part = |of: &str, field: &str| match cell {
             Cell::Rnn | Cell::Gru => format!("run{d}.{of}"),
             Cell::Lstm => format!("run{d}.{of}.{field}"),
@@ -108,7 +107,8 @@ fn layer(c: &Case, cell: Cell, d: usize, units: i64) -> String {
         // What GRU resets has a bias of its own.
         let behind = cell == Cell::Gru && c.int("linear_before_reset", 0) != 0;
         let memory = format!("x3[{d}, {}..{}]", gates * units, 2 * gates * units);
-        let memory = if behind { format!("where(arange({}) < {}, {memory}, 0.0)", gates * units, 2 * units) } else { memory };
+        let memory =
+            if behind { format!("where(arange({}) < {}, {memory}, 0.0)", gates * units, 2 * units) } else { memory };
         format!("{{ let bias = x3[{d}, 0..{}] + {memory}\n {} }}", gates * units, ordered("bias"))
     } else {
         format!("zeros({})", gates * units)
@@ -134,7 +134,8 @@ fn step(c: &Case, cell: Cell, d: usize, directions: usize) -> Result<String, Exc
     let each = cell.activations().len();
     let names = c.texts("activations").unwrap_or(cell.activations().repeat(directions));
     // Parameters stand in the order of the functions that take some.
-    let (alphas, betas) = (c.floats("activation_alpha").unwrap_or_default(), c.floats("activation_beta").unwrap_or_default());
+    let (alphas, betas) =
+        (c.floats("activation_alpha").unwrap_or_default(), c.floats("activation_beta").unwrap_or_default());
     let mut functions = Vec::new();
     for k in 0..each {
         let at = d * each + k;

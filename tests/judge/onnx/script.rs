@@ -54,6 +54,12 @@ impl Script {
         self
     }
 
+    /// Giving these values.
+    pub fn gives(mut self, results: impl IntoIterator<Item = String>) -> Script {
+        self.results = results.into_iter().collect();
+        self
+    }
+
     pub fn text(&self, case: &Case) -> String {
         let mut text: String = self.imports.iter().map(|m| format!("import {m}\n")).collect();
         let names: Vec<String> = case.arguments().map(|(k, _)| format!("x{k}")).collect();

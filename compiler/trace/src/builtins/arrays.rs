@@ -28,7 +28,7 @@ pub const TABLE: &[Builtin] = table! {
     "shape" ("x") shape, "all sizes, as a list"
     "reshape" ("x" "sizes*") reshape, "the same elements in arrays of these sizes; one may be -1. Of an array of records, its own sizes"
     "flatten" ("x" "axes?") flatten, "the first two axes (or so many) of every leaf as one"
-    "transpose" ("x" "axes*") transpose, "the first two axes exchanged, or all in the order given"
+    "transpose" ("x" "axes*") transpose, "the two axes of a matrix exchanged, or all axes in the order given: `1, 0, 2`, or `1..3, 0`"
     "reverse" ("x" "axis?") reverse, "backward along an axis (0)"
     "pad" ("x" "low" "high" "axis?" "value?") pad, "so many elements of value (0) before and behind an axis (0)"
     "roll" ("x" "shift" "axis?") roll, "moved by shift places along an axis (0); what leaves at an end comes in at the other"

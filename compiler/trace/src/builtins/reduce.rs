@@ -16,7 +16,7 @@ macro_rules! table {
 }
 
 pub const TABLE: &[Builtin] = table! {
-    "sum" ("x" "axis?") |t, g| fold(t, g, Monoid::Sum), "the sum over all axes, or one, or a list; of an array of records, by field"
+    "sum" ("x" "axis?") |t, g| fold(t, g, Monoid::Sum), "the sum over all axes, or one, a list, or a range; of an array of records, by field"
     "prod" ("x" "axis?") |t, g| fold(t, g, Monoid::Prod), "the product over all axes or one"
     "mean" ("x" "axis?") mean, "the mean over all axes or one"
     "max" ("x" "y?" "axis?") |t, g| extreme(t, g, Binary::Max, Monoid::Max), "the largest over all axes or one; of two, the larger, element by element"

@@ -5,9 +5,7 @@ use whorl_core::ir::DType;
 use super::Row;
 use super::case::{Case, counted};
 use super::reduce::filled;
-use super::script::{
-    Excluded, Script, broadcast, element, expanded, list, permuted, reshaped, scalar, sizes, together,
-};
+use super::script::{Excluded, Script, element, expanded, list, permuted, reshaped, scalar, together};
 
 pub fn row(op: &str) -> Option<Row> {
     Some(match op {

@@ -61,8 +61,8 @@ fn activation(text: &str) -> Result<Script, Excluded> {
 }
 
 fn selu(c: &Case) -> Result<Script, Excluded> {
-    let alpha = float(c.float("alpha", 1.67326319217681884765625));
-    let gamma = float(c.float("gamma", 1.05070102214813232421875));
+    let alpha = float(c.float("alpha", 1.673_263_192_176_819));
+    let gamma = float(c.float("gamma", 1.050_701_022_148_132_3));
     activation(&format!("nn.selu(x0, alpha: {alpha}, gamma: {gamma})"))
 }
 

@@ -4,7 +4,7 @@ use whorl_core::ir::DType;
 
 use super::Row;
 use super::case::{Case, counted};
-use super::script::{Excluded, Script, broadcast, each, expanded, float, reshaped, scalar, sizes};
+use super::script::{Excluded, Script, each, expanded, reshaped, scalar, sizes};
 
 pub fn row(op: &str) -> Option<Row> {
     Some(match op {

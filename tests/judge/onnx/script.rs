@@ -221,7 +221,7 @@ pub fn element(code: i64) -> Result<DType, Excluded> {
         12 => Ok(DType::U32),
         16 => Ok(DType::BF16),
         8 => Err(Excluded::new("strings")),
-        3 | 4 | 5 => Err(Excluded::new("integers of 8 bits with a sign, or of 16 bits")),
+        3..=5 => Err(Excluded::new("integers of 8 bits with a sign, or of 16 bits")),
         13 => Err(Excluded::new("64-bit integers without a sign")),
         14 | 15 => Err(Excluded::new("complex numbers")),
         other => Err(Excluded(format!("element type {other}"))),

@@ -61,8 +61,8 @@ fn activation(text: &str) -> Result<Script, Excluded> {
 }
 
 fn selu(c: &Case) -> Result<Script, Excluded> {
-    let alpha = float(c.float("alpha", 1.673_263_192_176_819));
-    let gamma = float(c.float("gamma", 1.050_701_022_148_132_3));
+    let alpha = float(c.float("alpha", 1.6732631921768188));
+    let gamma = float(c.float("gamma", 1.0507010221481323));
     activation(&format!("nn.selu(x0, alpha: {alpha}, gamma: {gamma})"))
 }
 

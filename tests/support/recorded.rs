@@ -43,7 +43,7 @@ impl Recorded {
     }
 
     #[track_caller]
-    pub fn array(&mut self, name: &str) -> ArrayData {
+    pub fn array(&self, name: &str) -> ArrayData {
         self.arrays.get(name).unwrap_or_else(|| panic!("there is no array `{name}`")).clone()
     }
 

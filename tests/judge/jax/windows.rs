@@ -116,7 +116,7 @@ impl Patches {
 }
 
 /// The value that changes nothing.
-fn identity(op: Monoid, dtype: DType) -> Lit {
+pub fn identity(op: Monoid, dtype: DType) -> Lit {
     match (op, dtype) {
         (Monoid::Sum | Monoid::Any, _) => Lit::of(dtype, 0.0),
         (Monoid::Prod | Monoid::All, _) => Lit::of(dtype, 1.0),

@@ -43,8 +43,13 @@ impl Recorded {
     }
 
     #[track_caller]
-    pub fn array(&self, name: &str) -> ArrayData {
+    pub fn array(&mut self, name: &str) -> ArrayData {
         self.arrays.get(name).unwrap_or_else(|| panic!("there is no array `{name}`")).clone()
+    }
+
+    /// The array of a name, if there is one of a type that we have.
+    pub fn find(&self, name: &str) -> Option<&ArrayData> {
+        self.arrays.get(name)
     }
 
     /// A list of whole numbers in the description.

@@ -1,39 +1,81 @@
 //! Forward and reverse derivatives of the programs, against those that JAX recorded for the same arguments and directions.
 
+use std::collections::HashMap;
+
+use serde_json::Value as Json;
+use whorl_core::Builder;
 use whorl_core::ir::{ArrayData, Atom, DType, Function, Program, Type, Var};
-use whorl_core::{Builder, interp};
 use whorl_transform::ad::{AdError, jvp, vjp};
 
-use crate::support::machines::flatten;
+use super::case::{Case, cases};
+use super::translate::Refusal;
+use super::{MACHINES, outcome, run};
+use crate::report::{self, Bar, Outcome};
+use crate::support::recorded::Recorded;
 
-/// A program, and what JAX has for it.
-pub struct Recorded {
-    pub program: Program,
-    pub args: Vec<ArrayData>,
-    /// The parameters that have tangents and get cotangents, and the results that have and get them.
-    pub wrt: Vec<usize>,
-    pub of: Vec<usize>,
-    pub tangents: Vec<ArrayData>,
-    pub jvps: Vec<ArrayData>,
-    pub cotangents: Vec<ArrayData>,
-    pub vjps: Vec<ArrayData>,
+#[test]
+fn jax_ad() {
+    let Some(programs) = Recorded::open("jax_harness") else { return };
+    let derivatives = Recorded::open("jax_ad").expect("recorded beside the programs");
+    let texts: HashMap<u64, Case> = cases(&programs).into_iter().map(|c| (c.i, c)).collect();
+    let about = derivatives.about.as_array().expect("a list of cases");
+    let names: Vec<String> = about.iter().map(|c| c["name"].as_str().expect("a name").to_string()).collect();
+    let bar = Bar { applicable: 0.95, passed: 1.0 };
+    report::judge("jax_ad", MACHINES, bar, &names, |k| {
+        let case = &texts[&about[k]["i"].as_u64().expect("a number")];
+        outcome(Derivatives::of(case, &about[k], &programs, &derivatives).map(|d| Outcome::Judged(d.judged())))
+    });
 }
 
-impl Recorded {
-    /// On the interpreter and on the CPU.
-    pub fn judged(&self) -> Vec<Result<(), String>> {
-        let machines: [fn(&Program, &[ArrayData]) -> Result<Vec<ArrayData>, String>; 2] = [interpreted, on_cpu];
+/// A program, and what JAX has for its derivatives.
+struct Derivatives {
+    program: Program,
+    args: Vec<ArrayData>,
+    /// The parameters that have tangents and get gradients, and the results that have tangents and cotangents.
+    wrt: Vec<usize>,
+    of: Vec<usize>,
+    tangents: Vec<ArrayData>,
+    jvps: Vec<ArrayData>,
+    cotangents: Vec<ArrayData>,
+    vjps: Vec<ArrayData>,
+}
+
+impl Derivatives {
+    fn of(case: &Case, about: &Json, programs: &Recorded, recorded: &Recorded) -> Result<Derivatives, Refusal> {
+        let (program, args) = (case.program()?, case.arguments(programs)?);
+        let constants = args.len() - case.text.main.invars.len();
+        let wrt = about["wrt"].as_array().expect("a list").iter();
+        let wrt: Vec<usize> = wrt.map(|k| k.as_u64().expect("a number") as usize + constants).collect();
+        let is_float = |k: &usize| program.vars.atom_type(&program.main.body.results[*k]).dtype.is_float();
+        let of: Vec<usize> = (0..program.main.body.results.len()).filter(is_float).collect();
+        let all = |name: &str, n: usize| {
+            let one = |k: usize| recorded.find(&format!("{}/{name}{k}", case.i)).cloned();
+            (0..n).map(one).collect::<Option<_>>().ok_or_else(|| format!("no `{name}` is recorded"))
+        };
+        Ok(Derivatives {
+            tangents: all("t", wrt.len())?,
+            jvps: all("jvp", of.len())?,
+            cotangents: all("ct", of.len())?,
+            vjps: all("vjp", wrt.len())?,
+            program,
+            args,
+            wrt,
+            of,
+        })
+    }
+
+    fn judged(&self) -> Vec<Result<(), String>> {
         let (forward, backward) = match self.forward().and_then(|f| Ok((f, self.backward()?))) {
             Ok(both) => both,
-            Err(e) => return machines.iter().map(|_| Err(e.clone())).collect(),
+            Err(e) => return MACHINES.iter().map(|_| Err(e.clone())).collect(),
         };
-        let on = |run: &fn(&Program, &[ArrayData]) -> Result<Vec<ArrayData>, String>| {
-            let tangents = run(&forward, &[&self.args[..], &self.tangents].concat())?;
+        let on = |machine: &&str| {
+            let tangents = run(machine, &forward, &[&self.args[..], &self.tangents].concat())?;
             near("tangent", &tangents, &self.jvps)?;
-            let gradients = run(&backward, &[&self.args[..], &self.cotangents].concat())?;
-            near("cotangent", &gradients, &self.vjps)
+            let gradients = run(machine, &backward, &[&self.args[..], &self.cotangents].concat())?;
+            near("gradient", &gradients, &self.vjps)
         };
-        machines.iter().map(on).collect()
+        MACHINES.iter().map(on).collect()
     }
 
     /// From arguments and tangents to the tangents of the results.
@@ -76,16 +118,6 @@ impl Recorded {
         let body = b.end(results);
         Ok(Program { vars: b.vars, main: Function { params, body } })
     }
-}
-
-fn interpreted(p: &Program, args: &[ArrayData]) -> Result<Vec<ArrayData>, String> {
-    interp::run(p, args).map(|o| o.results).map_err(|e| e.to_string())
-}
-
-fn on_cpu(p: &Program, args: &[ArrayData]) -> Result<Vec<ArrayData>, String> {
-    let loops = whorl_schedule::schedule(&flatten(p.clone())?).map_err(|e| e.to_string())?;
-    let executable = whorl_cpu::compile(&loops, &whorl_cpu::Options::default()).map_err(|e| e.to_string())?;
-    executable.run_to_end(args, 1).map_err(|e| e.to_string())
 }
 
 /// How far derivatives of this type may be apart, relative to them, or to 1 where they are small: some 150 units in the last place.

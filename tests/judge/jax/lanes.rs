@@ -1,30 +1,46 @@
 //! A `Map` around each program, against its lanes one by one.
 //!
 //! `for` on lane i is the body alone, to the bit (docs/architecture.md): the mapped program, distributed, on the interpreter, the evaluator and the
-//! CPU gives in each lane what the program alone gives for the arguments of that lane. What may differ: the sign of a zero, which NaN it is, and
-//! sums that distribution regroups ([`regroups`]), which are compared within a tolerance.
+//! CPU gives in each lane what the program alone gives for the arguments of that lane, but for the sign of a zero and which NaN it is. Distribution may
+//! regroup sums over lanes; no sum of a program is one over the lanes of a `Map` around it, so that nothing is left to a tolerance.
 
-use whorl_core::ir::{ArrayData, Atom, DType, Form, Function, Op, Program, Type, Var};
-use whorl_core::prim::{Monoid, Prim};
+use whorl_core::ir::{ArrayData, Atom, Function, Program, Var};
+use whorl_core::prim::Prim;
 use whorl_core::{Builder, Lit, interp};
 
+use super::case::{Case, cases};
+use super::translate::Refusal;
+use super::{MACHINES, outcome};
+use crate::report::{self, Bar, Outcome};
 use crate::support::machines::{flatten, same_bits};
+use crate::support::recorded::Recorded;
 
 const LANES: usize = 3;
 
-/// What the machines say of a program mapped over lanes of varied arguments: the interpreter, and all that run flat Core.
-pub fn judged(p: &Program, args: &[ArrayData]) -> Vec<Result<(), String>> {
+#[test]
+fn jax_lanes() {
+    let Some(recorded) = Recorded::open("jax_harness") else { return };
+    let cases = cases(&recorded);
+    let names: Vec<String> = cases.iter().map(|c| c.name.clone()).collect();
+    let of = |case: &Case| -> Result<Outcome, Refusal> {
+        Ok(Outcome::Judged(judged(&case.program()?, &case.arguments(&recorded)?)))
+    };
+    let bar = Bar { applicable: 0.9, passed: 1.0 };
+    report::judge_as("jax_lanes", "jax_harness", MACHINES, bar, &names, |k| outcome(of(&cases[k])));
+}
+
+/// What the machines say of a program mapped over lanes of varied arguments: the interpreter, and those that run flat Core, which agree to the bit.
+fn judged(p: &Program, args: &[ArrayData]) -> Vec<Result<(), String>> {
     let lanes: Vec<Vec<ArrayData>> = (0..LANES).map(|k| args.iter().map(|a| varied(a, k)).collect()).collect();
     let stacked: Vec<ArrayData> = (0..args.len()).map(|k| stack(lanes.iter().map(|l| &l[k]))).collect();
     let traced = || {
         let alone = each(&lanes, |args| interp::run(p, args).map(|o| o.results).map_err(|e| e.to_string()))?;
         let together = interp::run(&mapped(p, LANES, false), &stacked).map_err(|e| e.to_string())?.results;
-        compare("a `Map` on the interpreter", &alone, &together, 0.0)
+        compare("a `Map`", &alone, &together)
     };
     let flat = || {
         let single = flatten(p.clone())?;
         let alone = each(&lanes, |args| Ok(same_bits(&single, args)??.results))?;
-        let tolerance = if regroups(p) { 1e-4 } else { 0.0 };
         for behind in [true, false] {
             let many = flatten(mapped(p, LANES, behind))?;
             // Training runs stay a `Map`: a program of another kind, where there is a loop inside.
@@ -35,7 +51,7 @@ pub fn judged(p: &Program, args: &[ArrayData]) -> Vec<Result<(), String>> {
                     together = together.iter().map(turned).collect();
                 }
                 let what = if behind { "lanes" } else { "runs" };
-                compare(what, &alone, &together, tolerance)?;
+                compare(what, &alone, &together)?;
             }
         }
         Ok(())
@@ -97,13 +113,8 @@ fn stack<'a>(lanes: impl Iterator<Item = &'a ArrayData> + Clone) -> ArrayData {
     ArrayData { ty, bytes: lanes.flat_map(|l| l.bytes.iter().copied()).collect() }
 }
 
-/// Whether distribution may add in another order than a lane by itself.
-fn regroups(_p: &Program) -> bool {
-    false
-}
-
 /// Each lane of the results against the results of the lane alone.
-fn compare(what: &str, alone: &[Vec<ArrayData>], together: &[ArrayData], tolerance: f64) -> Result<(), String> {
+fn compare(what: &str, alone: &[Vec<ArrayData>], together: &[ArrayData]) -> Result<(), String> {
     for (lane, expected) in alone.iter().enumerate() {
         if expected.len() != together.len() {
             return Err(format!("{what}: {} results, not {}", together.len(), expected.len()));
@@ -113,10 +124,9 @@ fn compare(what: &str, alone: &[Vec<ArrayData>], together: &[ArrayData], toleran
                 return Err(format!("{what}: result {k} is {:?}, of lanes of {:?}", all.ty, x.ty));
             }
             let n = x.ty.size();
-            let scale = x.to_f64().into_iter().filter(|v| v.is_finite()).fold(1e-3f64, |m, v| m.max(v.abs()));
             for at in 0..n {
                 let (a, b) = (x.element(at).to_f64(), all.element(lane * n + at).to_f64());
-                if !(a == b || a.is_nan() && b.is_nan() || (a - b).abs() <= tolerance * scale) {
+                if !(a == b || a.is_nan() && b.is_nan()) {
                     return Err(format!("{what}: result {k} of lane {lane} at {at}: {b:?}, alone {a:?}"));
                 }
             }

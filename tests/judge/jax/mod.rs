@@ -1,6 +1,8 @@
 //! Jaxpr texts as Core, their values, derivatives and lanes.
 
 mod arrays;
+mod case;
+mod compare;
 mod control;
 mod elementwise;
 mod random;
@@ -8,38 +10,53 @@ mod reductions;
 mod text;
 mod translate;
 
-use serde_json::Value as Json;
-use whorl_core::ir::Program;
+use whorl_core::interp;
+use whorl_core::ir::{ArrayData, Program};
+use whorl_cpu::Options;
 
+use crate::report::{self, Bar, Outcome};
+use crate::support::machines::flatten;
 use crate::support::recorded::Recorded;
+use case::Case;
 use translate::Refusal;
 
-/// A program of JAX.
-pub struct Case {
-    /// Its arrays are `{i}/a0`, ….
-    pub i: u64,
-    pub name: String,
-    pub text: text::Text,
+/// What runs the programs, as reports name them.
+const MACHINES: &[&str] = &["interpreter", "cpu"];
+
+/// A program on one of [`MACHINES`].
+fn run(machine: &str, program: &Program, args: &[ArrayData]) -> Result<Vec<ArrayData>, String> {
+    match machine {
+        "interpreter" => interp::run(program, args).map(|o| o.results).map_err(|e| e.to_string()),
+        _ => {
+            let loops = whorl_schedule::schedule(&flatten(program.clone())?).map_err(|e| e.to_string())?;
+            let options = Options { threads: 1, ..Options::default() };
+            let executable = whorl_cpu::compile(&loops, &options).map_err(|e| e.to_string())?;
+            executable.run_to_end(args, 1).map_err(|e| e.to_string())
+        }
+    }
 }
 
-/// The programs of a file, in order.
-pub fn cases(recorded: &Recorded) -> Vec<Case> {
-    let list = recorded.about.as_array().expect("a list of cases");
-    let case = |about: &Json| {
-        let name = about["name"].as_str().expect("a name").to_string();
-        let text = text::read(about["jaxpr"].as_str().expect("a text")).unwrap_or_else(|e| panic!("{name}: {e}"));
-        Case { i: about["i"].as_u64().expect("a number"), name, text }
-    };
-    list.iter().map(case).collect()
+/// The value of a program against the recorded one, on every machine.
+fn values(case: &Case, recorded: &Recorded) -> Result<Outcome, Refusal> {
+    let program = case.program()?;
+    let (args, wanted) = (case.arguments(recorded)?, case.results(recorded)?);
+    let judged = MACHINES.iter().map(|m| compare::same(&run(m, &program, &args)?, &wanted));
+    Ok(Outcome::Judged(judged.collect()))
+}
+
+fn outcome(result: Result<Outcome, Refusal>) -> Outcome {
+    match result {
+        Ok(outcome) => outcome,
+        Err(Refusal::Excluded(reason)) => Outcome::Excluded(reason),
+        Err(Refusal::Failed(e)) => Outcome::Judged(MACHINES.iter().map(|_| Err(e.clone())).collect()),
+    }
 }
 
 #[test]
 fn jax_harness() {
     let Some(recorded) = Recorded::open("jax_harness") else { return };
-    let mut why = std::collections::BTreeMap::<String, usize>::new();
-    for case in cases(&recorded) {
-        let result: Result<Program, Refusal> = translate::translate(&case.text);
-        *why.entry(result.err().map_or("ok".into(), |e| format!("{e:?}"))).or_default() += 1;
-    }
-    println!("{why:#?}");
+    let cases = case::cases(&recorded);
+    let names: Vec<String> = cases.iter().map(|c| c.name.clone()).collect();
+    let bar = Bar { applicable: 0.9, passed: 1.0 };
+    report::judge("jax_harness", MACHINES, bar, &names, |k| outcome(values(&cases[k], &recorded)));
 }

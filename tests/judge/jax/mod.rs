@@ -17,6 +17,7 @@ mod reductions;
 mod scatter;
 mod text;
 mod translate;
+mod undefined;
 mod windows;
 
 use whorl_core::interp;

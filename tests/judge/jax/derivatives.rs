@@ -10,21 +10,31 @@ use whorl_transform::ad::{AdError, jvp, vjp};
 
 use super::case::{Case, cases};
 use super::translate::Refusal;
-use super::{MACHINES, outcome, run, undefined};
+use super::{MACHINES, lanes, outcome, run, undefined};
 use crate::report::{self, Bar, Outcome};
 use crate::support::recorded::Recorded;
 
 #[test]
 fn jax_ad() {
+    each("jax_ad", Derivatives::judged);
+}
+
+/// A `Map` around the derivatives, as in `for row in batch { grad(f)(row) }`, against its lanes one by one.
+#[test]
+fn jax_ad_lanes() {
+    each("jax_ad_lanes", Derivatives::in_lanes);
+}
+
+fn each(report: &str, judge: impl Fn(&Derivatives) -> Vec<Result<(), String>> + Sync) {
     let Some(programs) = Recorded::open("jax_harness") else { return };
     let derivatives = Recorded::open("jax_ad").expect("recorded beside the programs");
     let texts: HashMap<u64, Case> = cases(&programs).into_iter().map(|c| (c.i, c)).collect();
     let about = derivatives.about.as_array().expect("a list of cases");
     let names: Vec<String> = about.iter().map(|c| c["name"].as_str().expect("a name").to_string()).collect();
     let bar = Bar { applicable: 0.95, passed: 1.0 };
-    report::judge("jax_ad", MACHINES, bar, &names, |k| {
+    report::judge_as(report, "jax_ad", MACHINES, bar, &names, |k| {
         let case = &texts[&about[k]["i"].as_u64().expect("a number")];
-        outcome(Derivatives::of(case, &about[k], &programs, &derivatives).map(|d| Outcome::Judged(d.judged())))
+        outcome(Derivatives::of(case, &about[k], &programs, &derivatives).map(|d| Outcome::Judged(judge(&d))))
     });
 }
 
@@ -75,17 +85,28 @@ impl Derivatives {
     }
 
     fn judged(&self) -> Vec<Result<(), String>> {
-        let (forward, backward) = match self.forward().and_then(|f| Ok((f, self.backward()?))) {
-            Ok(both) => both,
-            Err(e) => return MACHINES.iter().map(|_| Err(e.clone())).collect(),
-        };
+        let (forward, backward) = (self.forward(), self.backward());
         let on = |machine: &&str| {
-            let tangents = run(machine, &forward, &[&self.args[..], &self.tangents].concat())?;
-            near("tangent", &forward, &tangents, &self.jvps)?;
-            let gradients = run(machine, &backward, &[&self.args[..], &self.cotangents].concat())?;
-            near("gradient", &backward, &gradients, &self.vjps)
+            let (forward, backward) = (forward.as_ref().map_err(String::clone)?, backward.as_ref().map_err(String::clone)?);
+            let tangents = run(machine, forward, &self.with(&self.tangents))?;
+            near("tangent", forward, &tangents, &self.jvps)?;
+            let gradients = run(machine, backward, &self.with(&self.cotangents))?;
+            near("gradient", backward, &gradients, &self.vjps)
         };
         MACHINES.iter().map(on).collect()
+    }
+
+    fn in_lanes(&self) -> Vec<Result<(), String>> {
+        let judged = |program: Result<Program, String>, directions: &[ArrayData]| match program {
+            Ok(p) => lanes::judged(&p, &self.with(directions)),
+            Err(e) => MACHINES.iter().map(|_| Err(e.clone())).collect(),
+        };
+        let (forward, backward) = (judged(self.forward(), &self.tangents), judged(self.backward(), &self.cotangents));
+        forward.into_iter().zip(backward).map(|(f, b)| f.and(b)).collect()
+    }
+
+    fn with(&self, directions: &[ArrayData]) -> Vec<ArrayData> {
+        [&self.args[..], directions].concat()
     }
 
     /// From arguments and tangents to the tangents of the results.

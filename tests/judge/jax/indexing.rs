@@ -104,7 +104,13 @@ fn convolved(t: &mut Translator, eqn: &Eqn, args: &[Atom]) -> Result<Vec<Atom>, 
 
 /// From the value that changes nothing.
 fn windowed(b: &mut Builder, eqn: &Eqn, args: &[Atom], op: Monoid) -> Result<Atom, String> {
-    let init = windows::identity(op, b.ty(args[0]).dtype);
+    let dtype = b.ty(args[0]).dtype;
+    let op = match (op, dtype) {
+        (Monoid::Max | Monoid::Sum, DType::Bool) => Monoid::Any,
+        (Monoid::Min | Monoid::Prod, DType::Bool) => Monoid::All,
+        (op, _) => op,
+    };
+    let init = windows::identity(op, dtype);
     Ok(reduce_window(b, args[0], init.into(), &window(eqn)?, op))
 }
 

@@ -30,7 +30,7 @@ fn jax_lanes() {
 }
 
 /// What the machines say of a program mapped over lanes of varied arguments: the interpreter, and those that run flat Core, which agree to the bit.
-fn judged(p: &Program, args: &[ArrayData]) -> Vec<Result<(), String>> {
+pub fn judged(p: &Program, args: &[ArrayData]) -> Vec<Result<(), String>> {
     let lanes: Vec<Vec<ArrayData>> = (0..LANES).map(|k| args.iter().map(|a| varied(a, k)).collect()).collect();
     let stacked: Vec<ArrayData> = (0..args.len()).map(|k| stack(lanes.iter().map(|l| &l[k]))).collect();
     let traced = || {

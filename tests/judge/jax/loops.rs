@@ -63,105 +63,141 @@ fn noise(seed: usize) -> impl FnMut(&[usize]) -> f32 {
     }
 }
 
-/// The index into the operand of each element of windows, and into the result or the updates; `None` outside.
-fn reached(
-    operand: &[usize],
-    indices_of: &mut Loops,
-    window_dims: &[usize],
-    dropped: &[usize],
-    starts: &[usize],
-    along: &[(usize, usize)],
-    sizes: &[usize],
-    rank: usize,
-    clip: bool,
-    at: &[usize],
-) -> Option<Vec<usize>> {
-    let lane: Vec<usize> = (0..rank).filter(|k| !window_dims.contains(k)).map(|k| at[k]).collect();
-    let mut place = vec![0i64; operand.len()];
-    for (component, &axis) in starts.iter().enumerate() {
-        let last = operand[axis] as i64 - sizes[axis] as i64;
-        let start = *indices_of.at(&[&lane[..], &[component]].concat()) as i64;
-        if !clip && !(0..=last).contains(&start) {
-            return None;
+/// Windows into an array at starts, as gathers and scatters have them.
+struct Geometry {
+    operand: &'static [usize],
+    /// Of the starts, components last.
+    starts: &'static [usize],
+    /// Of what is gathered, or of the updates.
+    given: &'static [usize],
+    /// The axes of that which are a window's.
+    window: &'static [usize],
+    /// The axes of the operand that a window has none for.
+    dropped: &'static [usize],
+    /// The axis of each component of a start.
+    map: &'static [usize],
+    /// Axes of the operand and of the starts that go along.
+    along: &'static [(usize, usize)],
+    sizes: &'static [usize],
+}
+
+impl Geometry {
+    fn lane(&self, at: &[usize]) -> Vec<usize> {
+        (0..at.len()).filter(|k| !self.window.contains(k)).map(|k| at[k]).collect()
+    }
+
+    /// The index into the operand of an element of what is given; `None` where its window is outside.
+    fn place(&self, starts: &mut Loops, mode: Mode, at: &[usize]) -> Option<Vec<usize>> {
+        let lane = self.lane(at);
+        let mut place = vec![0i64; self.operand.len()];
+        for (component, &axis) in self.map.iter().enumerate() {
+            let last = self.operand[axis] as i64 - self.sizes[axis] as i64;
+            let start = *starts.at(&[&lane[..], &[component]].concat()) as i64;
+            if mode == Mode::FillOrDrop && !(0..=last).contains(&start) {
+                return None;
+            }
+            place[axis] = start.clamp(0, last);
         }
-        place[axis] = start.clamp(0, last);
+        for &(axis, of) in self.along {
+            place[axis] = lane[of] as i64;
+        }
+        let has = |k: &usize| !self.dropped.contains(k) && self.along.iter().all(|a| a.0 != *k);
+        for (axis, &of) in (0..self.operand.len()).filter(has).zip(self.window) {
+            place[axis] += at[of] as i64;
+        }
+        Some(place.iter().map(|p| *p as usize).collect())
     }
-    for &(axis, of) in along {
-        place[axis] = lane[of] as i64;
-    }
-    let own = (0..operand.len()).filter(|k| !dropped.contains(k) && along.iter().all(|a| a.0 != *k));
-    for (axis, &of) in own.zip(window_dims) {
-        place[axis] += at[of] as i64;
-    }
-    Some(place.iter().map(|p| *p as usize).collect())
+}
+
+fn geometries() -> Vec<Geometry> {
+    type Row = [&'static [usize]; 7];
+    let rows: [(Row, &[(usize, usize)]); 9] = [
+        ([&[5], &[3, 1], &[3], &[], &[0], &[0], &[1]], &[]),
+        ([&[5], &[1], &[], &[], &[0], &[0], &[1]], &[]),
+        ([&[10], &[3, 1], &[3, 2], &[1], &[], &[0], &[2]], &[]),
+        ([&[4, 6], &[2, 2], &[2, 3], &[1], &[0], &[0, 1], &[1, 3]], &[]),
+        ([&[4, 6], &[2, 2], &[3, 2], &[0], &[1], &[1, 0], &[3, 1]], &[]),
+        ([&[2, 3, 7], &[3, 2, 1], &[3, 2, 3], &[2], &[], &[2], &[1, 1, 3]], &[(0, 1), (1, 0)]),
+        ([&[3, 4, 5], &[2, 3, 1], &[3, 2, 3, 5], &[0, 3], &[1], &[1], &[3, 1, 5]], &[]),
+        ([&[3, 4, 5], &[2, 2], &[2, 2, 2, 2], &[1, 2, 3], &[], &[2, 1], &[2, 2, 2]], &[]),
+        ([&[3, 4], &[0, 1], &[0, 4], &[1], &[0], &[0], &[1, 4]], &[]),
+    ];
+    let geometry = |([operand, starts, given, window, dropped, map, sizes], along)| Geometry {
+        operand,
+        starts,
+        given,
+        window,
+        dropped,
+        map,
+        along,
+        sizes,
+    };
+    rows.into_iter().map(geometry).collect()
+}
+
+/// The operand, starts of which some are out of range on either side and many meet, and updates.
+fn arguments(g: &Geometry, seed: usize) -> [Loops; 3] {
+    let mut far = noise(seed + 20);
+    let starts = Loops::filled(g.starts, |i| far(i).trunc() + 1.0);
+    [Loops::filled(g.operand, noise(seed)), starts, Loops::filled(g.given, noise(seed + 40))]
 }
 
 #[test]
-fn gathers_and_scatters() {
-    // Operand, indices, result or updates, window axes in it, dropped axes, starts, axes along, sizes.
-    type Case = (&'static [usize], &'static [usize], &'static [usize], &'static [usize], &'static [usize], &'static [usize], &'static [(usize, usize)], &'static [usize]);
-    let cases: [Case; 9] = [
-        (&[5], &[3, 1], &[3], &[], &[0], &[0], &[], &[1]),
-        (&[5], &[1], &[], &[], &[0], &[0], &[], &[1]),
-        (&[10], &[3, 1], &[3, 2], &[1], &[], &[0], &[], &[2]),
-        (&[4, 6], &[2, 2], &[2, 3], &[1], &[0], &[0, 1], &[], &[1, 3]),
-        (&[4, 6], &[2, 2], &[3, 2], &[0], &[1], &[1, 0], &[], &[3, 1]),
-        (&[2, 3, 7], &[3, 2, 1], &[3, 2, 3], &[2], &[], &[2], &[(0, 1), (1, 0)], &[1, 1, 3]),
-        (&[3, 4, 5], &[2, 3, 1], &[3, 2, 3, 5], &[0, 3], &[1], &[1], &[], &[3, 1, 5]),
-        (&[3, 4, 5], &[2, 2], &[2, 2, 2, 2], &[1, 2, 3], &[], &[2, 1], &[], &[2, 2, 2]),
-        (&[3, 4], &[0, 1], &[0, 4], &[1], &[0], &[0], &[], &[1, 4]),
-    ];
-    for (k, (shape, of, given, window, dropped, starts, along, sizes)) in cases.into_iter().enumerate() {
+fn gathers() {
+    for (k, g) in geometries().into_iter().enumerate() {
         for mode in [Mode::Clip, Mode::FillOrDrop] {
-            let mut operand = Loops::filled(shape, noise(k));
-            let mut far = noise(k + 20);
-            // Some are out of range on either side, many meet.
-            let mut index = Loops::filled(of, |i| far(i).trunc() + 1.0);
-            let mut place = |at: &[usize]| {
-                let clip = mode == Mode::Clip;
-                reached(shape, &mut index, window, dropped, starts, along, sizes, given.len(), clip, at)
-            };
-            let (along_operand, along_indices) = (along.iter().map(|a| a.0).collect::<Vec<_>>(), along.iter().map(|a| a.1).collect::<Vec<_>>());
-            let expected = Loops::filled(given, |at| place(at).map_or(7.5, |p| *operand.at(&p)));
+            let [mut operand, mut starts, _] = arguments(&g, k);
+            let expected =
+                Loops::filled(g.given, |at| g.place(&mut starts, mode, at).map_or(7.5, |p| *operand.at(&p)));
             let dims = GatherDimensions {
-                offset_dims: window.to_vec(),
-                collapsed_slice_dims: dropped.to_vec(),
-                start_index_map: starts.to_vec(),
-                operand_batching_dims: along_operand.clone(),
-                start_indices_batching_dims: along_indices.clone(),
+                offset_dims: g.window.to_vec(),
+                collapsed_slice_dims: g.dropped.to_vec(),
+                start_index_map: g.map.to_vec(),
+                operand_batching_dims: g.along.iter().map(|a| a.0).collect(),
+                start_indices_batching_dims: g.along.iter().map(|a| a.1).collect(),
             };
-            let mut updates = Loops::filled(given, noise(k + 40));
-            let mut after = operand.clone();
-            let mut sums = operand.clone();
-            let mut largest = operand.clone();
-            // In XLA's order: lanes, then what is in a window; that differs only where places differ.
-            for at in indices(given) {
-                if let Some(p) = place(&at) {
-                    *sums.at(&p) += *updates.at(&at);
-                    *largest.at(&p) = largest.at(&p).max(*updates.at(&at));
-                }
-            }
-            let mut order: Vec<Vec<usize>> = indices(given);
-            order.sort_by_key(|at| (0..at.len()).filter(|k| !window.contains(k)).map(|k| at[k]).collect::<Vec<_>>());
-            for at in order {
-                if let Some(p) = place(&at) {
-                    *after.at(&p) = *updates.at(&at);
-                }
-            }
-            let args = [operand.data(), index.whole(), updates.data()];
-            let got = run(&args[..2], |b, x| gather(b, x[0], x[1], &dims, sizes, mode, Lit::f32(7.5)));
+            let args = [operand.data(), starts.whole()];
+            let got = run(&args, |b, x| gather(b, x[0], x[1], &dims, g.sizes, mode, Lit::f32(7.5)));
             assert_eq!(got, expected.data(), "gather {k} {mode:?}");
+        }
+    }
+}
+
+#[test]
+fn scatters() {
+    let kinds: [(Combine, fn(f32, f32) -> f32); 6] = [
+        (Combine::Set, |_, new| new),
+        (Combine::Add, |old, new| old + new),
+        (Combine::Sub, |old, new| old - new),
+        (Combine::Mul, |old, new| old * new),
+        (Combine::Min, f32::min),
+        (Combine::Max, f32::max),
+    ];
+    for (k, g) in geometries().into_iter().enumerate() {
+        for mode in [Mode::Clip, Mode::FillOrDrop] {
+            let [operand, mut starts, mut updates] = arguments(&g, k);
             let dims = ScatterDimensions {
-                update_window_dims: window.to_vec(),
-                inserted_window_dims: dropped.to_vec(),
-                scatter_dims_to_operand_dims: starts.to_vec(),
-                operand_batching_dims: along_operand,
-                scatter_indices_batching_dims: along_indices,
+                update_window_dims: g.window.to_vec(),
+                inserted_window_dims: g.dropped.to_vec(),
+                scatter_dims_to_operand_dims: g.map.to_vec(),
+                operand_batching_dims: g.along.iter().map(|a| a.0).collect(),
+                scatter_indices_batching_dims: g.along.iter().map(|a| a.1).collect(),
             };
-            for (combine, expected) in [(Combine::Set, &after), (Combine::Max, &largest), (Combine::Add, &sums)] {
+            // Window after window.
+            let mut order = indices(g.given);
+            order.sort_by_key(|at| g.lane(at));
+            for (combine, f) in kinds {
+                let mut expected = operand.clone();
+                for at in &order {
+                    if let Some(p) = g.place(&mut starts, mode, at) {
+                        *expected.at(&p) = f(*expected.at(&p), *updates.at(at));
+                    }
+                }
+                let args = [operand.data(), starts.whole(), updates.data()];
                 let got = run(&args, |b, x| scatter(b, x[0], x[1], x[2], &dims, mode, combine));
                 let near = got.values::<f32>().iter().zip(&expected.values).all(|(x, y)| (x - y).abs() < 1e-5);
-                assert!(near && got.ty.shape[..] == expected.shape, "scatter {combine:?} {k} {mode:?}: {got:?} {expected:?}");
+                let same = got.ty.shape[..] == expected.shape;
+                assert!(near && same, "scatter {combine:?} {k} {mode:?}: {got:?} {expected:?}");
             }
         }
     }

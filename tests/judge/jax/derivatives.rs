@@ -87,7 +87,8 @@ impl Derivatives {
     fn judged(&self) -> Vec<Result<(), String>> {
         let (forward, backward) = (self.forward(), self.backward());
         let on = |machine: &&str| {
-            let (forward, backward) = (forward.as_ref().map_err(String::clone)?, backward.as_ref().map_err(String::clone)?);
+            let (forward, backward) =
+                (forward.as_ref().map_err(String::clone)?, backward.as_ref().map_err(String::clone)?);
             let tangents = run(machine, forward, &self.with(&self.tangents))?;
             near("tangent", forward, &tangents, &self.jvps)?;
             let gradients = run(machine, backward, &self.with(&self.cotangents))?;

@@ -49,9 +49,9 @@ impl Loops {
 }
 
 fn indices(shape: &[usize]) -> Vec<Vec<usize>> {
-    shape.iter().fold(vec![Vec::new()], |all, &n| {
-        all.iter().flat_map(|i| (0..n).map(|k| [&i[..], &[k]].concat())).collect()
-    })
+    shape
+        .iter()
+        .fold(vec![Vec::new()], |all, &n| all.iter().flat_map(|i| (0..n).map(|k| [&i[..], &[k]].concat())).collect())
 }
 
 /// Numbers that repeat nowhere near.
@@ -122,15 +122,9 @@ fn geometries() -> Vec<Geometry> {
         ([&[3, 4, 5], &[2, 2], &[2, 2, 2, 2], &[1, 2, 3], &[], &[2, 1], &[2, 2, 2]], &[]),
         ([&[3, 4], &[0, 1], &[0, 4], &[1], &[0], &[0], &[1, 4]], &[]),
     ];
-    let geometry = |([operand, starts, given, window, dropped, map, sizes], along)| Geometry {
-        operand,
-        starts,
-        given,
-        window,
-        dropped,
-        map,
-        along,
-        sizes,
+    let geometry = |(row, along): (Row, _)| {
+        let [operand, starts, given, window, dropped, map, sizes] = row;
+        Geometry { operand, starts, given, window, dropped, map, along, sizes }
     };
     rows.into_iter().map(geometry).collect()
 }
@@ -147,8 +141,7 @@ fn gathers() {
     for (k, g) in geometries().into_iter().enumerate() {
         for mode in [Mode::Clip, Mode::FillOrDrop] {
             let [mut operand, mut starts, _] = arguments(&g, k);
-            let expected =
-                Loops::filled(g.given, |at| g.place(&mut starts, mode, at).map_or(7.5, |p| *operand.at(&p)));
+            let expected = Loops::filled(g.given, |at| g.place(&mut starts, mode, at).map_or(7.5, |p| *operand.at(&p)));
             let dims = GatherDimensions {
                 offset_dims: g.window.to_vec(),
                 collapsed_slice_dims: g.dropped.to_vec(),

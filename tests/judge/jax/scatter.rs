@@ -5,8 +5,8 @@
 
 use whorl_core::Builder;
 use whorl_core::ir::{Atom, DType, Lit};
-use whorl_core::prim::{Binary, Prim};
 use whorl_core::prim::Unary;
+use whorl_core::prim::{Binary, Prim};
 
 use super::gather::Mode;
 use super::places::{self, Outside, Windows, reshape, rows, transpose, with_spare, without_spare};

@@ -16,7 +16,10 @@ type Reading = fn(&Eqn, bool) -> Option<Vec<Eqn>>;
 /// transpose, JAX's gradients are those of another function.
 const KINDS: [(&str, Reading); 2] = [
     ("indices out of bounds, where the program promises that there are none", promised),
-    ("a clamp whose low bound is above the high one: JAX's gradient is of the low one, its value is the high one", clamped),
+    (
+        "a clamp whose low bound is above the high one: JAX's gradient is of the low one, its value is the high one",
+        clamped,
+    ),
 ];
 
 /// Which kind the program is of, for these arguments.

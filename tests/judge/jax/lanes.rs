@@ -2,7 +2,7 @@
 //!
 //! `for` on lane i is the body alone, to the bit (docs/architecture.md): the mapped program, distributed, on the interpreter, the evaluator and the
 //! CPU gives in each lane what the program alone gives for the arguments of that lane, but for the sign of a zero and which NaN it is. Distribution may
-//! regroup sums over lanes; no sum of a program is one over the lanes of a `Map` around it, so that nothing is left to a tolerance.
+//! regroup sums over lanes, which no program in a lane has, so that nothing is left to a tolerance.
 
 use whorl_core::ir::{ArrayData, Atom, Function, Program, Var};
 use whorl_core::prim::Prim;

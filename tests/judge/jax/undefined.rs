@@ -14,8 +14,9 @@ type Reading = fn(&Eqn, bool) -> Option<Vec<Eqn>>;
 
 /// `GatherScatterMode.PROMISE_IN_BOUNDS`: XLA's gathers clamp an index that breaks the promise, and its scatters drop it. As each is the other's
 /// transpose, JAX's gradients are those of another function.
-const KINDS: [(&str, Reading); 2] = [
+const KINDS: [(&str, Reading); 3] = [
     ("indices out of bounds, where the program promises that there are none", promised),
+    ("indices out of bounds in a scatter-min or -max that clips: JAX's derivative does not", moved),
     (
         "a clamp whose low bound is above the high one: JAX's gradient is of the low one, its value is the high one",
         clamped,
@@ -40,14 +41,23 @@ pub fn kind(text: &Text, args: &[ArrayData]) -> Result<Option<&'static str>, Ref
     Ok(None)
 }
 
+/// The rules of `scatter-min` and `scatter-max` read back what was scattered without the mode, and so not what was moved into bounds.
+fn moved(eqn: &Eqn, second: bool) -> Option<Vec<Eqn>> {
+    let extremal = ["scatter-min", "scatter-max", "scatter_min", "scatter_max"].contains(&eqn.prim.as_str());
+    let clips = eqn.param("mode").word().is_ok_and(|w| w.ends_with("CLIP"));
+    (extremal && clips).then(|| vec![in_mode(eqn, if second { "FILL_OR_DROP" } else { "CLIP" })])
+}
+
 fn promised(eqn: &Eqn, second: bool) -> Option<Vec<Eqn>> {
     let promise = |v: &Value| v.word().is_ok_and(|w| w.ends_with("PROMISE_IN_BOUNDS"));
-    promise(eqn.param("mode")).then(|| {
-        let mut other = eqn.clone();
-        let mode = if second { "GatherScatterMode.FILL_OR_DROP" } else { "GatherScatterMode.CLIP" };
-        other.params.iter_mut().filter(|(name, _)| name == "mode").for_each(|(_, v)| *v = Value::Word(mode.into()));
-        vec![other]
-    })
+    promise(eqn.param("mode")).then(|| vec![in_mode(eqn, if second { "FILL_OR_DROP" } else { "CLIP" })])
+}
+
+fn in_mode(eqn: &Eqn, mode: &str) -> Eqn {
+    let mut other = eqn.clone();
+    let mode = Value::Word(format!("GatherScatterMode.{mode}"));
+    other.params.iter_mut().filter(|(name, _)| name == "mode").for_each(|(_, v)| *v = mode.clone());
+    other
 }
 
 /// Which of the bounds counts first.

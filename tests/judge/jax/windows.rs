@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use whorl_core::Builder;
 use whorl_core::ir::{ArrayData, Atom, DType, Lit, Type};
-use whorl_core::prim::{Binary, Monoid, Prim};
+use whorl_core::prim::{Binary, Compare, Monoid, Prim};
 
 use super::places::{add, at, pick, reduce_last, reshape, rows, with_spare, without_spare};
 
@@ -40,8 +40,8 @@ impl Window {
         // Windows first, then the elements in one: on each axis their element, as the sum of a start and a distance.
         let count = self.count(shape);
         let mut starts: Vec<Vec<i64>> = vec![Vec::new()];
-        for k in 0..shape.len() {
-            let along = (0..count[k]).map(|w| (w * self.strides[k]) as i64 - self.padding[k].0);
+        for (k, n) in count.iter().enumerate() {
+            let along = (0..*n).map(|w| (w * self.strides[k]) as i64 - self.padding[k].0);
             starts = product(&starts, along);
         }
         let mut distances: Vec<Vec<i64>> = vec![Vec::new()];
@@ -125,12 +125,12 @@ pub fn identity(op: Monoid, dtype: DType) -> Lit {
     }
 }
 
-/// `init` and the elements of each window, which are `init` outside of the array, by a monoid. Of equal greatest numbers the first
-/// has the derivative, as in JAX.
+/// `init` and those elements of each window that are in the array, by a monoid. Of equal greatest numbers the first has the derivative, as in JAX.
+/// (By XLA's definition there is an `init` for each place outside; on the CPU there is not, and JAX has 0 or 1 there in all that it does itself.)
 pub fn reduce_window(b: &mut Builder, x: Atom, init: Atom, window: &Window, op: Monoid) -> Atom {
     let dtype = b.ty(x).dtype;
     let patches = Patches::new(b, x, window);
-    let all = patches.of(b, x, init);
+    let all = patches.of(b, x, identity(op, dtype).into());
     let reduced = match op {
         Monoid::Max | Monoid::Min if dtype.is_float() && patches.shape[1] > 0 => {
             let chosen = patches.chosen(b, all, op == Monoid::Max);
@@ -163,11 +163,17 @@ pub fn reduce_window_by(
 ) -> Vec<Atom> {
     let patches = Patches::new(b, xs[0], window);
     let all: Vec<Atom> = xs.iter().zip(inits).map(|(x, init)| patches.of(b, *x, *init)).collect();
+    let n = b.ty(xs[0]).size();
+    let inside = b.prim1(Prim::Compare(Compare::Lt), &[patches.places, Lit::i32(n as i32).into()]);
+    let inside = reshape(b, inside, &patches.shape);
     let [windows, elements] = patches.shape;
     let one = |b: &mut Builder, k: Atom| {
         let last = b.scan(elements, false, inits, |b, i, carries| {
             let now: Vec<Atom> = all.iter().map(|x| b.prim1(Prim::Index(None), &[*x, k, i])).collect();
-            step(b, carries, &now)
+            let next = step(b, carries, &now);
+            let inside = b.prim1(Prim::Index(None), &[inside, k, i]);
+            let kept = next.into_iter().zip(carries);
+            kept.map(|(next, old)| b.prim1(Prim::Select, &[inside, next, *old])).collect()
         });
         last.to_vec()
     };

@@ -112,11 +112,11 @@ impl Report {
         }
         for (reason, names) in &excluded {
             let _ = writeln!(text, "\nexcluded: {reason}");
-            names.iter().for_each(|n| drop(writeln!(text, "  {n}")));
+            names.iter().for_each(|n| text += &format!("  {n}\n"));
         }
         if !failing.is_empty() {
             let _ = writeln!(text, "\nfailing");
-            failing.iter().for_each(|n| drop(writeln!(text, "  {n}")));
+            failing.iter().for_each(|n| text += &format!("  {n}\n"));
         }
         Report { text, total, applicable, passed, failures }
     }

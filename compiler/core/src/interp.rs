@@ -6,7 +6,6 @@
 mod access;
 mod arrays;
 mod axes;
-mod elementary;
 mod elementwise;
 mod lifetimes;
 mod number;

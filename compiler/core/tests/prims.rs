@@ -63,6 +63,16 @@ fn elementary_functions_are_close_to_the_real_ones() {
         ("sigmoid", 1.0 / (1.0 + (-x).exp())),
         ("erf", 0.623240882188418),
         ("erf_inv", 0.627307347788559),
+        ("exp2", x.exp2()),
+        ("log2", x.log2()),
+        ("sinh", x.sinh()),
+        ("cosh", x.cosh()),
+        ("asinh", x.asinh()),
+        ("atanh", x.atanh()),
+        ("erfc", 0.376759117811582),
+        ("cbrt", x.cbrt()),
+        ("lgamma", 0.36082949548894017),
+        ("digamma", -1.4527087645765666),
     ] {
         near(prim, x, want);
     }

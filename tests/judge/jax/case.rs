@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 use whorl_core::ir::{ArrayData, Lit, Program, Type};
 
-use super::text::{self, Binder, Text};
+use super::text::{self, Binder, Operand, Text, Value};
 use super::translate::{self, Refusal, is_key, types};
 use crate::support::recorded::Recorded;
 
@@ -51,6 +51,15 @@ impl Case {
     pub fn results(&self, recorded: &Recorded) -> Result<Vec<ArrayData>, String> {
         let found = |k: usize| recorded.find(&format!("{}/o{k}", self.i)).ok_or_else(|| format!("no result {k}"));
         (0..self.text.main.outvars.len()).map(|k| found(k).cloned()).collect()
+    }
+
+    /// The axis along which the results are rows of one sort that does not say in which order it leaves equal keys.
+    pub fn unordered(&self) -> Option<usize> {
+        let main = &self.text.main;
+        let sort = main.eqns.iter().find(|e| e.prim == "sort" && *e.param("is_stable") == Value::Bool(false))?;
+        let outs = sort.outs.iter().map(|b| Operand::Var(b.name.clone()));
+        let all = outs.eq(main.outvars.iter().cloned()) && sort.param("num_keys").size() != Ok(sort.ins.len());
+        if all { sort.param("dimension").size().ok() } else { None }
     }
 
     /// The constants of programs were not recorded, but JAX's names of harnesses tell their parameters: `…_scatterindices_0_2_updateshape_…` has

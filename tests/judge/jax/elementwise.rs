@@ -2,34 +2,44 @@
 
 use whorl_core::Builder;
 use whorl_core::ir::{Atom, DType, Lit, Shape, Type};
-use whorl_core::prim::{Binary, Compare, Prim, Unary};
+use whorl_core::prim::{Binary, Compare, MathFn, Prim, Unary};
 
 use super::text::Eqn;
 use super::translate::{Refusal, Rule, Translator};
 
 pub const RULES: &[(&str, Rule)] = &[
     ("abs", |t, _, x| unary(t, Unary::Abs, x)),
-    ("acos", |t, _, x| unary(t, Unary::Acos, x)),
-    ("asin", |t, _, x| unary(t, Unary::Asin, x)),
-    ("atan", |t, _, x| unary(t, Unary::Atan, x)),
+    ("acos", |t, _, x| unary(t, Unary::Math(MathFn::Acos), x)),
+    ("acosh", |t, _, x| unary(t, Unary::Math(MathFn::Acosh), x)),
+    ("asin", |t, _, x| unary(t, Unary::Math(MathFn::Asin), x)),
+    ("asinh", |t, _, x| unary(t, Unary::Math(MathFn::Asinh), x)),
+    ("atan", |t, _, x| unary(t, Unary::Math(MathFn::Atan), x)),
+    ("atanh", |t, _, x| unary(t, Unary::Math(MathFn::Atanh), x)),
+    ("cbrt", |t, _, x| unary(t, Unary::Math(MathFn::Cbrt), x)),
     ("ceil", |t, _, x| unary(t, Unary::Ceil, x)),
-    ("cos", |t, _, x| unary(t, Unary::Cos, x)),
-    ("erf", |t, _, x| unary(t, Unary::Erf, x)),
-    ("erf_inv", |t, _, x| unary(t, Unary::ErfInv, x)),
-    ("exp", |t, _, x| unary(t, Unary::Exp, x)),
-    ("expm1", |t, _, x| unary(t, Unary::Expm1, x)),
+    ("cos", |t, _, x| unary(t, Unary::Math(MathFn::Cos), x)),
+    ("cosh", |t, _, x| unary(t, Unary::Math(MathFn::Cosh), x)),
+    ("digamma", |t, _, x| unary(t, Unary::Math(MathFn::Digamma), x)),
+    ("erf", |t, _, x| unary(t, Unary::Math(MathFn::Erf), x)),
+    ("erf_inv", |t, _, x| unary(t, Unary::Math(MathFn::ErfInv), x)),
+    ("erfc", |t, _, x| unary(t, Unary::Math(MathFn::Erfc), x)),
+    ("exp", |t, _, x| unary(t, Unary::Math(MathFn::Exp), x)),
+    ("exp2", |t, _, x| unary(t, Unary::Math(MathFn::Exp2), x)),
+    ("expm1", |t, _, x| unary(t, Unary::Math(MathFn::Expm1), x)),
     ("floor", |t, _, x| unary(t, Unary::Floor, x)),
-    ("log", |t, _, x| unary(t, Unary::Log, x)),
-    ("log1p", |t, _, x| unary(t, Unary::Log1p, x)),
-    ("logistic", |t, _, x| unary(t, Unary::Sigmoid, x)),
+    ("lgamma", |t, _, x| unary(t, Unary::Math(MathFn::Lgamma), x)),
+    ("log", |t, _, x| unary(t, Unary::Math(MathFn::Log), x)),
+    ("log1p", |t, _, x| unary(t, Unary::Math(MathFn::Log1p), x)),
+    ("logistic", |t, _, x| unary(t, Unary::Math(MathFn::Sigmoid), x)),
     ("neg", |t, _, x| unary(t, Unary::Neg, x)),
     ("not", |t, _, x| unary(t, Unary::Not, x)),
     ("population_count", |t, _, x| unary(t, Unary::PopCount, x)),
     ("sign", |t, _, x| unary(t, Unary::Sign, x)),
-    ("sin", |t, _, x| unary(t, Unary::Sin, x)),
+    ("sin", |t, _, x| unary(t, Unary::Math(MathFn::Sin), x)),
+    ("sinh", |t, _, x| unary(t, Unary::Math(MathFn::Sinh), x)),
     ("sqrt", |t, _, x| unary(t, Unary::Sqrt, x)),
-    ("tan", |t, _, x| unary(t, Unary::Tan, x)),
-    ("tanh", |t, _, x| unary(t, Unary::Tanh, x)),
+    ("tan", |t, _, x| unary(t, Unary::Math(MathFn::Tan), x)),
+    ("tanh", |t, _, x| unary(t, Unary::Math(MathFn::Tanh), x)),
     ("add", |t, e, x| binary(t, e, Binary::Add, x)),
     ("add_any", |t, e, x| binary(t, e, Binary::Add, x)),
     ("and", |t, e, x| binary(t, e, Binary::And, x)),
@@ -37,7 +47,7 @@ pub const RULES: &[(&str, Rule)] = &[
     ("div", |t, e, x| binary(t, e, Binary::Div, x)),
     ("max", |t, e, x| extreme(t, e, (Binary::Max, Binary::Or), x)),
     ("min", |t, e, x| extreme(t, e, (Binary::Min, Binary::And), x)),
-    ("mul", |t, e, x| binary(t, e, Binary::Mul, x)),
+    ("mul", mul),
     ("or", |t, e, x| binary(t, e, Binary::Or, x)),
     ("pow", pow),
     ("rem", |t, e, x| binary(t, e, Binary::Rem, x)),
@@ -61,7 +71,9 @@ pub const RULES: &[(&str, Rule)] = &[
     ("device_put", same),
     ("integer_pow", integer_pow),
     ("is_finite", is_finite),
+    ("nextafter", nextafter),
     ("optimization_barrier", same),
+    ("reduce_precision", reduce_precision),
     ("round", round),
     ("rsqrt", rsqrt),
     ("select_n", select_n),
@@ -109,6 +121,14 @@ fn spread_all(t: &mut Translator, eqn: &Eqn, x: &[Atom]) -> Result<Vec<Atom>, Re
 fn binary(t: &mut Translator, eqn: &Eqn, op: Binary, x: &[Atom]) -> Results {
     let x = spread_all(t, eqn, x)?;
     Ok(vec![t.b.binary(op, x[0], x[1])])
+}
+
+/// With `out_dtype`, the product is of that type.
+fn mul(t: &mut Translator, eqn: &Eqn, x: &[Atom]) -> Results {
+    let dtype = t.out(eqn, 0)?.dtype;
+    let convert = |a: &Atom| if t.b.ty(*a).dtype == dtype { *a } else { t.b.prim1(Prim::Convert(dtype), &[*a]) };
+    let x: Vec<Atom> = x.iter().map(convert).collect();
+    binary(t, eqn, Binary::Mul, &x)
 }
 
 /// The larger of two bools is their `or`.
@@ -270,4 +290,75 @@ fn select_n(t: &mut Translator, eqn: &Eqn, x: &[Atom]) -> Results {
         chosen = t.b.prim1(Prim::Select, &[c, case, chosen]);
     }
     Ok(vec![filled(&mut t.b, chosen, &ty.shape)])
+}
+
+/// The neighbour of x towards y; between zeros, y.
+fn nextafter(t: &mut Translator, eqn: &Eqn, x: &[Atom]) -> Results {
+    let dtype = t.b.ty(x[0]).dtype;
+    if dtype != DType::F32 {
+        return Err(Refusal::Excluded(format!("bits of an {}", dtype.name())));
+    }
+    let x = spread_all(t, eqn, x)?;
+    let (from, to) = (x[0], x[1]);
+    let b = &mut t.b;
+    let compare = |b: &mut Builder, op, x, y| b.prim1(Prim::Compare(op), &[x, y]);
+    let zero = number(dtype, 0.0);
+    let bits = b.prim1(Prim::Bitcast(DType::I32), &[from]);
+    // Bits grow with the distance from zero.
+    let (up, positive) = (compare(b, Compare::Lt, from, to), compare(b, Compare::Gt, from, zero));
+    let away = compare(b, Compare::Eq, up, positive);
+    let step = b.prim1(Prim::Select, &[away, number(DType::I32, 1.0), number(DType::I32, -1.0)]);
+    let stepped = b.add(bits, step);
+    let stepped = b.prim1(Prim::Bitcast(dtype), &[stepped]);
+    let least = f64::from(f32::from_bits(1));
+    let least = b.prim1(Prim::Select, &[up, number(dtype, least), number(dtype, -least)]);
+    let at_zero = compare(b, Compare::Eq, from, zero);
+    let next = b.prim1(Prim::Select, &[at_zero, least, stepped]);
+    let (there, sum) = (compare(b, Compare::Eq, from, to), b.add(from, to));
+    let next = b.prim1(Prim::Select, &[there, to, next]);
+    let is_number = compare(b, Compare::Eq, sum, sum);
+    // The sum of opposite infinities is no number, though both are.
+    let (first, second) = (compare(b, Compare::Eq, from, from), compare(b, Compare::Eq, to, to));
+    let both = b.binary(Binary::And, first, second);
+    let known = b.binary(Binary::Or, is_number, both);
+    Ok(vec![b.prim1(Prim::Select, &[known, next, sum])])
+}
+
+/// As many bits of exponent and mantissa as another format has: rounded to the nearest, of two the even one; what is too large for the exponent is
+/// infinite, what is too small is zero.
+fn reduce_precision(t: &mut Translator, eqn: &Eqn, x: &[Atom]) -> Results {
+    let (exponent, mantissa) = (eqn.param("exponent_bits").size()?, eqn.param("mantissa_bits").size()?);
+    let dtype = t.b.ty(x[0]).dtype;
+    if dtype == DType::F64 {
+        return Err(Refusal::Excluded("bits of an f64".into()));
+    }
+    // A half is an f32 with fewer bits.
+    let x = t.b.widen(x[0]);
+    let b = &mut t.b;
+    let word = |n: u32| Atom::from(Lit::u32(n));
+    let bits = b.prim1(Prim::Bitcast(DType::U32), &[x]);
+    let mut rounded = bits;
+    if mantissa < 23 {
+        let dropped = 23 - mantissa as u32;
+        let last = b.binary(Binary::ShrLogical, bits, word(dropped));
+        let odd = b.binary(Binary::And, last, word(1));
+        let half = b.add(odd, word((1 << (dropped - 1)) - 1));
+        let sum = b.add(bits, half);
+        rounded = b.binary(Binary::And, sum, word(!((1 << dropped) - 1)));
+    }
+    if exponent < 8 {
+        let bias = (1u32 << (exponent - 1)) - 1;
+        let (largest, least) = (127 + bias, 127 - bias + 1);
+        let sign = b.binary(Binary::And, bits, word(1 << 31));
+        let power = b.binary(Binary::And, rounded, word(0xff << 23));
+        let over = b.prim1(Prim::Compare(Compare::Gt), &[power, word(largest << 23)]);
+        let under = b.prim1(Prim::Compare(Compare::Lt), &[power, word(least << 23)]);
+        let infinite = b.binary(Binary::Or, sign, word(0xff << 23));
+        let limited = b.prim1(Prim::Select, &[over, infinite, rounded]);
+        rounded = b.prim1(Prim::Select, &[under, sign, limited]);
+    }
+    let number = b.prim1(Prim::Bitcast(DType::F32), &[rounded]);
+    let is_number = b.prim1(Prim::Compare(Compare::Eq), &[x, x]);
+    let kept = b.prim1(Prim::Select, &[is_number, number, x]);
+    Ok(vec![if dtype == DType::F32 { kept } else { b.prim1(Prim::Convert(dtype), &[kept]) }])
 }

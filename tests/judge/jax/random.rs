@@ -7,6 +7,7 @@ use super::text::Eqn;
 use super::translate::{Refusal, Rule, Translator};
 
 pub const RULES: &[(&str, Rule)] = &[
+    ("iota_2x32_shape", iota_2x32_shape),
     ("random_bits", random_bits),
     ("random_clone", |_, _, x| Ok(x.to_vec())),
     ("random_fold_in", random_fold_in),
@@ -80,6 +81,15 @@ fn blocks(t: &mut Translator, key: &[Atom], shape: &[usize]) -> Vec<Atom> {
     };
     let (first, second) = (spread(t, key[0]), spread(t, key[1]));
     t.b.prim(Prim::Threefry, &[first, second, zero(), count]).to_vec()
+}
+
+/// The number of every place, as two words.
+fn iota_2x32_shape(t: &mut Translator, eqn: &Eqn, _: &[Atom]) -> Results {
+    let shape = t.out(eqn, 0)?.shape;
+    let count = t.b.prim1(Prim::Iota(shape.iter().product()), &[]);
+    let count = t.b.prim1(Prim::Convert(DType::U32), &[count]);
+    let count = t.b.prim1(Prim::Reshape(shape.clone()), &[count]);
+    Ok(vec![t.b.broadcast(zero(), &shape), count])
 }
 
 fn random_bits(t: &mut Translator, eqn: &Eqn, x: &[Atom]) -> Results {

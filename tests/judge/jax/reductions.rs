@@ -1,7 +1,7 @@
 //! Primitives over whole axes: sums, prefixes, sorts, products.
 
 use whorl_core::ir::{Atom, DType, Lit, Shape, Type};
-use whorl_core::prim::{Binary, Compare, Dot, Monoid, Prim, Reduce, Unary};
+use whorl_core::prim::{Binary, Compare, Dot, MathFn, Monoid, Prim, Reduce, Unary};
 
 use super::arrays::{from_front, to_front};
 use super::text::Eqn;
@@ -123,8 +123,8 @@ fn cumlogsumexp(t: &mut Translator, eqn: &Eqn, x: &[Atom]) -> Results {
         let larger = t.b.binary(Binary::Max, carried[0], next);
         let smaller = t.b.binary(Binary::Min, carried[0], next);
         let apart = t.b.binary(Binary::Sub, smaller, larger);
-        let ratio = t.b.unary(Unary::Exp, apart);
-        let more = t.b.unary(Unary::Log1p, ratio);
+        let ratio = t.b.unary(Unary::Math(MathFn::Exp), apart);
+        let more = t.b.unary(Unary::Math(MathFn::Log1p), ratio);
         let sum = t.b.add(larger, more);
         // Two infinities of one sign have no difference.
         let equal = t.b.prim1(Prim::Compare(Compare::Eq), &[smaller, larger]);
@@ -148,29 +148,31 @@ fn sort(t: &mut Translator, eqn: &Eqn, x: &[Atom]) -> Results {
     Ok(t.b.prim(Prim::Sort { axis, keys }, x).to_vec())
 }
 
-/// The largest (or smallest) and their places; NaN is the largest and the smallest of all, and of equal ones the first comes first.
+/// The largest (or smallest) and their places, the first of equal ones first. Floats are in IEEE's total order, as on CPUs: -NaN < -inf … -0 < +0 … inf < NaN.
 fn top_k(t: &mut Translator, (axis, k): (usize, usize), x: Atom, largest: bool) -> Results {
     let ty = t.b.ty(x);
     let places = t.b.prim1(Prim::Iota(ty.shape[axis]), &[]);
     let axes = Shape::from_iter([axis]);
     let places = t.b.prim1(Prim::Broadcast { shape: ty.shape.clone(), axes }, &[places]);
-    let mut keys = Vec::new();
-    if ty.dtype.is_float() {
-        // False comes first.
-        keys.push(t.b.prim1(Prim::Compare(Compare::Eq), &[x, x]));
-    }
-    keys.push(match (largest, ty.dtype.is_float()) {
-        (true, true) => t.b.unary(Unary::Neg, x),
-        (true, false) => t.b.unary(Unary::Not, x),
-        (false, _) => x,
-    });
-    let operands = [&keys[..], &[x, places]].concat();
-    let sorted = t.b.prim(Prim::Sort { axis, keys: keys.len() }, &operands);
+    let key = match ty.dtype {
+        DType::F64 => return Err(Refusal::Excluded("bits of an f64".into())),
+        DType::F32 | DType::F16 | DType::BF16 => {
+            let wide = t.b.widen(x);
+            let bits = t.b.prim1(Prim::Bitcast(DType::I32), &[wide]);
+            // The lower bits of what is negative are inverted.
+            let sign = t.b.binary(Binary::Shr, bits, Lit::i32(31).into());
+            let lower = t.b.binary(Binary::And, sign, Lit::i32(i32::MAX).into());
+            t.b.binary(Binary::Xor, bits, lower)
+        }
+        DType::I32 | DType::U32 | DType::U8 | DType::Bool => x,
+    };
+    let key = if largest { t.b.unary(Unary::Not, key) } else { key };
+    let sorted = t.b.prim(Prim::Sort { axis, keys: 1 }, &[key, x, places]);
     let mut shape = ty.shape.clone();
     shape[axis] = k;
     let (starts, strides) = (Shape::from_elem(0, shape.len()), Shape::from_elem(1, shape.len()));
     let first = Prim::Slice { starts, shape, strides };
-    Ok(sorted[keys.len()..].iter().map(|x| t.b.prim1(first.clone(), &[*x])).collect())
+    Ok(sorted[1..].iter().map(|x| t.b.prim1(first.clone(), &[*x])).collect())
 }
 
 /// On CPUs nothing is approximate.
@@ -190,8 +192,9 @@ fn dot_general(t: &mut Translator, eqn: &Eqn, x: &[Atom]) -> Results {
         rhs_batch: axes(1, 1)?.into(),
     };
     let out = t.out(eqn, 0)?.dtype;
-    // As exact as the wider of operands and result; whether any pair of bools holds is whether there are any.
-    let widest = [t.b.ty(x[0]).dtype, t.b.ty(x[1]).dtype, out].into_iter().max_by_key(|d| d.bytes()).unwrap_or(out);
+    // As exact as the widest of operands and result, of which some may be floats; whether any pair of bools holds is whether there are any.
+    let all = [t.b.ty(x[0]).dtype, t.b.ty(x[1]).dtype, out];
+    let widest = all.into_iter().max_by_key(|d| (d.is_float(), d.bytes())).unwrap_or(out);
     let within = if widest == DType::Bool { DType::I32 } else { widest };
     let convert = |t: &mut Translator, x: Atom, d: DType| {
         if t.b.ty(x).dtype == d { x } else { t.b.prim1(Prim::Convert(d), &[x]) }

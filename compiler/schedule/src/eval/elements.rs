@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use whorl_core::halves::{narrowed, widened};
 use whorl_core::ir::{DType, Lit};
 use whorl_core::prim::{Binary, Compare, Monoid, Unary};
-use whorl_kernels::math::{self, MathFn, MathFn2};
+use whorl_kernels::math::{self, MathFn2};
 
 use crate::loop_ir::{ReduceOrder, ReductionKind};
 
@@ -183,10 +183,6 @@ fn best(values: &[u64], d: DType, better: Compare) -> u64 {
     at as u64
 }
 
-fn math1(op: Unary) -> MathFn {
-    op.elementary().unwrap_or_else(|| unreachable!("{op:?} is not elementary"))
-}
-
 fn math2(op: Binary) -> MathFn2 {
     op.elementary().unwrap_or_else(|| unreachable!("{op:?} is not elementary"))
 }
@@ -217,7 +213,8 @@ macro_rules! float {
                     Unary::Ceil => x.ceil(),
                     Unary::Round => x.round_ties_even(),
                     Unary::Sqrt => x.sqrt(),
-                    _ => math::scalar::$unary(math1(op), x),
+                    Unary::Math(f) => math::scalar::$unary(f, x),
+                    Unary::Not | Unary::PopCount => unreachable!("{op:?} of a float"),
                 }
             }
             fn binary(op: Binary, a: $t, b: $t) -> $t {

@@ -3,8 +3,10 @@
 //! The polynomials are Remez fits of the relative error of the whole function, the coefficients rounded one after the other from the lowest up, the
 //! others fitted again after each. Their error is below a quarter of an ulp unless a comment says otherwise.
 
+use super::series::Series;
+
 /// A float width. Pairs and triples are a constant as an unevaluated sum, each piece a float of the width.
-pub trait Width {
+pub trait Width: Series {
     /// 32 bits, which afford shorter ways in places.
     const NARROW: bool;
     /// Stored mantissa bits.
@@ -20,6 +22,11 @@ pub trait Width {
     const EXP_MIN: f64;
     /// Above, exp is infinite.
     const EXP_MAX: f64;
+    /// The same of exp2.
+    const EXP2_MIN: f64;
+    const EXP2_MAX: f64;
+    /// Above, exp(x) / 2 is infinite.
+    const HALF_EXP_MAX: f64;
     /// Below, expm1 is -1.
     const EXPM1_MIN: f64;
     /// Above, tanh is 1.
@@ -61,6 +68,16 @@ pub trait Width {
     /// log(erfc(x)) over x - ERFC_MIDDLE, ERF_SPLIT <= x <= ERF_MAX.
     const ERFC: &'static [f64];
     const ERFC_MIDDLE: f64;
+    /// Above, erfc is zero.
+    const ERFC_MAX: f64;
+    /// 1 / ln 2
+    const LOG2_E: [f64; 2];
+    /// log(2π) / 2
+    const HALF_LOG_2_PI: [f64; 2];
+    /// Where digamma is zero, rounded to nearest.
+    const PSI_ROOT: [f64; 2];
+    /// The cube roots of 1/2 and 2.
+    const CBRT_2: [f64; 2] = [0.7937005259840998, 1.2599210498948732];
     /// erf_inv(x) / x over t = -log(1 - x²), pieces by ascending `from`.
     const ERF_INV: &'static [Piece];
 
@@ -96,6 +113,9 @@ impl Width for F32 {
     const MIN_NORMAL: f64 = f32::MIN_POSITIVE as f64;
     const EXP_MIN: f64 = -104.0;
     const EXP_MAX: f64 = 89.0;
+    const EXP2_MIN: f64 = -151.0;
+    const EXP2_MAX: f64 = 128.0;
+    const HALF_EXP_MAX: f64 = 90.0;
     const EXPM1_MIN: f64 = -18.0;
     const TANH_MAX: f64 = 9.1;
     const LN2_SHORT: f64 = 0.693145751953125;
@@ -105,6 +125,10 @@ impl Width for F32 {
     const ERF_SPLIT: f64 = 0.92;
     const ERF_MAX: f64 = 4.0;
     const ERFC_MIDDLE: f64 = 0.0;
+    const ERFC_MAX: f64 = 10.06;
+    const LOG2_E: [f64; 2] = [1.4426950216293335, 1.925963033500011e-08];
+    const HALF_LOG_2_PI: [f64; 2] = [0.9189385175704956, 1.563417661998301e-08];
+    const PSI_ROOT: [f64; 2] = [1.4616321325302124, 1.243815006546356e-08];
     const LN2_HIGH: f64 = 0.6931471824645996;
     const LN2_LOW: f64 = -1.9046542121259336e-09;
     const PI: [f64; 3] = [3.141592502593994, 1.5099578831723193e-07, 1.078060505991553e-14];
@@ -216,6 +240,9 @@ impl Width for F64 {
     const MIN_NORMAL: f64 = f64::MIN_POSITIVE;
     const EXP_MIN: f64 = -746.0;
     const EXP_MAX: f64 = 710.0;
+    const EXP2_MIN: f64 = -1076.0;
+    const EXP2_MAX: f64 = 1024.0;
+    const HALF_EXP_MAX: f64 = 711.0;
     const EXPM1_MIN: f64 = -40.0;
     const TANH_MAX: f64 = 20.0;
     const LN2_SHORT: f64 = 0.6931471803691238;
@@ -225,6 +252,10 @@ impl Width for F64 {
     const ERF_SPLIT: f64 = 1.0;
     const ERF_MAX: f64 = 6.0;
     const ERFC_MIDDLE: f64 = 3.0;
+    const ERFC_MAX: f64 = 27.3;
+    const LOG2_E: [f64; 2] = [std::f64::consts::LOG2_E, 2.0355273740931033e-17];
+    const HALF_LOG_2_PI: [f64; 2] = [0.9189385332046728, -3.8782941580672414e-17];
+    const PSI_ROOT: [f64; 2] = [1.4616321449683622, 9.549995429965697e-17];
     const LN2_HIGH: f64 = std::f64::consts::LN_2;
     const LN2_LOW: f64 = 2.3190468138462996e-17;
     const PI: [f64; 3] = [std::f64::consts::PI, 1.224646799147353e-16, 2.1657133478438278e-32];

@@ -8,14 +8,14 @@ use whorl_core::ir::{Atom, Carry, Checkpoint, DType, Form, Function, Lit, Map, P
 use whorl_core::{Builder, verify};
 
 use super::text::{Aval, Binder, Eqn, Jaxpr, Operand, Text, Value};
-use super::{arrays, control, elementwise, random, reductions};
+use super::{arrays, control, elementwise, indexing, random, reductions};
 
 /// What becomes of a primitive: its results, from its operands (of keys both words). The types that the equation declares are checked afterwards.
 pub type Rule = fn(&mut Translator, &Eqn, &[Atom]) -> Result<Vec<Atom>, Refusal>;
 
 /// All rules, by the primitive's name as JAX prints it.
 const RULES: &[&[(&str, Rule)]] =
-    &[elementwise::RULES, arrays::RULES, reductions::RULES, control::RULES, random::RULES];
+    &[elementwise::RULES, arrays::RULES, reductions::RULES, indexing::RULES, control::RULES, random::RULES];
 
 /// Why there is no translation.
 #[derive(Clone, PartialEq, Debug)]

@@ -52,6 +52,11 @@ impl Recorded {
         self.arrays.get(name).unwrap_or_else(|| panic!("there is no array `{name}`")).clone()
     }
 
+    /// The array of a name, if there is one of a type that we have.
+    pub fn find(&self, name: &str) -> Option<&ArrayData> {
+        self.arrays.get(name)
+    }
+
     /// A list of whole numbers in the description.
     #[track_caller]
     pub fn numbers(&self, field: &str) -> Vec<u64> {

@@ -50,7 +50,12 @@ fn moved(eqn: &Eqn, second: bool) -> Option<Vec<Eqn>> {
 
 fn promised(eqn: &Eqn, second: bool) -> Option<Vec<Eqn>> {
     let promise = |v: &Value| v.word().is_ok_and(|w| w.ends_with("PROMISE_IN_BOUNDS"));
-    promise(eqn.param("mode")).then(|| vec![in_mode(eqn, if second { "FILL_OR_DROP" } else { "CLIP" })])
+    // A scatter without overlaps is transposed as sums are; else JAX finds out which updates were dropped.
+    let transposed = match eqn.prim.as_str() {
+        "scatter" => *eqn.param("unique_indices") == Value::Bool(true),
+        _ => true,
+    };
+    (transposed && promise(eqn.param("mode"))).then(|| vec![in_mode(eqn, if second { "FILL_OR_DROP" } else { "CLIP" })])
 }
 
 fn in_mode(eqn: &Eqn, mode: &str) -> Eqn {

@@ -5,13 +5,14 @@ use std::cmp::Ordering;
 use whorl_core::ir::{ArrayData, DType, Lit};
 
 /// How far floats may lie apart, relative to the larger of the value itself and 1: ten times what JAX's own tests allow between its backends
-/// (`jax.test_util`: 1e-6 of f32, 1e-3 of f16, 1e-2 of bf16), since sums come in another order here. Others are equal.
+/// (`jax.test_util`: 1e-6 of f32, 1e-15 of f64), since sums come in another order here; of halves, whose sums JAX rounds at every step, four units in the
+/// last place. Others are equal.
 fn tolerance(dtype: DType) -> f64 {
     match dtype {
         DType::F32 => 1e-5,
         DType::F64 => 1e-14,
-        DType::F16 => 1e-3,
-        DType::BF16 => 1e-2,
+        DType::F16 => 4e-3,
+        DType::BF16 => 3e-2,
         DType::I32 | DType::U32 | DType::U8 | DType::Bool => 0.0,
     }
 }

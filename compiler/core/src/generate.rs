@@ -94,7 +94,8 @@ pub fn program_of(choices: &[u32], config: &Config) -> (Program, Vec<ArrayData>)
 }
 
 fn generated(random: Random, config: &Config) -> Program {
-    let mut g = Generator { b: Builder::default(), random, config, scope: Vec::new(), depth: 0 };
+    let (scope, palette) = (Vec::new(), Palette::default());
+    let mut g = Generator { b: Builder::default(), random, config, scope, depth: 0, palette };
     if config.wild.is_some() {
         return g.wild_program();
     }
@@ -146,6 +147,14 @@ struct Generator<'a> {
     /// What may be used here, oldest first. Accumulators are not among it.
     scope: Vec<Var>,
     depth: usize,
+    palette: Palette,
+}
+
+/// The element types and sizes that a wild program mostly has: of few, so that what was made fits what comes.
+#[derive(Default)]
+struct Palette {
+    dtypes: Vec<DType>,
+    sizes: Vec<usize>,
 }
 
 impl Generator<'_> {
@@ -161,9 +170,7 @@ impl Generator<'_> {
 
     fn size(&mut self) -> usize {
         if self.is_wild() {
-            // One, none, or several.
-            let most = 1 + self.random.below(self.config.largest);
-            return self.random.pick(&[1, 2, 0, 3, 1, 2, most, most]).min(self.config.largest);
+            return self.wild_size();
         }
         1 + self.random.below(self.config.largest)
     }

@@ -16,6 +16,8 @@ pub const MOST_AXES: usize = 4;
 
 impl Generator<'_> {
     pub fn wild_program(mut self) -> Program {
+        self.palette.dtypes = (0..1 + self.random.below(4)).map(|_| self.any_dtype()).collect();
+        self.palette.sizes = (0..1 + self.random.below(4)).map(|_| self.any_size()).collect();
         let params: Vec<Var> = (0..2 + self.random.below(5))
             .map(|_| {
                 let ty = self.some_type();
@@ -54,9 +56,29 @@ impl Generator<'_> {
         self.b.effect(Effect::Log { name: "value".into(), value, mask });
     }
 
-    pub fn dtype(&mut self) -> DType {
+    fn any_dtype(&mut self) -> DType {
         use DType::*;
         self.random.pick(&[F32, F32, F32, I32, I32, Bool, F64, U32, U8, F16, BF16])
+    }
+
+    /// One, none, or several.
+    fn any_size(&mut self) -> usize {
+        let most = 1 + self.random.below(self.config.largest);
+        self.random.pick(&[1, 2, 0, 3, most, most, most, most]).min(self.config.largest)
+    }
+
+    pub fn dtype(&mut self) -> DType {
+        match self.random.below(8) {
+            7 => self.any_dtype(),
+            k => self.palette.dtypes[k % self.palette.dtypes.len()],
+        }
+    }
+
+    pub fn wild_size(&mut self) -> usize {
+        match self.random.below(8) {
+            7 => self.any_size(),
+            k => self.palette.sizes[k % self.palette.sizes.len()],
+        }
     }
 
     fn some_type(&mut self) -> Type {

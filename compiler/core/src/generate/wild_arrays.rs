@@ -196,7 +196,25 @@ impl Generator<'_> {
             return x;
         }
         let y = self.of_type(&other);
-        self.b.prim1(Prim::Dot(dot), &[x, y])
+        let product = self.b.prim1(Prim::Dot(dot), &[x, y]);
+        self.layer(product)
+    }
+
+    /// Perhaps what a layer does with a product: a bias for each column, and an activation.
+    fn layer(&mut self, product: Atom) -> Atom {
+        let ty = self.b.ty(product);
+        let (true, Some(&n)) = (matches!(ty.dtype, DType::F32 | DType::F64), ty.shape.last()) else { return product };
+        let mut out = product;
+        if self.random.below(2) == 1 {
+            let bias = self.of_type(&Type::new(ty.dtype, &[n]));
+            let bias = self.b.broadcast(bias, &ty.shape);
+            out = self.b.add(out, bias);
+        }
+        match self.random.below(4) {
+            2 => self.b.binary(Binary::Max, out, Lit::zero(ty.dtype).into()),
+            3 => self.b.unary(Unary::Tanh, out),
+            _ => out,
+        }
     }
 
     pub fn any_sort(&mut self) {

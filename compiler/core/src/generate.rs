@@ -198,7 +198,7 @@ impl Generator<'_> {
 
     /// Makes the results of what was appended usable.
     fn offer(&mut self, atoms: impl IntoIterator<Item = Atom>) {
-        let small = |v: &Var| !self.is_wild() || self.b.vars.ty(*v).size() <= wild::LARGEST;
+        let small = |v: &Var| !self.is_wild() || self.b.vars.ty(*v).size() <= self.most_elements();
         let vars: Vec<Var> = atoms.into_iter().filter_map(Atom::var).filter(small).collect();
         self.scope.extend(vars);
     }

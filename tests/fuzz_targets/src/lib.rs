@@ -22,7 +22,11 @@ pub fn parser(text: &str) {
 pub fn formatter(text: &str) {
     let Some(formatted) = whorl_syntax::format(text) else { return };
     let (before, after) = (whorl_syntax::parse(FileId(0), text), whorl_syntax::parse(FileId(0), &formatted));
-    assert!(after.diagnostics.is_empty(), "the formatter breaks the program: {}\n{formatted}", after.diagnostics[0].message);
+    assert!(
+        after.diagnostics.is_empty(),
+        "the formatter breaks the program: {}\n{formatted}",
+        after.diagnostics[0].message
+    );
     assert_eq!(before.tree.outline(), after.tree.outline(), "the formatter changes the program\n{formatted}");
     let again = whorl_syntax::format(&formatted);
     assert_eq!(again.as_deref(), Some(&formatted[..]), "formatting twice is not formatting once");

@@ -9,12 +9,15 @@ use super::{Generator, values};
 use crate::ir::*;
 use crate::prim::*;
 
-/// Elements of the largest array that is used further.
-pub const LARGEST: usize = 400;
 /// Axes of the largest array that is made.
 pub const MOST_AXES: usize = 4;
 
 impl Generator<'_> {
+    /// Elements of the largest array that is used further.
+    pub fn most_elements(&self) -> usize {
+        100 * self.config.largest
+    }
+
     pub fn wild_program(mut self) -> Program {
         self.palette.dtypes = (0..1 + self.random.below(4)).map(|_| self.any_dtype()).collect();
         self.palette.sizes = (0..1 + self.random.below(4)).map(|_| self.any_size()).collect();

@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use super::Generator;
-use super::wild::{LARGEST, MOST_AXES};
+use super::wild::MOST_AXES;
 use crate::ir::*;
 use crate::prim::*;
 
@@ -73,6 +73,9 @@ impl Generator<'_> {
         let mut old: Vec<bool> = vec![true; shape.len()];
         for _ in 0..1 + self.random.below(MOST_AXES - shape.len()) {
             let (at, n) = (self.random.below(shape.len() + 1), self.size());
+            if n * shape.iter().product::<usize>() > self.most_elements() {
+                break;
+            }
             shape.insert(at, n);
             old.insert(at, false);
         }
@@ -192,7 +195,7 @@ impl Generator<'_> {
             }
         }
         let other = Type { dtype: ty.dtype, shape: order.iter().map(|k| of_other[*k].1).collect() };
-        if ty.size() * other.size() > LARGEST * 10 {
+        if ty.size() * other.size() > 10 * self.most_elements() {
             return x;
         }
         let y = self.of_type(&other);

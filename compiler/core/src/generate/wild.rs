@@ -206,9 +206,18 @@ impl Generator<'_> {
         self.fitting(|t| prim.result_types(std::slice::from_ref(t)).is_ok())
     }
 
-    /// Another operand for something elementwise: of the same type, or, where that has axes, a scalar.
+    /// Another operand for something elementwise: of the same type, or, where that has axes, a scalar; perhaps a number that
+    /// leaves the other as it is.
     fn beside(&mut self, ty: &Type) -> Atom {
-        if self.random.below(4) == 3 { self.of_type(&Type::scalar(ty.dtype)) } else { self.of_type(ty) }
+        match self.random.below(8) {
+            5 | 6 => self.of_type(&Type::scalar(ty.dtype)),
+            7 => {
+                let x = self.random.pick(&[0.0, 1.0, -0.0, -1.0, 2.0]);
+                let plain = Lit::of(ty.dtype, x);
+                if self.random.below(2) == 0 { plain.into() } else { self.b.broadcast(plain.into(), &ty.shape) }
+            }
+            _ => self.of_type(ty),
+        }
     }
 
     fn any_unary(&mut self) -> Atom {

@@ -10,7 +10,7 @@ use whorl_transform::ad::{AdError, jvp, vjp};
 
 use super::case::{Case, cases};
 use super::translate::Refusal;
-use super::{MACHINES, lanes, outcome, run, undefined};
+use super::{MACHINES, compare, lanes, outcome, run, undefined};
 use crate::report::{self, Bar, Outcome};
 use crate::support::recorded::Recorded;
 
@@ -38,11 +38,15 @@ fn each(report: &str, judge: impl Fn(&Derivatives) -> Vec<Result<(), String>> + 
     });
 }
 
-/// A program whose gradients JAX does not have is excluded, with the reason.
-fn has_gradients(case: &Case, args: &[ArrayData]) -> Result<(), Refusal> {
-    match undefined::kind(&case.text, args)? {
-        Some(why) => Err(Refusal::Excluded(why.into())),
-        None => Ok(()),
+/// A program whose derivatives are not those of its value in JAX, or of another value than here, is excluded, with the reason.
+fn comparable(case: &Case, program: &Program, args: &[ArrayData], programs: &Recorded) -> Result<(), Refusal> {
+    if let Some(why) = undefined::kind(&case.text, args)? {
+        return Err(Refusal::Excluded(why.into()));
+    }
+    let in_order = || compare::same(&run(MACHINES[0], program, args)?, &case.results(programs)?);
+    match case.unordered().is_some() && in_order().is_err() {
+        true => Err(Refusal::Excluded("a sort that leaves equal keys in an order of its own".into())),
+        false => Ok(()),
     }
 }
 
@@ -62,7 +66,7 @@ struct Derivatives {
 impl Derivatives {
     fn of(case: &Case, about: &Json, programs: &Recorded, recorded: &Recorded) -> Result<Derivatives, Refusal> {
         let (program, args) = (case.program()?, case.arguments(programs)?);
-        has_gradients(case, &args)?;
+        comparable(case, &program, &args, programs)?;
         let constants = args.len() - case.text.main.invars.len();
         let wrt = about["wrt"].as_array().expect("a list").iter();
         let wrt: Vec<usize> = wrt.map(|k| k.as_u64().expect("a number") as usize + constants).collect();

@@ -23,8 +23,14 @@ const KINDS: [(&str, Reading); 3] = [
     ),
 ];
 
+/// Primitives whose translations work on the bits of numbers, through which no derivative passes.
+const OF_BITS: [&str; 1] = ["reduce_precision"];
+
 /// Which kind the program is of, for these arguments.
 pub fn kind(text: &Text, args: &[ArrayData]) -> Result<Option<&'static str>, Refusal> {
+    if !every(text, &|eqn| !OF_BITS.contains(&eqn.prim.as_str())) {
+        return Ok(Some("derivatives through the bits of numbers, which JAX rounds as it rounds the numbers"));
+    }
     for (kind, reading) in KINDS {
         if !every(text, &|eqn| reading(eqn, false).is_none()) {
             let value = |second: bool| {

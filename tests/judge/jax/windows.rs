@@ -205,9 +205,13 @@ pub fn select_and_scatter_add(b: &mut Builder, source: Atom, operand: Atom, grea
     let chosen = patches.chosen(b, all, greatest);
     let places = reshape(b, patches.places, &patches.shape);
     let places = patches.at(b, places, chosen);
-    let zeros = b.zeros(&Type::new(ty.dtype, &[ty.size() + 1]));
+    // Of bools the sum is whether any is true.
+    let of_bools = ty.dtype == DType::Bool;
+    let source = if of_bools { b.prim1(Prim::Convert(DType::I32), &[source]) } else { source };
+    let zeros = b.zeros(&Type::new(b.ty(source).dtype, &[ty.size() + 1]));
     let source = reshape(b, source, &[patches.shape[0]]);
     let sums = add(b, zeros, places, source);
     let sums = without_spare(b, sums);
+    let sums = if of_bools { b.prim1(Prim::Convert(DType::Bool), &[sums]) } else { sums };
     reshape(b, sums, &ty.shape)
 }

@@ -102,6 +102,10 @@ pub fn digamma<O: Ops, W: Width>(o: &mut O, x: O::F) -> O::F {
     let negative = o.lt(x, zero);
     let mirrored = o.sub(one, x);
     let v = o.select(negative, mirrored, x);
+    // What 1 - x was rounded by matters around the zero.
+    let back = o.sub(one, mirrored);
+    let lost = o.sub(back, x);
+    let lost = o.select(negative, lost, zero);
 
     let u = o.sub(v, half);
     let inverse = o.div(one, u);
@@ -120,7 +124,8 @@ pub fn digamma<O: Ops, W: Width>(o: &mut O, x: O::F) -> O::F {
     let s = o.sub(above, middle);
     let p = poly(o, s, W::PSI);
     let from_root = o.sub(above, root);
-    let from_root = o.sub(from_root, root_low);
+    let low = o.sub(lost, root_low);
+    let from_root = o.add(from_root, low);
     let near = o.mul(from_root, p);
     let pole = o.div(one, v);
     let beside_pole = o.sub(near, pole);
@@ -128,16 +133,16 @@ pub fn digamma<O: Ops, W: Width>(o: &mut O, x: O::F) -> O::F {
     let is_far = o.le(two, v);
     let y = o.select(is_far, far, near);
 
-    // π / tan πr = cos πr / (r (sin πr / πr)), r = x less the nearest integer.
+    // π / tan πr = cos πr / (sin πr / π), r = x less the nearest integer.
     let r = fraction(o, x);
     let t = times_pi::<O, W>(o, r);
     let z = o.mul(t, t);
     let p = poly(o, z, W::SIN);
-    let sinc = o.fma(z, p, one);
     let a = o.abs(r);
     let to_half = o.sub(half, a);
     let cosine = sin_of_pi_times::<O, W>(o, to_half);
-    let below = o.mul(r, sinc);
+    let cube = o.mul(r, z);
+    let below = o.fma(cube, p, r);
     let cotangent = o.div(cosine, below);
     let reflected = o.sub(y, cotangent);
     let y = o.select(negative, reflected, y);

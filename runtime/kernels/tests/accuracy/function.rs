@@ -62,12 +62,17 @@ impl Function {
     }
 }
 
-/// What errors are counted in units of, if it is larger than the value itself: for negative x, lgamma and digamma are differences of two larger numbers,
-/// of which one is the value at the mirrored point, and they have zeros where all digits of these cancel.
+/// What errors are counted in units of, if it is larger than the value itself: for negative x, lgamma and digamma are differences of two terms, of which
+/// one is the value at the mirrored point, and they have zeros where all digits of these cancel. At least units of 1.
 pub fn scale(f: MathFn, x: f64) -> f64 {
-    match f {
-        MathFn::Lgamma if x < 0.0 => unary_f64(f, -x).abs().max(1.0),
-        MathFn::Digamma if x < 0.0 => unary_f64(f, 1.0 - x).abs().max(1.0),
-        _ => 0.0,
-    }
+    let mirrored = match f {
+        MathFn::Lgamma if x < 0.0 => unary_f64(f, -x),
+        MathFn::Digamma if x < 0.0 => unary_f64(f, 1.0 - x),
+        _ => return 0.0,
+    };
+    let other = match f {
+        MathFn::Lgamma => mirrored + unary_f64(f, x),
+        _ => mirrored - unary_f64(f, x),
+    };
+    mirrored.abs().max(other.abs()).max(1.0)
 }

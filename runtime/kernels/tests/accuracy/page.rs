@@ -6,23 +6,30 @@ use crate::whole::Worst;
 
 pub struct Row {
     pub name: String,
+    /// How many floats.
+    pub tried: String,
     pub narrow: Worst,
     pub wide: Worst,
 }
 
 impl Row {
-    /// `| exp | 0.86 | -7.2e0 | 0.81 | 3e2 |`, the errors rounded up.
+    /// `| exp | all | 0.86 | -7.2e0 | 0.81 | 3e2 |`, the errors rounded up.
     pub fn to_text(&self) -> String {
         let up = |x: f64| (x * 100.0).ceil() / 100.0;
         let [narrow, wide] = [&self.narrow, &self.wide].map(|w| format!("{:.2} | {}", up(w.ulps), w.at));
-        format!("| {} | {narrow} | {wide} |", self.name)
+        format!("| {} | {} | {narrow} | {wide} |", self.name, self.tried)
     }
 
     fn from_text(line: &str) -> Option<Row> {
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();
-        let [_, name, narrow, narrow_at, wide, wide_at, _] = cells[..] else { return None };
+        let [_, name, tried, narrow, narrow_at, wide, wide_at, _] = cells[..] else { return None };
         let worst = |ulps: &str, at: &str| Some(Worst { ulps: ulps.parse().ok()?, at: at.to_string() });
-        Some(Row { name: name.to_string(), narrow: worst(narrow, narrow_at)?, wide: worst(wide, wide_at)? })
+        Some(Row {
+            name: name.to_string(),
+            tried: tried.to_string(),
+            narrow: worst(narrow, narrow_at)?,
+            wide: worst(wide, wide_at)?,
+        })
     }
 }
 

@@ -55,9 +55,12 @@ macro_rules! fills {
     ($($function:ident $name:literal $module:ident::$definition:ident $cost:literal;)*) => {
         fn fill_of(f: MathFn) -> Fill {
             match f {
-                $(MathFn::$function => |chunk| run!(chunk, |x| MathFn::$function.apply32(&mut ScalarF32, x), |x| {
+                $(MathFn::$function => |chunk| run!(
+                    chunk,
+                    x,
+                    MathFn::$function.apply32(&mut ScalarF32, x),
                     MathFn::$function.apply64(&mut ScalarF64, x)
-                })),*
+                )),*
             }
         }
     };
@@ -65,12 +68,14 @@ macro_rules! fills {
 
 /// The same loop, compiled for the wide vectors of the machine where it has them: plain floats are Ops that a compiler can vectorise.
 macro_rules! run {
-    ($chunk:ident, $narrow:expr, $wide:expr) => {{
+    ($chunk:ident, $x:ident, $narrow:expr, $wide:expr) => {{
         #[inline(always)]
         fn body(chunk: &mut Chunk) {
             for k in 0..CHUNK {
-                chunk.got[k] = call($narrow, chunk.x[k]);
-                chunk.want[k] = call($wide, chunk.x[k] as f64);
+                let $x = chunk.x[k];
+                chunk.got[k] = $narrow;
+                let $x = $x as f64;
+                chunk.want[k] = $wide;
             }
             mark(chunk);
         }
@@ -102,11 +107,6 @@ macro_rules! run {
     }};
 }
 
-#[inline(always)]
-fn call<X, Y>(f: impl Fn(X) -> Y, x: X) -> Y {
-    f(x)
-}
-
 with_functions_of_one_float!(fills);
 
 pub fn worst(f: MathFn, points: Points) -> Worst {
@@ -115,8 +115,8 @@ pub fn worst(f: MathFn, points: Points) -> Worst {
 
 pub fn worst_of_roots(f: Function, points: Points) -> Worst {
     let fill: Fill = match f {
-        Function::Root => |chunk| run!(chunk, |x: f32| x.sqrt(), |x: f64| x.sqrt()),
-        Function::InverseRoot => |chunk| run!(chunk, |x: f32| 1.0 / x.sqrt(), |x: f64| 1.0 / x.sqrt()),
+        Function::Root => |chunk| run!(chunk, x, x.sqrt(), x.sqrt()),
+        Function::InverseRoot => |chunk| run!(chunk, x, 1.0 / x.sqrt(), 1.0 / x.sqrt()),
         Function::One(_) | Function::Two(_) => unreachable!("{f:?} is no root"),
     };
     over(points, fill, &|_| 0.0)

@@ -89,12 +89,14 @@ pub fn judged(case: &Case, exact: bool) -> Result<(), String> {
     Ok(())
 }
 
+type Pass = fn(Program) -> Program;
+
 /// The interpreter gives the same bits after every pass, but for the sign of zeros.
 fn passes_keep_bits(case: &Case) -> Result<(), String> {
     let run = |p: &Program| guarded("the interpreter", || Ok(run_with_one_zero(p, &case.args)));
     let expected = run(&case.program)?;
     let mut program = case.program.clone();
-    let passes: [(&str, fn(Program) -> Program); 3] =
+    let passes: [(&str, Pass); 3] =
         [("simplify", simplify), ("distribute", |p| distribute(&p)), ("simplify after distribute", simplify)];
     for (pass, apply) in passes {
         program = guarded(pass, || Ok(apply(program)))?;
@@ -114,8 +116,13 @@ fn ended(well: bool) -> &'static str {
 
 fn same(a: &Outcome, b: &Outcome) -> Result<(), String> {
     for (k, (x, y)) in a.results.iter().zip(&b.results).enumerate() {
-        if bits(x) != bits(y) {
-            return Err(format!("result {k}: {:?}, not {:?}", y.to_f64(), x.to_f64()));
+        let (before, after) = (bits(x), bits(y));
+        if before.0 != after.0 {
+            return Err(format!("result {k}: {:?}, not {:?}", y.ty, x.ty));
+        }
+        if let Some(at) = (0..x.ty.size()).find(|at| before.1[*at] != after.1[*at]) {
+            let (x, y) = (x.to_f64()[at], y.to_f64()[at]);
+            return Err(format!("result {k}: {y:?}, not {x:?}, at place {at}"));
         }
     }
     // Distribution records lanes together: all elements are there, in another order.

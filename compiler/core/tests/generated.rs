@@ -125,7 +125,9 @@ fn wild_programs_have_everything() {
                     let of = args.first().map_or("nothing", |a| vars.atom_type(a).dtype.name());
                     seen.entry(prim.name()).or_default().insert(of);
                 }
-                Op::Effect(Effect::Log { .. }) => drop(other.insert("log".into())),
+                Op::Effect(Effect::Log { .. }) => {
+                    other.insert("log".into());
+                }
                 Op::Effect(Effect::Check { check, .. }) => {
                     let kind = format!("{:?}", check.kind);
                     other.insert(kind.split_whitespace().next().unwrap_or("").trim_end_matches("(None)").into());

@@ -30,8 +30,10 @@ impl Generator<'_> {
         self.scope.extend(&params);
         self.b.begin();
         self.statements(self.config.statements);
+        // What was made last, the rest being steps on the way or useless; or all of it.
+        let most = [5, 30][self.random.below(2)];
         let made = self.scope.iter().rev().filter(|v| !params.contains(v));
-        let mut results: Vec<Atom> = made.take(5).map(|v| (*v).into()).collect();
+        let mut results: Vec<Atom> = made.take(most).map(|v| (*v).into()).collect();
         if results.is_empty() {
             results.push(params[0].into());
         }
@@ -210,8 +212,8 @@ impl Generator<'_> {
     /// leaves the other as it is.
     fn beside(&mut self, ty: &Type) -> Atom {
         match self.random.below(8) {
-            5 | 6 => self.of_type(&Type::scalar(ty.dtype)),
-            7 => {
+            4 | 5 => self.of_type(&Type::scalar(ty.dtype)),
+            6 | 7 => {
                 let x = self.random.pick(&[0.0, 1.0, -0.0, -1.0, 2.0]);
                 let plain = Lit::of(ty.dtype, x);
                 if self.random.below(2) == 0 { plain.into() } else { self.b.broadcast(plain.into(), &ty.shape) }
@@ -227,7 +229,11 @@ impl Generator<'_> {
     }
 
     fn any_binary(&mut self) -> Atom {
-        let prim = Prim::Binary(self.random.pick(Binary::ALL));
+        let op = match self.random.below(2) {
+            0 => self.random.pick(&[Binary::Add, Binary::Mul, Binary::Sub, Binary::Div]),
+            _ => self.random.pick(Binary::ALL),
+        };
+        let prim = Prim::Binary(op);
         let x = self.fitting(|t| prim.result_types(&[t.clone(), t.clone()]).is_ok());
         let y = self.beside(&self.b.ty(x));
         let args = if self.random.below(2) == 0 { [x, y] } else { [y, x] };

@@ -282,3 +282,31 @@ fn conventions_at_kinks() {
     assert_eq!(gradient(&power, &[scalar(0.0), scalar(0.0)], scalar(1.0)), [[0.0], [0.0]]);
     assert_eq!(gradient(&power, &[scalar(0.0), scalar(2.0)], scalar(1.0)), [[0.0], [0.0]]);
 }
+
+/// The first and second derivatives of digamma, from mpmath: a formula of many operations.
+#[test]
+fn derivatives_of_digamma() {
+    let places: [(f64, f64, f64); 10] = [
+        (1.0, 1.6449340668482264, -2.4041138063191885),
+        (0.5, 4.934802200544679, -16.82879664423432),
+        (0.001, 1000001.6425331958, -2000000002.3976321),
+        (2.75, 0.43757125764893073, -0.18871463303130123),
+        (40.0, 0.02531510384129103, -0.0006408202718352986),
+        (1e6, 1.0000005000001667e-06, -1.0000010000005e-12),
+        (-0.25, 18.541879647671607, 122.69736678366236),
+        (-1.5, 9.379246644989124, -0.2362040516417274),
+        (-20.125, 67.34539904473097, 1022.2920414835888),
+        (0.4999, 4.936485567383169, -16.838541411991205),
+    ];
+    let n = places.len();
+    let p = program(&[f64s(&[n])], |b, x| vec![b.unary(Unary::Digamma, x[0])]);
+    let (x, ones) = (ArrayData::vector(&places.map(|p| p.0)), ArrayData::vector(&vec![1.0f64; n]));
+    let first = vjp_program(&p);
+    let second = vjp_program(&first);
+    let first = results(&first, &[x.clone(), ones.clone()])[0].to_f64();
+    let second = results(&second, &[x, ones.clone(), ones])[0].to_f64();
+    for (k, (x, one, two)) in places.into_iter().enumerate() {
+        assert!((first[k] - one).abs() <= 1e-13 * one.abs(), "trigamma({x}) = {}, not {one}", first[k]);
+        assert!((second[k] - two).abs() <= 2e-12 * two.abs(), "tetragamma({x}) = {}, not {two}", second[k]);
+    }
+}

@@ -230,10 +230,6 @@ impl Generator<'_> {
             let dtype = self.dtype();
             args.push(self.of_type(&Type { dtype, shape: shape.clone() }));
         }
-        for arg in &mut args[..keys] {
-            // Which NaN it is decides where it goes.
-            *arg = self.without_nan(*arg);
-        }
         let sorted = self.b.prim(Prim::Sort { axis, keys }, &args);
         self.offer(sorted);
     }

@@ -18,6 +18,7 @@ mod lanes;
 mod ring;
 mod runtime;
 mod state;
+mod wide;
 
 use std::fmt;
 
@@ -48,10 +49,13 @@ impl Default for Options {
     }
 }
 
-/// Whether lane loops work on four lanes at once. The results are the same.
+/// How many lanes lane loops work on at once. The results are the same.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum VectorMode {
+    /// As many as the machine has: 16 with AVX-512.
     Auto,
+    /// Four, as on any machine.
+    Narrow,
     Scalar,
 }
 

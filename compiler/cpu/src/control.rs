@@ -87,7 +87,7 @@ impl Control<'_, '_, '_> {
                 Some(Callee::Inline(plan)) => {
                     let mut machine = lanes::Narrow { builder: self.builder, frame: self.frame };
                     lanes::emit(&mut machine, self.frame.program, plan)
-                },
+                }
                 Some(Callee::Function(job)) => {
                     self.call_job(*job);
                     Ok(())

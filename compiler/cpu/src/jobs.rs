@@ -114,7 +114,9 @@ impl<'p> Jobs<'p> {
     fn node(&mut self, program: &LoopProgram, node: &'p Node, mode: VectorMode) -> usize {
         match node {
             Node::Loop { body, .. } => CALL + self.list(program, body, mode),
-            Node::While { condition, body, .. } => 2 * CALL + self.list(program, condition, mode) + self.list(program, body, mode),
+            Node::While { condition, body, .. } => {
+                2 * CALL + self.list(program, condition, mode) + self.list(program, body, mode)
+            }
             Node::Switch { arms, .. } => arms.iter().map(|arm| CALL + self.list(program, arm, mode)).sum(),
             Node::Lanes(l) => self.lane_loop(node, lanes::plan(program, l, mode)),
             Node::Cumulative(c) => self.lane_loop(node, lanes::plan::cumulative(program, c, mode)),

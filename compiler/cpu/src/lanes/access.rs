@@ -35,9 +35,8 @@ impl<M: Machine> Walker<'_, '_, M> {
 
     /// So many bytes for each index of the loops around.
     fn terms(&self, view: &View, width: i64) -> Vec<(M::Int, i64)> {
-        let of = |(d, &stride): (usize, &isize)| {
-            Some((self.index[d].var.filter(|_| stride != 0)?, stride as i64 * width))
-        };
+        let of =
+            |(d, &stride): (usize, &isize)| Some((self.index[d].var.filter(|_| stride != 0)?, stride as i64 * width));
         view.strides.iter().enumerate().filter_map(of).collect()
     }
 

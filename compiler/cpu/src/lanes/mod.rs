@@ -12,6 +12,6 @@ pub mod plan;
 pub mod reduce;
 pub mod walk;
 
-pub use plan::{Plan, plan};
 pub use narrow::Narrow;
+pub use plan::{Plan, plan};
 pub use walk::emit;

@@ -147,8 +147,9 @@ fn memory_cost(view: &View, d: usize) -> usize {
 /// What one body inside loops `0..=level` costs, loops within it counted in full.
 pub fn body_cost_at(plan: &Plan, level: usize) -> usize {
     let inside = |d: usize| (level + 1..=d.min(rank(&plan.lanes) - 1)).map(|d| size(&plan.lanes, d)).product::<usize>();
-    let vectors =
-        |d: usize| if plan.vector.is_some_and(|v| v > level && v <= d) { inside(d).div_ceil(plan.width) } else { inside(d) };
+    let vectors = |d: usize| {
+        if plan.vector.is_some_and(|v| v > level && v <= d) { inside(d).div_ceil(plan.width) } else { inside(d) }
+    };
     let ops = plan.lanes.ops.iter().zip(&plan.depth).filter(|(_, depth)| **depth > level);
     ops.map(|(op, depth)| (op_cost(op) + 1) * vectors(depth.saturating_sub(1))).sum::<usize>()
         + plan.lanes.reductions.len()

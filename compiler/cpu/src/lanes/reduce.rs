@@ -86,9 +86,9 @@ impl<M: Machine> Walker<'_, '_, M> {
                     let cell = |_| self.machine.new_cell(dtype, identity(op, dtype));
                     Accumulator::Along((0..16 / M::WIDTH).map(cell).collect())
                 }
-                (ReductionKind::Fold(op), ReduceOrder::Sequential) => {
-                    Accumulator::Sequential((0..groups).map(|_| self.machine.new_cell(dtype, identity(op, dtype))).collect())
-                }
+                (ReductionKind::Fold(op), ReduceOrder::Sequential) => Accumulator::Sequential(
+                    (0..groups).map(|_| self.machine.new_cell(dtype, identity(op, dtype))).collect(),
+                ),
                 (ReductionKind::Fold(op), ReduceOrder::Interleaved) if self.registers() => {
                     let sixteen = |m: &mut M| (0..16).map(|_| m.new_cell(dtype, identity(op, dtype))).collect();
                     Accumulator::Registers((0..groups).map(|_| sixteen(self.machine)).collect())

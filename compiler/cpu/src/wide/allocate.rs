@@ -124,6 +124,8 @@ fn intervals(code: &Code) -> Vec<Interval> {
         if reg == ARENA || reg == FRAME {
             return;
         }
+        // Constants are there before the first instruction.
+        let at = at + 1;
         let constant = code.regs[reg.0 as usize].constant.is_some();
         let new = || Interval { reg, from: if constant { 0 } else { at }, to: at, weight: 0.0, constant, hint };
         let interval = found[reg.0 as usize].get_or_insert_with(new);
@@ -140,7 +142,9 @@ fn intervals(code: &Code) -> Vec<Interval> {
                     let folds = k == last && inst.fold != Fold::No;
                     touch(*r, at, if folds { weight } else { 3.0 * weight }, None);
                 }
-                Operand::Memory(m) => [Some(m.base), m.index].into_iter().flatten().for_each(|r| touch(r, at, 3.0 * weight, None)),
+                Operand::Memory(m) => {
+                    [Some(m.base), m.index].into_iter().flatten().for_each(|r| touch(r, at, 3.0 * weight, None))
+                }
             }
         }
         if let Some(mask) = inst.mask {
@@ -148,7 +152,11 @@ fn intervals(code: &Code) -> Vec<Interval> {
         }
         if let Some((out, _)) = inst.out {
             let dying = inst.ins.iter().find_map(|o| match o {
-                Operand::Reg(r, _) if code.class(*r) == code.class(out) && code.regs[r.0 as usize].constant.is_none() => Some(*r),
+                Operand::Reg(r, _)
+                    if code.class(*r) == code.class(out) && code.regs[r.0 as usize].constant.is_none() =>
+                {
+                    Some(*r)
+                }
                 Operand::Reg(..) | Operand::Memory(_) => None,
             });
             touch(out, at, weight, dying);
@@ -158,8 +166,9 @@ fn intervals(code: &Code) -> Vec<Interval> {
     // Loops are listed as they end, inner ones first: what lives to the end of an inner loop is used there by the outer one.
     for interval in &mut all {
         for extent in &code.loops {
-            if interval.from < extent.from && (extent.from..extent.to).contains(&interval.to) {
-                interval.to = extent.to;
+            let (from, to) = (extent.from + 1, extent.to + 1);
+            if interval.from < from && (from..to).contains(&interval.to) {
+                interval.to = to;
             }
         }
     }

@@ -74,9 +74,7 @@ pub enum Immediate {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fold {
     No,
-    /// All of the vector.
-    Full,
-    /// … or one element for all lanes.
+    /// All of the vector, or one element for all lanes.
     Each32,
     Each64,
 }
@@ -88,13 +86,17 @@ pub struct Label(pub u32);
 pub enum Kind {
     Plain(Op),
     /// `out = a * b + c` of `f64` or `f32`; which of the three instructions depends on the registers.
-    MulAdd { double: bool },
+    MulAdd {
+        double: bool,
+    },
     /// `out = a`, of any class.
     Copy,
     /// To a place in the code.
     Jump(Op, Label),
     /// Such a place.
     Place(Label),
+    /// What was here was for nothing.
+    Nothing,
 }
 
 /// One instruction: operands in the order of the machine's manual, `out` first.
@@ -115,16 +117,7 @@ pub struct Inst {
 impl Inst {
     pub fn new(kind: Kind, out: Option<Reg>, ins: &[Operand]) -> Inst {
         let out = out.map(|r| (r, Part::Whole));
-        Inst {
-            kind,
-            out,
-            tied: false,
-            ins: ins.into(),
-            mask: None,
-            zero: false,
-            immediate: None,
-            fold: Fold::No,
-        }
+        Inst { kind, out, tied: false, ins: ins.into(), mask: None, zero: false, immediate: None, fold: Fold::No }
     }
 
     /// Every register that is read.
@@ -277,12 +270,29 @@ impl Code {
                 *out = to;
                 return;
             }
-            let leaves = matches!(inst.kind, Kind::Jump(..) | Kind::Place(_));
+            let leaves = match inst.kind {
+                Kind::Jump(..) | Kind::Place(_) => true,
+                Kind::Plain(_) | Kind::MulAdd { .. } | Kind::Copy | Kind::Nothing => false,
+            };
             if leaves || inst.reads().contains(&to) || inst.reads().contains(&from) {
                 break;
             }
         }
         self.copy(to, from);
+    }
+
+    /// Takes out what computes values that are for nothing.
+    pub fn clean(&mut self) {
+        let mut uses = vec![0usize; self.regs.len()];
+        self.insts.iter().flat_map(|i| i.reads()).for_each(|r| uses[r.0 as usize] += 1);
+        for inst in self.insts.iter_mut().rev() {
+            if let Some((out, _)) = inst.out
+                && uses[out.0 as usize] == 0
+            {
+                inst.reads().into_iter().for_each(|r| uses[r.0 as usize] -= 1);
+                *inst = Inst::new(Kind::Nothing, None, &[]);
+            }
+        }
     }
 
     pub fn label(&mut self) -> Label {

@@ -133,9 +133,7 @@ impl Wide<'_> {
                 Lane::one(self.ints().two(Op::EVEX_Vpminsd_zmm_k1z_zmm_zmmm512b32, v, most))
             }
             (DType::I32 | DType::U8, DType::F32) => Lane::one(self.ints().to_float(x.lo)),
-            (DType::U32, DType::F32) => {
-                Lane::one(self.ints().one(Op::EVEX_Vcvtudq2ps_zmm_k1z_zmmm512b32_er, x.lo))
-            }
+            (DType::U32, DType::F32) => Lane::one(self.ints().one(Op::EVEX_Vcvtudq2ps_zmm_k1z_zmmm512b32_er, x.lo)),
             (DType::I32 | DType::U32 | DType::U8, DType::F64) => self.to_double(from, x.lo),
             (DType::I32 | DType::U32, DType::U8) => Lane::one(self.wrapped(to, x.lo)),
             (DType::I32 | DType::U32 | DType::U8, DType::I32 | DType::U32 | DType::U8) => x,

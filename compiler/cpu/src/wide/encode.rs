@@ -36,7 +36,12 @@ pub fn encode(code: &Code, text: bool) -> Result<(Vec<u8>, Option<String>), CpuE
 #[derive(Clone, Copy)]
 enum Final {
     Register(Register),
-    Memory { base: Register, index: Register, scale: u32, bytes: i64 },
+    Memory {
+        base: Register,
+        index: Register,
+        scale: u32,
+        bytes: i64,
+    },
     /// A constant behind the code, by its distance from the first.
     Pool(usize),
 }
@@ -78,9 +83,8 @@ fn failed(error: impl std::fmt::Display) -> CpuError {
 impl Emitter<'_> {
     fn function(&mut self) -> Result<(), CpuError> {
         let used = |r: u8| {
-            let of = |(k, place): (usize, &Place)| {
-                *place == Place::Register(r) && self.code.regs[k].class == Class::General
-            };
+            let of =
+                |(k, place): (usize, &Place)| *place == Place::Register(r) && self.code.regs[k].class == Class::General;
             self.allocation.places.iter().enumerate().any(of)
         };
         let saved: Vec<u8> = CALLEE_SAVED.into_iter().filter(|r| used(*r)).collect();
@@ -256,6 +260,7 @@ impl Emitter<'_> {
                 self.jumps.push((self.at, label));
                 return Ok(());
             }
+            Kind::Nothing => return Ok(()),
             Kind::Copy => return self.copy(inst),
             Kind::MulAdd { double } => return self.mul_add(inst, double),
             Kind::Plain(op) => op,
@@ -358,9 +363,17 @@ impl Emitter<'_> {
             return Err(failed("a product and sum of something else"));
         };
         let (op213, op231, fold) = if double {
-            (Op::EVEX_Vfmadd213pd_zmm_k1z_zmm_zmmm512b64_er, Op::EVEX_Vfmadd231pd_zmm_k1z_zmm_zmmm512b64_er, Fold::Each64)
+            (
+                Op::EVEX_Vfmadd213pd_zmm_k1z_zmm_zmmm512b64_er,
+                Op::EVEX_Vfmadd231pd_zmm_k1z_zmm_zmmm512b64_er,
+                Fold::Each64,
+            )
         } else {
-            (Op::EVEX_Vfmadd213ps_zmm_k1z_zmm_zmmm512b32_er, Op::EVEX_Vfmadd231ps_zmm_k1z_zmm_zmmm512b32_er, Fold::Each32)
+            (
+                Op::EVEX_Vfmadd213ps_zmm_k1z_zmm_zmmm512b32_er,
+                Op::EVEX_Vfmadd231ps_zmm_k1z_zmm_zmmm512b32_er,
+                Fold::Each32,
+            )
         };
         let mut scratch = Scratch::default();
         let n = self.out(out, false, &mut scratch)?;
@@ -476,7 +489,8 @@ impl Emitter<'_> {
 
     fn write(&mut self, instruction: Instruction, pool: Option<usize>) -> Result<(), CpuError> {
         let begin = self.at;
-        let length = self.encoder.encode(&instruction, begin).map_err(|e| failed(format!("{e}: {:?}", instruction.code())))?;
+        let length =
+            self.encoder.encode(&instruction, begin).map_err(|e| failed(format!("{e}: {:?}", instruction.code())))?;
         self.at += length as u64;
         if let Some(place) = pool {
             let offset = self.encoder.get_constant_offsets().displacement_offset() as u64;

@@ -196,10 +196,7 @@ impl Machine for Wide<'_> {
             Ok(by) => self.code.general(Op::Imul_r64_rm64_imm32, &[x.into()], Some(Immediate::Signed(by))),
             Err(_) => {
                 let by = self.code.general(Op::Mov_r64_imm64, &[], Some(Immediate::Quad(by as u64)));
-                self.code.push(Inst {
-                    tied: true,
-                    ..Inst::new(Kind::Plain(Op::Imul_r64_rm64), Some(by), &[x.into()])
-                });
+                self.code.push(Inst { tied: true, ..Inst::new(Kind::Plain(Op::Imul_r64_rm64), Some(by), &[x.into()]) });
                 by
             }
         }
@@ -214,7 +211,13 @@ impl Machine for Wide<'_> {
         self.run_time_bytes(view)
     }
 
-    fn address(&mut self, view: &View, dynamic: Option<Reg>, terms: &[(Reg, i64)], bytes: i64) -> Result<Memory, CpuError> {
+    fn address(
+        &mut self,
+        view: &View,
+        dynamic: Option<Reg>,
+        terms: &[(Reg, i64)],
+        bytes: i64,
+    ) -> Result<Memory, CpuError> {
         self.place_of(view, dynamic, terms, bytes)
     }
 

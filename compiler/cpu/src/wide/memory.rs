@@ -34,10 +34,6 @@ impl Chains {
     }
 }
 
-fn in_word(x: i64) -> Option<i32> {
-    i32::try_from(x).ok()
-}
-
 fn is_scale(step: i64) -> bool {
     matches!(step, 1 | 2 | 4 | 8)
 }
@@ -71,12 +67,7 @@ impl Wide<'_> {
     }
 
     /// A register and a constant distance: where the buffer is, moved by `dynamic` and by the terms.
-    pub fn base_of(
-        &mut self,
-        view: &View,
-        dynamic: Option<Reg>,
-        terms: &[(Reg, i64)],
-    ) -> Result<(Reg, i64), CpuError> {
+    pub fn base_of(&mut self, view: &View, dynamic: Option<Reg>, terms: &[(Reg, i64)]) -> Result<(Reg, i64), CpuError> {
         let buffer = self.program.buffers.get(view.buffer.0 as usize);
         let buffer = buffer.ok_or_else(|| CpuError::internal("a buffer that is not there"))?;
         let (mut base, bytes) = match buffer.place {
@@ -120,7 +111,8 @@ impl Wide<'_> {
         let width = buffer.ok_or_else(|| CpuError::internal("a buffer that is not there"))?.dtype.bytes() as i64;
         let mut sum = None;
         for d in &view.dynamic {
-            let of_index = View { buffer: d.index, offset: 0, dynamic: Default::default(), strides: Default::default() };
+            let of_index =
+                View { buffer: d.index, offset: 0, dynamic: Default::default(), strides: Default::default() };
             let from = self.place_of(&of_index, None, &[], 0)?;
             let index = self.code.general(Op::Movsxd_r64_rm32, &[from.into()], None);
             for (limit, op) in [(0, Op::Cmovl_r64_rm64), (d.max, Op::Cmovg_r64_rm64)] {
@@ -188,7 +180,8 @@ impl Wide<'_> {
                     self.load_places(dtype, at, places, width)
                 }
                 DType::F16 | DType::BF16 | DType::U8 | DType::Bool => {
-                    let places: Vec<Memory> = (0..width as i32).map(|k| Memory { bytes: at.bytes + k * bytes, ..at }).collect();
+                    let places: Vec<Memory> =
+                        (0..width as i32).map(|k| Memory { bytes: at.bytes + k * bytes, ..at }).collect();
                     self.load_each(dtype, &places)
                 }
             },
@@ -347,9 +340,8 @@ impl Wide<'_> {
             DType::F32 | DType::I32 | DType::U32 | DType::F64 => self.load_places(dtype, at, places, width),
             DType::F16 | DType::BF16 | DType::U8 | DType::Bool => {
                 let at = self.plain(at);
-                let each: Vec<Memory> = (0..width)
-                    .map(|lane| Memory { index: Some(self.lane_offset(places, lane)), ..at })
-                    .collect();
+                let each: Vec<Memory> =
+                    (0..width).map(|lane| Memory { index: Some(self.lane_offset(places, lane)), ..at }).collect();
                 self.load_each(dtype, &each)
             }
         }

@@ -12,8 +12,8 @@ mod machine;
 mod memory;
 mod ops;
 
-use whorl_schedule::loop_ir::{LaneIndex, LaneKind, LaneOp, Lanes, LoopProgram};
 use whorl_core::prim::Binary;
+use whorl_schedule::loop_ir::{LaneIndex, LaneKind, LaneOp, Lanes, LoopProgram};
 
 use crate::CpuError;
 use crate::lanes::{self, Plan};
@@ -69,5 +69,6 @@ pub fn compile(
 ) -> Result<(Vec<u8>, Option<String>), CpuError> {
     let mut machine = Wide::new(program, constants);
     lanes::emit(&mut machine, program, plan)?;
+    machine.code.clean();
     encode::encode(&machine.code, text)
 }

@@ -22,7 +22,6 @@ macro_rules! by_width {
 pub const TO_NEAREST: u8 = 8;
 pub const DOWN: u8 = 9;
 pub const UP: u8 = 10;
-pub const TOWARDS_ZERO: u8 = 11;
 
 /// `vcmpps`: ordered and quiet, but for the unordered `NOT_EQUAL`.
 pub const EQUAL: u8 = 0;
@@ -65,17 +64,13 @@ impl Vectors<'_> {
     }
 
     pub fn rounded(&mut self, a: Reg, direction: u8) -> Reg {
-        let op = by_width!(
-            self,
-            EVEX_Vrndscaleps_zmm_k1z_zmmm512b32_imm8_sae,
-            EVEX_Vrndscalepd_zmm_k1z_zmmm512b64_imm8_sae
-        );
+        let op =
+            by_width!(self, EVEX_Vrndscaleps_zmm_k1z_zmmm512b32_imm8_sae, EVEX_Vrndscalepd_zmm_k1z_zmmm512b64_imm8_sae);
         self.code.vector_by(op, self.fold(), &[a.into()], direction)
     }
 
     pub fn compare(&mut self, predicate: u8, a: Reg, b: Reg) -> Reg {
-        let op =
-            by_width!(self, EVEX_Vcmpps_kr_k1_zmm_zmmm512b32_imm8_sae, EVEX_Vcmppd_kr_k1_zmm_zmmm512b64_imm8_sae);
+        let op = by_width!(self, EVEX_Vcmpps_kr_k1_zmm_zmmm512b32_imm8_sae, EVEX_Vcmppd_kr_k1_zmm_zmmm512b64_imm8_sae);
         self.code.mask(op, self.fold(), &[a.into(), b.into()], Some(predicate))
     }
 

@@ -1,7 +1,8 @@
-//! Loop IR to machine code, through Cranelift.
+//! Loop IR to machine code, through Cranelift; lane loops through [`wide`] where the machine has AVX-512.
 //!
 //! ```text
 //! LoopProgram ─ jobs ─▶ functions ─ lanes, control (in parallel) ─▶ Cranelift IR ─▶ code ─ build ─▶ Executable
+//!                                   └──────────── wide ───────────────────────────▶ code ┘
 //! ```
 //!
 //! Each lane loop is a function of its own; one function a phase (or several, where it is long) holds the control flow and the

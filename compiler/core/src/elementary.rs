@@ -4,27 +4,26 @@ use whorl_kernels::math::{MathFn, MathFn2};
 
 use crate::prim::{Binary, Unary};
 
+macro_rules! as_primitives {
+    ($($function:ident $name:literal $module:ident::$definition:ident $cost:literal;)*) => {
+        /// The elementary functions, as primitives: `Unary::Exp` is `Unary::Math(MathFn::Exp)`, in expressions and in patterns.
+        #[allow(non_upper_case_globals, reason = "they read as the other primitives do")]
+        impl Unary {
+            $(pub const $function: Unary = Unary::Math(MathFn::$function);)*
+        }
+    };
+}
+
+whorl_kernels::with_functions_of_one_float!(as_primitives);
+
 impl Unary {
     /// The function, if it is one; the others are single operations of a machine.
     pub fn elementary(self) -> Option<MathFn> {
         match self {
-            Unary::Exp => Some(MathFn::Exp),
-            Unary::Log => Some(MathFn::Log),
-            Unary::Log1p => Some(MathFn::Log1p),
-            Unary::Expm1 => Some(MathFn::Expm1),
-            Unary::Sin => Some(MathFn::Sin),
-            Unary::Cos => Some(MathFn::Cos),
-            Unary::Tan => Some(MathFn::Tan),
-            Unary::Asin => Some(MathFn::Asin),
-            Unary::Acos => Some(MathFn::Acos),
-            Unary::Atan => Some(MathFn::Atan),
-            Unary::Tanh => Some(MathFn::Tanh),
-            Unary::Sigmoid => Some(MathFn::Sigmoid),
-            Unary::Erf => Some(MathFn::Erf),
-            Unary::ErfInv => Some(MathFn::ErfInv),
-            Unary::Sign => Some(MathFn::Sign),
+            Unary::Math(f) => Some(f),
             Unary::Neg
             | Unary::Abs
+            | Unary::Sign
             | Unary::Floor
             | Unary::Ceil
             | Unary::Round

@@ -22,31 +22,24 @@ macro_rules! names {
     };
 }
 
-names!(Unary {
-    Neg: "neg",
-    Abs: "abs",
-    Sign: "sign",
-    Floor: "floor",
-    Ceil: "ceil",
-    Round: "round",
-    Sqrt: "sqrt",
-    Exp: "exp",
-    Log: "log",
-    Log1p: "log1p",
-    Expm1: "expm1",
-    Sin: "sin",
-    Cos: "cos",
-    Tan: "tan",
-    Asin: "asin",
-    Acos: "acos",
-    Atan: "atan",
-    Tanh: "tanh",
-    Sigmoid: "sigmoid",
-    Erf: "erf",
-    ErfInv: "erf_inv",
-    Not: "not",
-    PopCount: "pop_count",
-});
+macro_rules! names_of_unary {
+    ($($function:ident $name:literal $module:ident::$definition:ident $cost:literal;)*) => {
+        names!(Unary {
+            Neg: "neg",
+            Abs: "abs",
+            Sign: "sign",
+            Floor: "floor",
+            Ceil: "ceil",
+            Round: "round",
+            Sqrt: "sqrt",
+            $($function: $name,)*
+            Not: "not",
+            PopCount: "pop_count",
+        });
+    };
+}
+
+whorl_kernels::with_functions_of_one_float!(names_of_unary);
 
 names!(Binary {
     Add: "add",

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use smallvec::SmallVec;
+pub use whorl_kernels::math::MathFn;
 
 use crate::ir::{DType, Function, Shape, Type};
 
@@ -21,21 +22,8 @@ pub enum Unary {
     /// To the nearest, ties to even.
     Round,
     Sqrt,
-    Exp,
-    Log,
-    Log1p,
-    Expm1,
-    Sin,
-    Cos,
-    Tan,
-    Asin,
-    Acos,
-    Atan,
-    Tanh,
-    /// 1 / (1 + exp(-x))
-    Sigmoid,
-    Erf,
-    ErfInv,
+    /// An elementary function, in one table for all machines; [`Unary::Exp`] and the others are short for these.
+    Math(MathFn),
     /// Of a bool, the other; of an integer, its bits inverted.
     Not,
     /// Bits set in an integer.
@@ -226,7 +214,7 @@ pub enum Prim {
     /// `(a, b)`
     Dot(Dot),
     /// `(key_1, …, key_k, payload…)`, one shape: all reordered along `axis` so that the keys ascend lexicographically; stable.
-    /// Floats are ordered -NaN < -inf … -0 = +0 … inf < NaN.
+    /// Floats are ordered -inf < … -0 = +0 … inf < NaN; all NaNs are equal, whatever their sign, which machines do not agree on.
     Sort {
         axis: usize,
         keys: usize,
@@ -516,8 +504,7 @@ fn unary_dtype(op: Unary, d: DType) -> Result<(), TypeError> {
     use Unary::*;
     let ok = match op {
         Neg | Abs | Sign => d.is_float() || d.is_int(),
-        Floor | Ceil | Round | Sqrt | Exp | Log | Log1p | Expm1 | Sin | Cos | Tan | Asin | Acos | Atan | Tanh
-        | Sigmoid | Erf | ErfInv => d.is_float(),
+        Floor | Ceil | Round | Sqrt | Math(_) => d.is_float(),
         Not => !d.is_float(),
         PopCount => d.is_int(),
     };

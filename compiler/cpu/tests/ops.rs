@@ -9,50 +9,6 @@ use whorl_core::ir::{DType, Lit};
 use whorl_core::prim::{Binary, Compare, Prim, Unary};
 use whorl_schedule::loop_ir::*;
 
-const UNARY: [Unary; 23] = [
-    Unary::Neg,
-    Unary::Abs,
-    Unary::Sign,
-    Unary::Floor,
-    Unary::Ceil,
-    Unary::Round,
-    Unary::Sqrt,
-    Unary::Exp,
-    Unary::Log,
-    Unary::Log1p,
-    Unary::Expm1,
-    Unary::Sin,
-    Unary::Cos,
-    Unary::Tan,
-    Unary::Asin,
-    Unary::Acos,
-    Unary::Atan,
-    Unary::Tanh,
-    Unary::Sigmoid,
-    Unary::Erf,
-    Unary::ErfInv,
-    Unary::Not,
-    Unary::PopCount,
-];
-const BINARY: [Binary; 15] = [
-    Binary::Add,
-    Binary::Sub,
-    Binary::Mul,
-    Binary::Div,
-    Binary::Rem,
-    Binary::Pow,
-    Binary::Atan2,
-    Binary::Min,
-    Binary::Max,
-    Binary::And,
-    Binary::Or,
-    Binary::Xor,
-    Binary::Shl,
-    Binary::Shr,
-    Binary::ShrLogical,
-];
-const COMPARE: [Compare; 6] = [Compare::Eq, Compare::Ne, Compare::Lt, Compare::Le, Compare::Gt, Compare::Ge];
-
 /// A loop of `n` lanes over operands of these types.
 #[track_caller]
 fn elementwise(random: &mut Random, n: usize, args: &[DType], kind: LaneKind, result: DType) {
@@ -78,7 +34,7 @@ fn typed(prim: Prim, args: &[DType]) -> bool {
 fn unary() {
     let random = &mut Random(1);
     for d in DType::ALL {
-        for u in UNARY.into_iter().filter(|u| typed(Prim::Unary(*u), &[d])) {
+        for u in Unary::ALL.iter().copied().filter(|u| typed(Prim::Unary(*u), &[d])) {
             elementwise(random, 83, &[d], LaneKind::Unary(u, Value(0)), d);
         }
     }
@@ -88,7 +44,7 @@ fn unary() {
 fn binary() {
     let random = &mut Random(2);
     for d in DType::ALL {
-        for b in BINARY.into_iter().filter(|b| typed(Prim::Binary(*b), &[d, d])) {
+        for b in Binary::ALL.iter().copied().filter(|b| typed(Prim::Binary(*b), &[d, d])) {
             elementwise(random, 203, &[d, d], LaneKind::Binary(b, Value(0), Value(1)), d);
         }
     }
@@ -117,7 +73,7 @@ fn integers_by_literals() {
 fn compare_select_convert() {
     let random = &mut Random(4);
     for d in DType::ALL {
-        for c in COMPARE.into_iter().filter(|c| typed(Prim::Compare(*c), &[d, d])) {
+        for c in Compare::ALL.iter().copied().filter(|c| typed(Prim::Compare(*c), &[d, d])) {
             elementwise(random, 67, &[d, d], LaneKind::Compare(c, Value(0), Value(1)), DType::Bool);
         }
         let select = LaneKind::Select(Value(0), Value(1), Value(2));

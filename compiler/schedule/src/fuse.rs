@@ -101,21 +101,7 @@ pub fn is_heavy(kind: &LaneKind) -> bool {
             | Unary::Round
             | Unary::Not
             | Unary::PopCount => false,
-            Unary::Sqrt
-            | Unary::Exp
-            | Unary::Log
-            | Unary::Log1p
-            | Unary::Expm1
-            | Unary::Sin
-            | Unary::Cos
-            | Unary::Tan
-            | Unary::Asin
-            | Unary::Acos
-            | Unary::Atan
-            | Unary::Tanh
-            | Unary::Sigmoid
-            | Unary::Erf
-            | Unary::ErfInv => true,
+            Unary::Sqrt | Unary::Math(_) => true,
         },
         LaneKind::Binary(b, ..) => {
             use whorl_core::prim::Binary::*;

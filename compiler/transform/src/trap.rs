@@ -319,21 +319,7 @@ fn makes(prim: &Prim) -> Makes {
             | Unary::Round
             | Unary::Not
             | Unary::PopCount => Makes::Nothing,
-            Unary::Sqrt
-            | Unary::Exp
-            | Unary::Log
-            | Unary::Log1p
-            | Unary::Expm1
-            | Unary::Sin
-            | Unary::Cos
-            | Unary::Tan
-            | Unary::Asin
-            | Unary::Acos
-            | Unary::Atan
-            | Unary::Tanh
-            | Unary::Sigmoid
-            | Unary::Erf
-            | Unary::ErfInv => Makes::Elements,
+            Unary::Sqrt | Unary::Math(_) => Makes::Elements,
         },
         Prim::Binary(op) => match op {
             Binary::Add | Binary::Sub | Binary::Mul | Binary::Div | Binary::Rem | Binary::Pow | Binary::Atan2 => {

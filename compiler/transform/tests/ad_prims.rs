@@ -28,15 +28,22 @@ fn unary() {
     for &op in Unary::ALL {
         let (low, high) = match op {
             Unary::Not | Unary::PopCount => continue,
-            Unary::Sqrt | Unary::Log => (0.5, 2.0),
+            Unary::Sqrt | Unary::Log | Unary::Log2 | Unary::Cbrt => (0.5, 2.0),
+            Unary::Lgamma | Unary::Digamma => (0.7, 3.0),
+            Unary::Acosh => (1.5, 3.0),
             Unary::Log1p => (-0.5, 2.0),
-            Unary::Asin | Unary::Acos | Unary::ErfInv => (-0.7, 0.7),
+            Unary::Asin | Unary::Acos | Unary::Atanh | Unary::ErfInv => (-0.7, 0.7),
             Unary::Abs | Unary::Sign | Unary::Floor | Unary::Ceil | Unary::Round => (0.1, 0.4),
             _ => (-1.2, 1.2),
         };
         check_prim(Prim::Unary(op), &[&[3]], low, high);
     }
     check_prim(Prim::Unary(Unary::Abs), &[&[3]], -2.0, -0.5);
+    check_prim(Prim::Unary(Unary::Cbrt), &[&[3]], -2.0, -0.5);
+    for op in [Unary::Lgamma, Unary::Digamma] {
+        check_prim(Prim::Unary(op), &[&[3]], -1.7, -1.3);
+        check_prim(Prim::Unary(op), &[&[3]], 0.3, 0.45);
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use derivatives::layers::{Layer, nest};
 use derivatives::{Numbers, check, f64s, program, results, vjp_program};
 use smallvec::smallvec;
-use whorl_core::prim::{self, Binary, Compare, Custom, CustomRule, Dot, Monoid, Prim, Reduce, Unary};
+use whorl_core::prim::{self, Binary, Compare, Custom, CustomRule, Dot, MathFn, Monoid, Prim, Reduce, Unary};
 use whorl_core::{ArrayData, Atom, Builder, DType, Form, Function, Lit, Program, Type};
 use whorl_transform::ad::jvp;
 
@@ -59,9 +59,11 @@ fn unary(op: Unary) -> Case {
     use Unary::*;
     let prim = Prim::Unary(op);
     match op {
-        Neg | Abs | Exp | Expm1 | Sin | Cos | Tan | Atan | Tanh | Sigmoid | Erf => plain(prim, &[&[3]], 0.2, 0.9),
-        Log | Log1p | Sqrt => plain(prim, &[&[3]], 0.7, 1.4),
-        Asin | Acos | ErfInv => plain(prim, &[&[3]], 0.2, 0.8),
+        Neg | Abs => plain(prim, &[&[3]], 0.2, 0.9),
+        Sqrt => plain(prim, &[&[3]], 0.7, 1.4),
+        Math(MathFn::Acosh) => plain(prim, &[&[3]], 1.3, 2.2),
+        // Where all others are smooth.
+        Math(_) => plain(prim, &[&[3]], 0.3, 0.8),
         Sign | Floor | Ceil | Round => factor(|b, x| b.unary(op, x)),
         Not => factor(|b, x| {
             let c = b.prim1(Prim::Compare(Compare::Lt), &[x, Lit::f64(0.25).into()]);

@@ -3,8 +3,8 @@
 use std::cmp::Ordering;
 
 use half::{bf16, f16};
+use whorl_kernels::math::{MathFn2, scalar};
 
-use super::elementary;
 use super::value::Stored;
 use crate::prim::{Binary, Compare, Monoid, Unary};
 
@@ -62,20 +62,7 @@ macro_rules! float {
                     Unary::Ceil => x.ceil(),
                     Unary::Round => x.round_ties_even(),
                     Unary::Sqrt => x.sqrt(),
-                    Unary::Exp
-                    | Unary::Log
-                    | Unary::Log1p
-                    | Unary::Expm1
-                    | Unary::Sin
-                    | Unary::Cos
-                    | Unary::Tan
-                    | Unary::Asin
-                    | Unary::Acos
-                    | Unary::Atan
-                    | Unary::Tanh
-                    | Unary::Sigmoid
-                    | Unary::Erf
-                    | Unary::ErfInv => elementary::$unary(op, x),
+                    Unary::Math(f) => scalar::$unary(f, x),
                     Unary::Not | Unary::PopCount => ill::<$t>(op),
                 }
             }
@@ -100,7 +87,8 @@ macro_rules! float {
                             b
                         }
                     }
-                    Binary::Pow | Binary::Atan2 => elementary::$binary(op, a, b),
+                    Binary::Pow => scalar::$binary(MathFn2::Pow, a, b),
+                    Binary::Atan2 => scalar::$binary(MathFn2::Atan2, a, b),
                     Binary::And | Binary::Or | Binary::Xor | Binary::Shl | Binary::Shr | Binary::ShrLogical => {
                         ill::<$t>(op)
                     }
@@ -119,9 +107,8 @@ macro_rules! float {
                 }
             }
             fn order(a: $t, b: $t) -> Ordering {
-                // The two zeros are equal; all else is ordered by its bits, NaNs at the two ends.
-                let one_zero = |x: $t| if x == 0.0 { 0.0 } else { x };
-                one_zero(a).total_cmp(&one_zero(b))
+                // Only a NaN compares with nothing: it is behind all numbers, and equal to another.
+                a.partial_cmp(&b).unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()))
             }
             fn is_nan(self) -> bool {
                 self != self
@@ -186,24 +173,7 @@ macro_rules! integer {
                     }
                     Unary::Not => !x,
                     Unary::PopCount => x.count_ones() as $t,
-                    Unary::Floor
-                    | Unary::Ceil
-                    | Unary::Round
-                    | Unary::Sqrt
-                    | Unary::Exp
-                    | Unary::Log
-                    | Unary::Log1p
-                    | Unary::Expm1
-                    | Unary::Sin
-                    | Unary::Cos
-                    | Unary::Tan
-                    | Unary::Asin
-                    | Unary::Acos
-                    | Unary::Atan
-                    | Unary::Tanh
-                    | Unary::Sigmoid
-                    | Unary::Erf
-                    | Unary::ErfInv => ill::<$t>(op),
+                    Unary::Floor | Unary::Ceil | Unary::Round | Unary::Sqrt | Unary::Math(_) => ill::<$t>(op),
                 }
             }
             fn binary(op: Binary, a: $t, b: $t) -> $t {

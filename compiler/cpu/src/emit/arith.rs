@@ -6,7 +6,7 @@ use cranelift_codegen::ir::{InstBuilder, Value};
 use cranelift_frontend::FunctionBuilder;
 use whorl_core::ir::DType;
 use whorl_core::prim::{Binary, Compare, Unary};
-use whorl_kernels::math::{MathFn, MathFn2};
+use whorl_kernels::math::{self, MathFn, MathFn2};
 
 use super::convert::{join_masks, split_mask};
 use super::integer;
@@ -49,18 +49,22 @@ impl<'b> Arith<'_, 'b> {
         if !dtype.is_float() {
             return integer::unary(self, op, dtype, x);
         }
-        if let Some(function) = op.elementary() {
-            return Ok(self.math(function, dtype, x));
-        }
         match op {
+            Unary::Math(function) => Ok(self.math(function, dtype, x)),
+            Unary::Sign => {
+                let target = self.target;
+                Ok(x.map(|x| match dtype == DType::F64 {
+                    true => math::sign(&mut VectorMachine::f64(self.builder, target), x),
+                    false => math::sign(&mut VectorMachine::f32(self.builder, target), x),
+                }))
+            }
             Unary::Neg => Ok(x.map(|x| self.builder.ins().fneg(x))),
             Unary::Abs => Ok(x.map(|x| self.builder.ins().fabs(x))),
             Unary::Floor => Ok(x.map(|x| self.builder.ins().floor(x))),
             Unary::Ceil => Ok(x.map(|x| self.builder.ins().ceil(x))),
             Unary::Round => Ok(x.map(|x| self.builder.ins().nearest(x))),
             Unary::Sqrt => Ok(x.map(|x| self.builder.ins().sqrt(x))),
-            // What is left are operations of integers and bools.
-            other => Err(CpuError::ill_typed(other, dtype)),
+            Unary::Not | Unary::PopCount => Err(CpuError::ill_typed(op, dtype)),
         }
     }
 

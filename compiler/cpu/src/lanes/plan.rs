@@ -113,18 +113,7 @@ pub fn op_cost(op: &LaneOp) -> usize {
             Unary::Neg | Unary::Abs | Unary::Floor | Unary::Ceil | Unary::Round | Unary::Not => 1,
             Unary::Sqrt | Unary::Sign => 4,
             Unary::PopCount => 12,
-            Unary::Exp
-            | Unary::Log
-            | Unary::Log1p
-            | Unary::Expm1
-            | Unary::Tanh
-            | Unary::Sigmoid
-            | Unary::Erf
-            | Unary::ErfInv
-            | Unary::Asin
-            | Unary::Acos
-            | Unary::Atan => 30,
-            Unary::Sin | Unary::Cos | Unary::Tan => 50,
+            Unary::Math(f) => f.cost(),
         },
         LaneKind::Binary(op, ..) => match op {
             Binary::Add | Binary::Sub | Binary::Mul | Binary::And | Binary::Or | Binary::Xor => 1,

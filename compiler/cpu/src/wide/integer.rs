@@ -48,7 +48,9 @@ impl Wide<'_> {
                 self.ints().ixor(x, ones)
             }
             Unary::PopCount => self.bits_set(x),
-            other => return Err(CpuError::ill_typed(other, dtype)),
+            Unary::Floor | Unary::Ceil | Unary::Round | Unary::Sqrt | Unary::Math(_) => {
+                return Err(CpuError::ill_typed(op, dtype));
+            }
         };
         Ok(Lane::one(self.wrapped(dtype, r)))
     }

@@ -5,7 +5,7 @@
 use iced_x86::Code as Op;
 use whorl_core::ir::{DType, Lit};
 use whorl_core::prim::{Binary, Compare, Monoid, Unary};
-use whorl_kernels::math::{MathFn, MathFn2};
+use whorl_kernels::math::{self, MathFn, MathFn2};
 use whorl_kernels::ops::Ops;
 use whorl_schedule::loop_ir::{LoopProgram, View};
 
@@ -291,18 +291,16 @@ impl Machine for Wide<'_> {
         if !dtype.is_float() {
             return self.int_unary(op, dtype, x);
         }
-        if let Some(function) = op.elementary() {
-            return Ok(self.math(function, dtype, x));
-        }
         Ok(match op {
+            Unary::Math(function) => self.math(function, dtype, x),
+            Unary::Sign => x.map(|x| math::sign(&mut self.vectors(dtype), x)),
             Unary::Neg => x.map(|x| self.vectors(dtype).neg(x)),
             Unary::Abs => x.map(|x| self.vectors(dtype).abs(x)),
             Unary::Floor => x.map(|x| self.vectors(dtype).floor(x)),
             Unary::Ceil => x.map(|x| self.vectors(dtype).ceil(x)),
             Unary::Round => x.map(|x| self.vectors(dtype).round(x)),
             Unary::Sqrt => x.map(|x| self.vectors(dtype).sqrt(x)),
-            // What is left are operations of integers and bools.
-            other => return Err(CpuError::ill_typed(other, dtype)),
+            Unary::Not | Unary::PopCount => return Err(CpuError::ill_typed(op, dtype)),
         })
     }
 

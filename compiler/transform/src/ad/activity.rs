@@ -148,7 +148,6 @@ fn flat(op: Unary) -> bool {
     use Unary::*;
     match op {
         Sign | Floor | Ceil | Round | Not | PopCount => true,
-        Neg | Abs | Sqrt | Exp | Log | Log1p | Expm1 | Sin | Cos | Tan | Asin | Acos | Atan | Tanh | Sigmoid | Erf
-        | ErfInv => false,
+        Neg | Abs | Sqrt | Math(_) => false,
     }
 }

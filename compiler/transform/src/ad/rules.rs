@@ -10,6 +10,7 @@ use whorl_core::{Atom, Builder, Var};
 use super::activity::blocks;
 use super::emit::{fit, number, or_zero, or_zeros};
 
+mod elementary;
 mod reductions;
 
 /// The tangents of `outs = prim(args)`, for tangents `t` of the operands; `None` is zero. At least one of `t` is there.
@@ -106,7 +107,6 @@ fn bilinear(b: &mut Builder, x: Atom, y: Atom, tx: Option<Atom>, ty: Option<Atom
 
 fn unary(b: &mut Builder, op: Unary, x: Atom, y: Atom, t: Atom) -> Option<Atom> {
     use Unary::*;
-    let one = number(b, x, 1.0);
     let scale = match op {
         Neg => return Some(b.unary(Neg, t)),
         Abs => b.unary(Sign, x),
@@ -115,55 +115,7 @@ fn unary(b: &mut Builder, op: Unary, x: Atom, y: Atom, t: Atom) -> Option<Atom> 
             let half = number(b, x, 0.5);
             b.binary(Binary::Div, half, y)
         }
-        Exp => y,
-        Log => return Some(b.binary(Binary::Div, t, x)),
-        Log1p => {
-            let below = b.add(x, one);
-            return Some(b.binary(Binary::Div, t, below));
-        }
-        Expm1 => b.add(y, one),
-        Sin => b.unary(Cos, x),
-        Cos => {
-            let sin = b.unary(Sin, x);
-            b.unary(Neg, sin)
-        }
-        Tan => {
-            let square = b.mul(y, y);
-            b.add(square, one)
-        }
-        Asin | Acos => {
-            let square = b.mul(x, x);
-            let left = b.binary(Binary::Sub, one, square);
-            let root = b.unary(Sqrt, left);
-            let sign = number(b, x, if op == Asin { 1.0 } else { -1.0 });
-            b.binary(Binary::Div, sign, root)
-        }
-        Atan => {
-            let square = b.mul(x, x);
-            let below = b.add(square, one);
-            return Some(b.binary(Binary::Div, t, below));
-        }
-        Tanh => {
-            let square = b.mul(y, y);
-            b.binary(Binary::Sub, one, square)
-        }
-        Sigmoid => {
-            let rest = b.binary(Binary::Sub, one, y);
-            b.mul(y, rest)
-        }
-        Erf => {
-            let square = b.mul(x, x);
-            let negative = b.unary(Neg, square);
-            let bell = b.unary(Exp, negative);
-            let norm = number(b, x, std::f64::consts::FRAC_2_SQRT_PI);
-            b.mul(bell, norm)
-        }
-        ErfInv => {
-            let square = b.mul(y, y);
-            let bell = b.unary(Exp, square);
-            let norm = number(b, x, 1.0 / std::f64::consts::FRAC_2_SQRT_PI);
-            b.mul(bell, norm)
-        }
+        Math(f) => return Some(elementary::tangent(b, f, x, y, t)),
     };
     Some(b.mul(t, scale))
 }
@@ -188,11 +140,13 @@ fn binary(b: &mut Builder, op: Binary, x: Atom, y: Atom, z: Atom, tx: Option<Ato
             plus(b, left, right)
         }
         Rem => {
+            // -trunc(x / y), which is infinite where y is zero.
             let right = ty.map(|t| {
-                let whole = b.binary(Sub, x, z);
-                let ratio = b.binary(Div, whole, y);
-                let times = b.unary(Unary::Round, ratio);
-                let scale = b.unary(Unary::Neg, times);
+                let ratio = b.binary(Div, x, y);
+                let size = b.unary(Unary::Abs, ratio);
+                let (times, sign) = (b.unary(Unary::Floor, size), b.unary(Unary::Sign, ratio));
+                let whole = b.mul(sign, times);
+                let scale = b.unary(Unary::Neg, whole);
                 b.mul(t, scale)
             });
             plus(b, tx, right)

@@ -1,8 +1,8 @@
-//! The error function and its inverse.
+//! The error function, its complement and its inverse.
 
-use super::exp::{power_of_two, reduce};
+use super::exp::{exp_of_remainder, power_of_two, reduce, scaled};
 use super::log::log;
-use super::poly::{poly, with_sign_of};
+use super::poly::{poly, two_product, with_sign_of};
 use super::{Width, width::Piece};
 use crate::ops::Ops;
 
@@ -26,6 +26,42 @@ pub fn erf<O: Ops, W: Width>(o: &mut O, x: O::F) -> O::F {
     let scale = o.neg(scale);
     let far = o.fma(scale, p, one);
     let far = with_sign_of::<O, W>(o, far, x);
+    let is_near = o.lt(a, split);
+    o.select(is_near, near, far)
+}
+
+/// 1 - erf(x), which keeps all its digits where erf is 1: exp(-x²) / (1 + 2|x|) times a polynomial in (|x| - 2) / (|x| + 2) (after
+/// Shepherd and Laframboise, "Chebyshev approximation of (1 + 2x) exp(x²) erfc x", 1981), x² in a pair. Near zero, from erf.
+#[inline(always)]
+pub fn erfc<O: Ops, W: Width>(o: &mut O, x: O::F) -> O::F {
+    let (zero, one, two, minus_two) = (o.f(0.0), o.f(1.0), o.f(2.0), o.f(-2.0));
+    let a = o.abs(x);
+    let z = o.mul(x, x);
+    let p = poly(o, z, W::ERF);
+    let near = o.fma(x, p, x);
+    let near = o.sub(one, near);
+
+    let top = o.f(W::ERFC_MAX);
+    // NaN stays, as the second operand.
+    let c = o.min(top, a);
+    let above = o.add(c, minus_two);
+    let below = o.add(c, two);
+    let t = o.div(above, below);
+    let p = poly(o, t, W::ERFCX);
+    let below = o.fma(two, c, one);
+    let p = o.div(p, below);
+    let (square, rest) = two_product(o, c, c);
+    let minus_square = o.neg(square);
+    let mut reduced = reduce::<O, W>(o, minus_square);
+    reduced.r = o.sub(reduced.r, rest);
+    let bell = exp_of_remainder::<O, W>(o, reduced.r);
+    let far = o.mul(bell, p);
+    let far = scaled::<O, W>(o, far, reduced);
+    let reflected = o.sub(two, far);
+    let negative = o.lt(x, zero);
+    let far = o.select(negative, reflected, far);
+    // Where erfc is at least 1/2, nothing cancels.
+    let split = o.f(0.46875);
     let is_near = o.lt(a, split);
     o.select(is_near, near, far)
 }

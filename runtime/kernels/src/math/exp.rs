@@ -1,4 +1,4 @@
-//! exp, expm1, tanh and sigmoid.
+//! exp, exp2, expm1, tanh and sigmoid.
 //!
 //! x = n ln 2 + r with n an integer and |r| <= (ln 2) / 2; exp(x) = 2ⁿ exp(r), and exp(r) = 1 + r + r² E(r).
 //! n comes from adding [`Width::MAGIC`], 1.5 × 2^mantissa: the sum's low bits are n, with no conversion.
@@ -12,6 +12,31 @@ pub fn exp<O: Ops, W: Width>(o: &mut O, x: O::F) -> O::F {
     let x = clamp(o, x, W::EXP_MIN, W::EXP_MAX);
     let reduced = reduce::<O, W>(o, x);
     exp_reduced::<O, W>(o, reduced)
+}
+
+/// 2^x: the fraction of x is taken exactly, then times ln 2.
+#[inline(always)]
+pub fn exp2<O: Ops, W: Width>(o: &mut O, x: O::F) -> O::F {
+    let x = clamp(o, x, W::EXP2_MIN, W::EXP2_MAX);
+    let magic = o.f(W::MAGIC);
+    let shifted = o.add(x, magic);
+    let n = o.sub(shifted, magic);
+    let fraction = o.sub(x, n);
+    let (high, low) = (o.f(W::LN2_HIGH), o.f(W::LN2_LOW));
+    let r = o.mul(fraction, low);
+    let r = o.fma(fraction, high, r);
+    exp_reduced::<O, W>(o, Reduced { shifted, n, r })
+}
+
+/// exp(x) / 2 for x >= 0, finite wherever the result is.
+#[inline(always)]
+pub fn half_exp<O: Ops, W: Width>(o: &mut O, x: O::F) -> O::F {
+    let (most, one) = (o.f(W::HALF_EXP_MAX), o.f(1.0));
+    // NaN stays, as the second operand.
+    let x = o.min(most, x);
+    let Reduced { shifted, n, r } = reduce::<O, W>(o, x);
+    let (shifted, n) = (o.sub(shifted, one), o.sub(n, one));
+    exp_reduced::<O, W>(o, Reduced { shifted, n, r })
 }
 
 /// What is left of an exponent: `shifted` = MAGIC + n, `n` as a float, and the remainder `r`.
@@ -45,10 +70,22 @@ pub fn reduce<O: Ops, W: Width>(o: &mut O, x: O::F) -> Reduced<O::F> {
 /// 2ⁿ exp(r), with one rounding where it is subnormal and infinity where it is too large.
 #[inline(always)]
 pub fn exp_reduced<O: Ops, W: Width>(o: &mut O, x: Reduced<O::F>) -> O::F {
+    let p = exp_of_remainder::<O, W>(o, x.r);
+    scaled::<O, W>(o, p, x)
+}
+
+/// exp(r).
+#[inline(always)]
+pub fn exp_of_remainder<O: Ops, W: Width>(o: &mut O, r: O::F) -> O::F {
     let one = o.f(1.0);
-    let p = poly(o, x.r, W::EXP);
-    let p = o.fma(p, x.r, one);
-    let p = o.fma(p, x.r, one);
+    let p = poly(o, r, W::EXP);
+    let p = o.fma(p, r, one);
+    o.fma(p, r, one)
+}
+
+/// 2ⁿ p, rounded once more only where it is subnormal.
+#[inline(always)]
+pub fn scaled<O: Ops, W: Width>(o: &mut O, p: O::F, x: Reduced<O::F>) -> O::F {
     match o.scale(p, x.n) {
         Some(y) => y,
         None => scale_in_two::<O, W>(o, p, x.shifted),

@@ -1,4 +1,4 @@
-//! log and log1p.
+//! log, log2 and log1p.
 //!
 //! x = 2ᵏ (1 + f) with -1/4 <= f < 1/2, so that k = 0 around x = 1 and nothing cancels there.
 
@@ -10,6 +10,24 @@ use crate::ops::Ops;
 pub fn log<O: Ops, W: Width>(o: &mut O, x: O::F) -> O::F {
     let (k, f) = split::<O, W>(o, x);
     let y = log_of_parts::<O, W>(o, k, f);
+    at_the_ends(o, x, y)
+}
+
+/// k + log(1 + f) / ln 2: whole for powers of two.
+#[inline(always)]
+pub fn log2<O: Ops, W: Width>(o: &mut O, x: O::F) -> O::F {
+    let (k, f) = split::<O, W>(o, x);
+    let zero = o.f(0.0);
+    let y = log_of_parts::<O, W>(o, zero, f);
+    let (high, low) = (o.f(W::LOG2_E[0]), o.f(W::LOG2_E[1]));
+    let rest = o.fma(y, low, k);
+    let y = o.fma(y, high, rest);
+    at_the_ends(o, x, y)
+}
+
+/// y, a logarithm of x, where x is positive and finite; elsewhere what logarithms are there.
+#[inline(always)]
+fn at_the_ends<O: Ops>(o: &mut O, x: O::F, y: O::F) -> O::F {
     let (zero, infinity) = (o.f(0.0), o.f(f64::INFINITY));
     let (minus_infinity, nan) = (o.f(f64::NEG_INFINITY), o.f(f64::NAN));
     let is_zero = o.eq(x, zero);

@@ -6,12 +6,16 @@
 
 pub mod erf;
 pub mod exp;
+pub mod gamma;
 pub mod halves;
+pub mod hyperbolic;
 pub mod inverse;
 pub mod log;
 pub mod poly;
 pub mod pow;
+pub mod root;
 pub mod scalar;
+mod series;
 pub mod threefry;
 pub mod trig;
 pub mod width;
@@ -20,27 +24,77 @@ use crate::ops::Ops;
 pub use threefry::threefry2x32;
 pub use width::{F32, F64, Width};
 
-/// A function of one float.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub enum MathFn {
-    Exp,
-    Expm1,
-    Log,
-    Log1p,
-    Sin,
-    Cos,
-    Tan,
-    Asin,
-    Acos,
-    Atan,
-    Tanh,
-    /// 1 / (1 + exp(-x))
-    Sigmoid,
-    Erf,
-    ErfInv,
-    /// -1, x for a zero, or 1; NaN for NaN.
-    Sign,
+/// The table of functions of one float: variant, name in programs, definition, rough number of instructions. `$then! { rows }` makes something of it: here
+/// [`MathFn`], in Core the names of primitives. A function is a row, and its derivative in `whorl-transform`.
+#[macro_export]
+macro_rules! with_functions_of_one_float {
+    ($then:ident) => {
+        $then! {
+            Exp "exp" exp::exp 30;
+            Exp2 "exp2" exp::exp2 30;
+            Expm1 "expm1" exp::expm1 30;
+            Log "log" log::log 30;
+            Log2 "log2" log::log2 30;
+            Log1p "log1p" log::log1p 30;
+            Sin "sin" trig::sin 50;
+            Cos "cos" trig::cos 50;
+            Tan "tan" trig::tan 50;
+            Asin "asin" inverse::asin 30;
+            Acos "acos" inverse::acos 30;
+            Atan "atan" inverse::atan 30;
+            Sinh "sinh" hyperbolic::sinh 50;
+            Cosh "cosh" hyperbolic::cosh 40;
+            Tanh "tanh" exp::tanh 30;
+            Asinh "asinh" hyperbolic::asinh 50;
+            Acosh "acosh" hyperbolic::acosh 50;
+            Atanh "atanh" hyperbolic::atanh 40;
+            Sigmoid "sigmoid" exp::sigmoid 30;
+            Erf "erf" erf::erf 30;
+            Erfc "erfc" erf::erfc 60;
+            ErfInv "erf_inv" erf::erf_inv 30;
+            Cbrt "cbrt" root::cbrt 60;
+            Lgamma "lgamma" gamma::lgamma 200;
+            Digamma "digamma" gamma::digamma 150;
+        }
+    };
 }
+
+macro_rules! define {
+    ($($function:ident $name:literal $module:ident::$definition:ident $cost:literal;)*) => {
+        /// A function of one float.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+        pub enum MathFn {
+            $($function),*
+        }
+
+        impl MathFn {
+            pub const ALL: &[MathFn] = &[$(MathFn::$function),*];
+
+            /// As in programs.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(MathFn::$function => $name),*
+                }
+            }
+
+            /// Roughly how many instructions it is.
+            pub fn cost(self) -> usize {
+                match self {
+                    $(MathFn::$function => $cost),*
+                }
+            }
+
+            #[inline(always)]
+            fn apply<O: Ops, W: Width>(self, o: &mut O, x: O::F) -> O::F {
+                match self {
+                    $(MathFn::$function => $module::$definition::<O, W>(o, x)),*
+                }
+            }
+        }
+    };
+}
+
+with_functions_of_one_float!(define);
 
 /// A function of two floats.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -56,24 +110,6 @@ pub enum MathFn2 {
 }
 
 impl MathFn {
-    pub const ALL: [MathFn; 15] = [
-        MathFn::Exp,
-        MathFn::Expm1,
-        MathFn::Log,
-        MathFn::Log1p,
-        MathFn::Sin,
-        MathFn::Cos,
-        MathFn::Tan,
-        MathFn::Asin,
-        MathFn::Acos,
-        MathFn::Atan,
-        MathFn::Tanh,
-        MathFn::Sigmoid,
-        MathFn::Erf,
-        MathFn::ErfInv,
-        MathFn::Sign,
-    ];
-
     /// Emits or computes the function on a machine of 32-bit floats.
     #[inline(always)]
     pub fn apply32<O: Ops>(self, o: &mut O, x: O::F) -> O::F {
@@ -84,27 +120,6 @@ impl MathFn {
     #[inline(always)]
     pub fn apply64<O: Ops>(self, o: &mut O, x: O::F) -> O::F {
         self.apply::<O, F64>(o, x)
-    }
-
-    #[inline(always)]
-    fn apply<O: Ops, W: Width>(self, o: &mut O, x: O::F) -> O::F {
-        match self {
-            MathFn::Exp => exp::exp::<O, W>(o, x),
-            MathFn::Expm1 => exp::expm1::<O, W>(o, x),
-            MathFn::Log => log::log::<O, W>(o, x),
-            MathFn::Log1p => log::log1p::<O, W>(o, x),
-            MathFn::Sin => trig::sin::<O, W>(o, x),
-            MathFn::Cos => trig::cos::<O, W>(o, x),
-            MathFn::Tan => trig::tan::<O, W>(o, x),
-            MathFn::Asin => inverse::asin::<O, W>(o, x),
-            MathFn::Acos => inverse::acos::<O, W>(o, x),
-            MathFn::Atan => inverse::atan::<O, W>(o, x),
-            MathFn::Tanh => exp::tanh::<O, W>(o, x),
-            MathFn::Sigmoid => exp::sigmoid::<O, W>(o, x),
-            MathFn::Erf => erf::erf::<O, W>(o, x),
-            MathFn::ErfInv => erf::erf_inv::<O, W>(o, x),
-            MathFn::Sign => sign(o, x),
-        }
     }
 }
 

@@ -79,7 +79,7 @@ fn power_of_positive<O: Ops, W: Width>(o: &mut O, a: O::F, y: O::F) -> O::F {
 ///
 /// log(1 + f) = 2s + (2/3) s³ + s⁵ L(s²), s = f / (2 + f): the first two terms in pairs.
 #[inline(always)]
-fn log_in_pair<O: Ops, W: Width>(o: &mut O, a: O::F) -> (O::F, O::F) {
+pub fn log_in_pair<O: Ops, W: Width>(o: &mut O, a: O::F) -> (O::F, O::F) {
     let (k, f) = split::<O, W>(o, a);
     let two = o.f(2.0);
     let (below, below_low) = fast_two_sum(o, two, f);

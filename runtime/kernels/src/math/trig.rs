@@ -60,7 +60,7 @@ fn subtract_pi<O: Ops, W: Width>(o: &mut O, x: O::F, n: O::F) -> O::F {
 
 /// r + r³ S(r²), for |r| <= 1.58; the sign of a zero stays.
 #[inline(always)]
-fn sin_of_remainder<O: Ops, W: Width>(o: &mut O, r: O::F) -> O::F {
+pub fn sin_of_remainder<O: Ops, W: Width>(o: &mut O, r: O::F) -> O::F {
     let z = o.mul(r, r);
     let p = poly(o, z, W::SIN);
     let cube = o.mul(z, r);

@@ -3,8 +3,10 @@
 //! The polynomials are Remez fits of the relative error of the whole function, the coefficients rounded one after the other from the lowest up, the
 //! others fitted again after each. Their error is below a quarter of an ulp unless a comment says otherwise.
 
+use super::series::Series;
+
 /// A float width. Pairs and triples are a constant as an unevaluated sum, each piece a float of the width.
-pub trait Width {
+pub trait Width: Series {
     /// 32 bits, which afford shorter ways in places.
     const NARROW: bool;
     /// Stored mantissa bits.
@@ -20,6 +22,11 @@ pub trait Width {
     const EXP_MIN: f64;
     /// Above, exp is infinite.
     const EXP_MAX: f64;
+    /// The same of exp2.
+    const EXP2_MIN: f64;
+    const EXP2_MAX: f64;
+    /// Above, exp(x) / 2 is infinite.
+    const HALF_EXP_MAX: f64;
     /// Below, expm1 is -1.
     const EXPM1_MIN: f64;
     /// Above, tanh is 1.
@@ -61,6 +68,16 @@ pub trait Width {
     /// log(erfc(x)) over x - ERFC_MIDDLE, ERF_SPLIT <= x <= ERF_MAX.
     const ERFC: &'static [f64];
     const ERFC_MIDDLE: f64;
+    /// Above, erfc is zero.
+    const ERFC_MAX: f64;
+    /// 1 / ln 2
+    const LOG2_E: [f64; 2];
+    /// log(2π) / 2
+    const HALF_LOG_2_PI: [f64; 2];
+    /// Where digamma is zero, rounded to nearest.
+    const PSI_ROOT: [f64; 2];
+    /// The cube roots of 1/2 and 2.
+    const CBRT_2: [f64; 2] = [0.7937005259840998, 1.2599210498948732];
     /// erf_inv(x) / x over t = -log(1 - x²), pieces by ascending `from`.
     const ERF_INV: &'static [Piece];
 
@@ -96,6 +113,9 @@ impl Width for F32 {
     const MIN_NORMAL: f64 = f32::MIN_POSITIVE as f64;
     const EXP_MIN: f64 = -104.0;
     const EXP_MAX: f64 = 89.0;
+    const EXP2_MIN: f64 = -151.0;
+    const EXP2_MAX: f64 = 128.0;
+    const HALF_EXP_MAX: f64 = 90.0;
     const EXPM1_MIN: f64 = -18.0;
     const TANH_MAX: f64 = 9.1;
     const LN2_SHORT: f64 = 0.693145751953125;
@@ -105,6 +125,10 @@ impl Width for F32 {
     const ERF_SPLIT: f64 = 0.92;
     const ERF_MAX: f64 = 4.0;
     const ERFC_MIDDLE: f64 = 0.0;
+    const ERFC_MAX: f64 = 10.06;
+    const LOG2_E: [f64; 2] = [1.4426950216293335, 1.925963033500011e-08];
+    const HALF_LOG_2_PI: [f64; 2] = [0.9189385175704956, 1.563417661998301e-08];
+    const PSI_ROOT: [f64; 2] = [1.4616321325302124, 1.243815006546356e-08];
     const LN2_HIGH: f64 = 0.6931471824645996;
     const LN2_LOW: f64 = -1.9046542121259336e-09;
     const PI: [f64; 3] = [3.141592502593994, 1.5099578831723193e-07, 1.078060505991553e-14];
@@ -136,8 +160,7 @@ impl Width for F32 {
     ];
     const ATANH: &'static [f64] = &[];
     const ATANH_TAIL: &'static [f64] = &[0.4000040292739868, 0.28524714708328247, 0.2388908714056015];
-    const SIN: &'static [f64] =
-        &[-0.16666659712791443, 0.00833306647837162, -0.00019809440709650517, 2.60514093497477e-06];
+    const SIN: &'static [f64] = &[-0.16666659712791443, 0.00833306647837162, -0.00019809440709650517, 2.604940846e-06];
     const ASIN: &'static [f64] =
         &[0.16666752099990845, 0.0749531015753746, 0.0454690158367157, 0.02418563887476921, 0.04215651750564575];
     const ATAN: &'static [f64] = &[
@@ -216,6 +239,9 @@ impl Width for F64 {
     const MIN_NORMAL: f64 = f64::MIN_POSITIVE;
     const EXP_MIN: f64 = -746.0;
     const EXP_MAX: f64 = 710.0;
+    const EXP2_MIN: f64 = -1076.0;
+    const EXP2_MAX: f64 = 1024.0;
+    const HALF_EXP_MAX: f64 = 711.0;
     const EXPM1_MIN: f64 = -40.0;
     const TANH_MAX: f64 = 20.0;
     const LN2_SHORT: f64 = 0.6931471803691238;
@@ -225,6 +251,10 @@ impl Width for F64 {
     const ERF_SPLIT: f64 = 1.0;
     const ERF_MAX: f64 = 6.0;
     const ERFC_MIDDLE: f64 = 3.0;
+    const ERFC_MAX: f64 = 27.3;
+    const LOG2_E: [f64; 2] = [std::f64::consts::LOG2_E, 2.0355273740931033e-17];
+    const HALF_LOG_2_PI: [f64; 2] = [0.9189385332046728, -3.8782941580672414e-17];
+    const PSI_ROOT: [f64; 2] = [1.4616321449683622, 9.549995429965697e-17];
     const LN2_HIGH: f64 = std::f64::consts::LN_2;
     const LN2_LOW: f64 = 2.3190468138462996e-17;
     const PI: [f64; 3] = [std::f64::consts::PI, 1.224646799147353e-16, 2.1657133478438278e-32];
@@ -434,23 +464,25 @@ impl Width for F64 {
             of_root: true,
             middle: 5.0,
             coefficients: &[
-                4.849906401408585,
-                1.010300464864524,
-                -0.00013871931850079506,
-                -0.00021503011895777926,
-                7.599528035781759e-05,
-                -1.9681781388897763e-05,
-                4.526037264844847e-06,
-                -9.929683869066422e-07,
-                2.2909994334741825e-07,
-                -6.77446277913224e-08,
-                2.8953057201646297e-08,
-                -1.4920084400028115e-08,
-                7.837715428780478e-09,
-                -3.814389727252414e-09,
-                1.3755997517247959e-09,
-                -2.4934239431246036e-10,
-                4.8782162820030884e-12,
+                4.849906401408584,
+                1.0103004648645453,
+                -0.00013871931838529562,
+                -0.00021503011982492007,
+                7.599527819183736e-05,
+                -1.9681770738823692e-05,
+                4.5260517374695945e-06,
+                -9.930291608637106e-07,
+                2.2905633594144036e-07,
+                -6.755685779039221e-08,
+                2.900947434859739e-08,
+                -1.525400804257052e-08,
+                7.83584025525024e-09,
+                -3.4722534190820336e-09,
+                1.3026029740285615e-09,
+                -4.3715508690091543e-10,
+                7.634937113077088e-11,
+                4.279940308835493e-11,
+                -2.183192486062975e-11,
             ],
         },
     ];

@@ -24,7 +24,7 @@ pub struct Allocation {
 
 /// Vectors 30 and 31 are for what is in memory.
 pub const SCRATCH_VECTORS: [u8; 2] = [30, 31];
-pub const SCRATCH_MASK: u8 = 7;
+pub const SCRATCH_MASKS: [u8; 2] = [6, 7];
 /// rax and r11.
 pub const SCRATCH_GENERAL: [u8; 2] = [0, 11];
 /// rdi, the first argument.
@@ -56,7 +56,7 @@ pub fn allocate(code: &Code) -> Allocation {
     for class in [Class::Vector, Class::Mask, Class::General] {
         let numbers: Vec<u8> = match class {
             Class::Vector => (0..30).collect(),
-            Class::Mask => (1..7).collect(),
+            Class::Mask => (1..6).collect(),
             Class::General => GENERAL.to_vec(),
         };
         let of_class: Vec<&Interval> = intervals.iter().filter(|i| code.class(i.reg) == class).collect();
@@ -174,4 +174,77 @@ fn intervals(code: &Code) -> Vec<Interval> {
     }
     all.sort_by_key(|i| i.from);
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use iced_x86::Code as Op;
+
+    use super::super::code::Part;
+    use super::super::encode::encode;
+    use super::*;
+
+    fn registers(code: &Code) -> Vec<Place> {
+        allocate(code).places
+    }
+
+    /// Two values that live at once have places of their own; what is known when it is compiled leaves its register first.
+    #[test]
+    fn constants_go_to_memory_first() {
+        let mut code = Code::new();
+        let constants: Vec<Reg> = (0..8).map(|k| code.each32(k + 1)).collect();
+        let mut all = Vec::new();
+        for k in 0..28 {
+            let ins = [constants[k % 8].into(), constants[(k + 1) % 8].into()];
+            all.push(code.vector(Op::EVEX_Vpaddd_zmm_k1z_zmm_zmmm512b32, Fold::Each32, &ins));
+        }
+        let mut sum = all[0];
+        for r in &all[1..] {
+            sum = code.vector(Op::EVEX_Vpaddd_zmm_k1z_zmm_zmmm512b32, Fold::Each32, &[sum.into(), (*r).into()]);
+        }
+        let places = registers(&code);
+        let of = |r: &Reg| places[r.0 as usize];
+        assert!(all.iter().all(|r| matches!(of(r), Place::Register(_))));
+        let distinct: std::collections::BTreeSet<String> = all.iter().map(|r| format!("{:?}", of(r))).collect();
+        assert_eq!(distinct.len(), all.len());
+        assert!(constants.iter().any(|r| of(r) == Place::Nowhere));
+    }
+
+    /// Many masks at once: what has no register is loaded, two at a time.
+    #[test]
+    fn masks_beyond_the_registers() {
+        let mut code = Code::new();
+        let zero = code.each32(0);
+        let masks: Vec<Reg> = (0..12)
+            .map(|k| {
+                let limit = code.each32(k);
+                let ins = [zero.into(), limit.into()];
+                code.mask(Op::EVEX_Vpcmpd_kr_k1_zmm_zmmm512b32_imm8, Fold::Each32, &ins, Some(1))
+            })
+            .collect();
+        for pair in masks.windows(2) {
+            code.mask(Op::VEX_Kandw_kr_kr_kr, Fold::No, &[pair[0].into(), pair[1].into()], None);
+        }
+        let places = registers(&code);
+        assert!(masks.iter().any(|r| matches!(places[r.0 as usize], Place::Stack(_))));
+        assert!(encode(&code, false).is_ok());
+    }
+
+    /// What is written before a loop and read in it keeps its register to the loop's end.
+    #[test]
+    fn a_loop_keeps_what_it_reads() {
+        let mut code = Code::new();
+        let ins = |r: Reg| [Operand::Reg(r, Part::Whole), Operand::Reg(r, Part::Whole)];
+        let one = code.each32(1);
+        let before = code.vector(Op::EVEX_Vpaddd_zmm_k1z_zmm_zmmm512b32, Fold::No, &ins(one));
+        let from = code.insts.len();
+        let read = code.vector(Op::EVEX_Vpaddd_zmm_k1z_zmm_zmmm512b32, Fold::No, &ins(before));
+        let later = code.vector(Op::EVEX_Vpaddd_zmm_k1z_zmm_zmmm512b32, Fold::No, &ins(read));
+        let last = code.vector(Op::EVEX_Vpaddd_zmm_k1z_zmm_zmmm512b32, Fold::No, &ins(later));
+        code.loops.push(super::super::code::Extent { from, to: code.insts.len() - 1 });
+        let places = registers(&code);
+        for r in [read, later, last] {
+            assert_ne!(places[r.0 as usize], places[before.0 as usize]);
+        }
+    }
 }

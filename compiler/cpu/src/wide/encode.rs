@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use iced_x86::{Code as Op, Encoder, Formatter, Instruction, IntelFormatter, OpKind, Register};
 
 use super::allocate::{
-    Allocation, CALLEE_SAVED, FRAME_REGISTER, Place, SCRATCH_GENERAL, SCRATCH_MASK, SCRATCH_VECTORS, allocate,
+    Allocation, CALLEE_SAVED, FRAME_REGISTER, Place, SCRATCH_GENERAL, SCRATCH_MASKS, SCRATCH_VECTORS, allocate,
 };
 use super::code::{Class, Code, Constant, FRAME, Fold, Immediate, Inst, Kind, Label, Memory, Operand, Part, Reg};
 use crate::CpuError;
@@ -171,9 +171,8 @@ impl Emitter<'_> {
                 self.plain(Op::EVEX_Vmovups_zmm_k1z_zmmm512, &[z, bytes], None)
             }
             Constant::Mask(bits) => {
-                let eax = Final::Register(Register::EAX);
-                self.plain(Op::Mov_r32_imm32, &[eax], Some(Immediate::Word(*bits as u32)))?;
-                self.plain(Op::VEX_Kmovw_kr_r32, &[Final::Register(Register::K0 + n as i32), eax], None)
+                let bits = self.in_pool(&bits.to_le_bytes());
+                self.plain(Op::VEX_Kmovw_kr_km16, &[Final::Register(Register::K0 + n as i32), bits], None)
             }
         }
     }
@@ -538,7 +537,7 @@ impl Scratch {
     fn next(&mut self, class: Class) -> Result<u8, CpuError> {
         let (count, all): (&mut usize, &[u8]) = match class {
             Class::Vector => (&mut self.vectors, &SCRATCH_VECTORS),
-            Class::Mask => (&mut self.masks, &[SCRATCH_MASK]),
+            Class::Mask => (&mut self.masks, &SCRATCH_MASKS),
             Class::General => (&mut self.general, &SCRATCH_GENERAL),
         };
         *count += 1;
@@ -549,7 +548,7 @@ impl Scratch {
     fn last(&mut self, class: Class) -> Result<u8, CpuError> {
         Ok(match class {
             Class::Vector => SCRATCH_VECTORS[1],
-            Class::Mask => SCRATCH_MASK,
+            Class::Mask => SCRATCH_MASKS[1],
             Class::General => SCRATCH_GENERAL[1],
         })
     }

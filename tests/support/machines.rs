@@ -73,7 +73,11 @@ pub fn same_bits(flat: &Program, args: &[ArrayData]) -> Result<Run, String> {
     whorl_schedule::verify(&loops).map_err(|e| format!("ill-formed Loop IR: {e}"))?;
     let evaluated = guarded("the evaluator", || evaluated(&loops, args))?;
     compare("the evaluator", &expected, &evaluated)?;
-    for (name, vector) in [("the CPU", VectorMode::Auto), ("the CPU without vectors", VectorMode::Scalar)] {
+    for (name, vector) in [
+        ("the CPU", VectorMode::Auto),
+        ("the CPU with narrow vectors", VectorMode::Narrow),
+        ("the CPU without vectors", VectorMode::Scalar),
+    ] {
         let executable = guarded("compile", || {
             whorl_cpu::compile(&loops, &Options { threads: 1, vector, ..Options::default() }).map_err(|e| e.to_string())
         })?;

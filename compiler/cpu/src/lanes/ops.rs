@@ -8,6 +8,9 @@ use super::plan::Plan;
 use super::walk::{Group, Walker};
 use crate::CpuError;
 
+/// What lanes' own indices add to an address, and whether it differs from lane to lane.
+type Offsets<M> = (Vec<LaneOffset<<M as Machine>::Lane>>, bool);
+
 impl<M: Machine> Walker<'_, '_, M> {
     /// Emits the ops that belong between loop `level - 1` and loop `level`, for all groups.
     pub fn ops_of_depth(&mut self, level: usize) -> Result<(), CpuError> {
@@ -123,13 +126,7 @@ impl<M: Machine> Walker<'_, '_, M> {
         Ok(words[word])
     }
 
-    /// What lanes' own indices add to an address, and whether it differs from lane to lane.
-    fn offsets(
-        &mut self,
-        view: &View,
-        at: &[LaneIndex],
-        group: &Group<M>,
-    ) -> Result<(Vec<LaneOffset<M::Lane>>, bool), CpuError> {
+    fn offsets(&mut self, view: &View, at: &[LaneIndex], group: &Group<M>) -> Result<Offsets<M>, CpuError> {
         let bytes = self.buffer(view.buffer)?.dtype.bytes() as i64;
         let outside = self.plan.vector.map_or(0, |v| v + 1);
         let varies = |i: &LaneIndex| self.plan.depth[i.index.0 as usize] >= outside;

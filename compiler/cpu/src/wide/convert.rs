@@ -21,7 +21,7 @@ impl Wide<'_> {
     }
 
     /// `i32`, `u32` or `u8` lanes as `f64`.
-    pub fn to_double(&mut self, dtype: DType, x: Reg) -> Lane {
+    pub fn doubled(&mut self, dtype: DType, x: Reg) -> Lane {
         let op = if dtype == DType::U32 {
             Op::EVEX_Vcvtudq2pd_zmm_k1z_ymmm256b32_er
         } else {
@@ -52,7 +52,7 @@ impl Wide<'_> {
     }
 
     /// Truncated and saturated; NaN gives 0.
-    fn to_int(&mut self, from: DType, to: DType, x: Lane) -> Reg {
+    fn truncated(&mut self, from: DType, to: DType, x: Lane) -> Reg {
         let double = from == DType::F64;
         let signed = to == DType::I32;
         if !signed {
@@ -125,16 +125,16 @@ impl Wide<'_> {
                 });
                 Lane::one(if from == DType::F64 { self.joined(masks) } else { masks.lo })
             }
-            (DType::F32 | DType::F64, DType::I32 | DType::U32) => Lane::one(self.to_int(from, to, x)),
+            (DType::F32 | DType::F64, DType::I32 | DType::U32) => Lane::one(self.truncated(from, to, x)),
             (DType::F32 | DType::F64, DType::U8) => {
-                let whole = self.to_int(from, DType::I32, x);
+                let whole = self.truncated(from, DType::I32, x);
                 let (zero, most) = (self.code.each32(0), self.code.each32(255));
                 let v = self.ints().two(Op::EVEX_Vpmaxsd_zmm_k1z_zmm_zmmm512b32, whole, zero);
                 Lane::one(self.ints().two(Op::EVEX_Vpminsd_zmm_k1z_zmm_zmmm512b32, v, most))
             }
             (DType::I32 | DType::U8, DType::F32) => Lane::one(self.ints().to_float(x.lo)),
             (DType::U32, DType::F32) => Lane::one(self.ints().one(Op::EVEX_Vcvtudq2ps_zmm_k1z_zmmm512b32_er, x.lo)),
-            (DType::I32 | DType::U32 | DType::U8, DType::F64) => self.to_double(from, x.lo),
+            (DType::I32 | DType::U32 | DType::U8, DType::F64) => self.doubled(from, x.lo),
             (DType::I32 | DType::U32, DType::U8) => Lane::one(self.wrapped(to, x.lo)),
             (DType::I32 | DType::U32 | DType::U8, DType::I32 | DType::U32 | DType::U8) => x,
             (DType::I32 | DType::U32 | DType::U8, DType::Bool) => {

@@ -135,7 +135,7 @@ impl Wide<'_> {
                 self.ints().iand(x, mask)
             };
         }
-        let (a, b) = (self.to_double(dtype, x), self.to_double(dtype, y));
+        let (a, b) = (self.doubled(dtype, x), self.doubled(dtype, y));
         // i32::MIN / -1 is out of range, which gives i32::MIN: it wraps.
         let narrow = if dtype == DType::U32 {
             Op::EVEX_Vcvttpd2udq_ymm_k1z_zmmm512b64_sae

@@ -1,6 +1,12 @@
 //! Generated programs: the verifier holds after every pass, and the interpreter, the evaluator and the CPU agree.
 
+#[path = "properties/cases.rs"]
+mod cases;
+#[path = "properties/reduce.rs"]
+mod reduce;
 mod support;
+#[path = "properties/wild.rs"]
+mod wild;
 
 use support::machines::{agree, exposed, flatten, same_bits};
 use whorl_core::generate::{Config, arguments, program};
@@ -169,4 +175,22 @@ fn lanes_are_alone(config: &Config, seeds: std::ops::Range<u64>) {
 fn a_lane_is_the_body_alone() {
     lanes_are_alone(&Config { statements: 5, depth: 2, unbounded: true, ..Config::default() }, 5000..5040);
     lanes_are_alone(&Config { float: DType::F64, statements: 4, depth: 3, ..Config::default() }, 6000..6015);
+}
+
+/// What generated programs have found, made small: `tests/generated/*.core`.
+#[test]
+fn what_was_found_before() {
+    let folder = support::root().join("tests/generated");
+    let mut paths: Vec<_> =
+        std::fs::read_dir(&folder).expect("a folder").map(|e| e.expect("an entry").path()).collect();
+    paths.retain(|p| p.extension().is_some_and(|e| e == "core"));
+    paths.sort();
+    assert!(!paths.is_empty(), "no programs in {}", folder.display());
+    for path in paths {
+        let text = std::fs::read_to_string(&path).expect("a text");
+        let case = cases::read_case(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        // Those of sums of floats say so in their names.
+        let sums = path.file_name().is_some_and(|n| n.to_string_lossy().starts_with("sum"));
+        wild::judged(&case, !sums).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    }
 }

@@ -30,6 +30,18 @@ pub struct Bar {
 
 /// Judges `cases` (their names, in order) with `judge`, on all cores, and compares the report with the one that is kept. A panic is a failure.
 pub fn judge(file: &str, machines: &[&str], bar: Bar, cases: &[String], judge: impl Fn(usize) -> Outcome + Sync) {
+    judge_as(file, file, machines, bar, cases, judge);
+}
+
+/// The same of the cases of a file in another respect, which has a report of its own.
+pub fn judge_as(
+    report: &str,
+    file: &str,
+    machines: &[&str],
+    bar: Bar,
+    cases: &[String],
+    judge: impl Fn(usize) -> Outcome + Sync,
+) {
     let outcomes: Vec<Mutex<Option<Outcome>>> = cases.iter().map(|_| Mutex::new(None)).collect();
     let next = AtomicUsize::new(0);
     let one = |k: usize| {
@@ -55,10 +67,10 @@ pub fn judge(file: &str, machines: &[&str], bar: Bar, cases: &[String], judge: i
     });
     let outcomes: Vec<Outcome> =
         outcomes.into_iter().map(|o| o.into_inner().expect("no panic inside").expect("all were judged")).collect();
-    let report = Report::of(file, machines, cases, &outcomes);
-    println!("{}", report.text);
-    report.compare(file);
-    report.hold(bar);
+    let of = Report::of(report, file, machines, cases, &outcomes);
+    println!("{}", of.text);
+    of.compare(report);
+    of.hold(bar);
 }
 
 struct Report {
@@ -71,7 +83,7 @@ struct Report {
 }
 
 impl Report {
-    fn of(file: &str, machines: &[&str], cases: &[String], outcomes: &[Outcome]) -> Report {
+    fn of(name: &str, file: &str, machines: &[&str], cases: &[String], outcomes: &[Outcome]) -> Report {
         let mut excluded: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         let mut passed = vec![0; machines.len()];
         let (mut applicable, mut failing, mut failures) = (0, Vec::new(), Vec::new());
@@ -94,17 +106,17 @@ impl Report {
             }
         }
         let total = cases.len();
-        let mut text = format!("# {file}, {}\n", identity(file));
+        let mut text = format!("# {name}, {}\n", identity(file));
         for (machine, n) in machines.iter().zip(&passed) {
             let _ = writeln!(text, "{machine}: {n} passed / {applicable} applicable / {total} total");
         }
         for (reason, names) in &excluded {
             let _ = writeln!(text, "\nexcluded: {reason}");
-            names.iter().for_each(|n| drop(writeln!(text, "  {n}")));
+            names.iter().for_each(|n| text += &format!("  {n}\n"));
         }
         if !failing.is_empty() {
             let _ = writeln!(text, "\nfailing");
-            failing.iter().for_each(|n| drop(writeln!(text, "  {n}")));
+            failing.iter().for_each(|n| text += &format!("  {n}\n"));
         }
         Report { text, total, applicable, passed, failures }
     }

@@ -13,9 +13,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use whorl_core::check::Fault;
-use whorl_core::ir::{ArrayData, Atom, Program};
+use whorl_core::ir::{ArrayData, Atom, Lit, Program};
 use whorl_core::{interp, print, verify};
-use whorl_cpu::{Executable, LogElement, Options, RunError, VectorMode};
+use whorl_cpu::{Executable, LogElement, Options, RunError, RunState, VectorMode};
 use whorl_schedule::loop_ir::{LoopProgram, Phase};
 use whorl_schedule::{LogSite, log_sites};
 use whorl_transform::distribute::distribute;
@@ -73,11 +73,15 @@ pub fn same_bits(flat: &Program, args: &[ArrayData]) -> Result<Run, String> {
     whorl_schedule::verify(&loops).map_err(|e| format!("ill-formed Loop IR: {e}"))?;
     let evaluated = guarded("the evaluator", || evaluated(&loops, args))?;
     compare("the evaluator", &expected, &evaluated)?;
-    for (name, vector) in [("the CPU", VectorMode::Auto), ("the CPU without vectors", VectorMode::Scalar)] {
+    for (name, vector) in [
+        ("the CPU", VectorMode::Auto),
+        ("the CPU with narrow vectors", VectorMode::Narrow),
+        ("the CPU without vectors", VectorMode::Scalar),
+    ] {
         let executable = guarded("compile", || {
             whorl_cpu::compile(&loops, &Options { threads: 1, vector, ..Options::default() }).map_err(|e| e.to_string())
         })?;
-        let run = guarded(name, || Ok(executed(&loops, &executable, args)))?;
+        let run = guarded(name, || Ok(executed(&loops, &executable, args, 2)))?;
         compare(name, &expected, &run)?;
         if loops.runs.is_some() && vector == VectorMode::Auto {
             for threads in [1, 2] {
@@ -147,21 +151,59 @@ fn evaluated(loops: &LoopProgram, args: &[ArrayData]) -> Result<Run, String> {
     }
 }
 
-/// Run after run, phase after phase, as the host does it; every train scan in two chunks.
-fn executed(loops: &LoopProgram, executable: &Executable, args: &[ArrayData]) -> Run {
+/// The flat program on the CPU, whatever the chunks of its train scans and the number of threads: the same to the bit.
+pub fn paced(flat: &Program, args: &[ArrayData]) -> Result<(), String> {
+    let expected = guarded("the interpreter on flat Core", || Ok(interpreted(flat, args)))?;
+    let loops = guarded("schedule", || whorl_schedule::schedule(flat).map_err(|e| e.to_string()))?;
+    let options = Options { threads: 1, ..Options::default() };
+    let executable = guarded("compile", || whorl_cpu::compile(&loops, &options).map_err(|e| e.to_string()))?;
+    for chunk in [1, 2, 3, usize::MAX] {
+        let run = guarded("the CPU", || Ok(executed(&loops, &executable, args, chunk)))?;
+        compare(&format!("the CPU in chunks of {chunk} steps"), &expected, &run)?;
+    }
+    for threads in [1, 2, 3, 8] {
+        let run = guarded("the CPU", || Ok(executable.run_to_end(args, threads)))?;
+        let mut run = run.map(|results| Outcome { results, logs: Vec::new() }).map_err(stopped);
+        if let (Ok(a), Ok(b)) = (&mut run, &expected) {
+            a.logs.clone_from(&b.logs);
+        }
+        compare(&format!("the CPU on {threads} threads"), &expected, &run)?;
+    }
+    Ok(())
+}
+
+/// A run in memory that is full of what is no number, so that reading what nobody wrote does not go unseen.
+fn poisoned_run(executable: &Executable, run: usize, args: &[ArrayData]) -> Result<RunState, RunError> {
+    let mut arena = executable.arena()?;
+    arena.fill(0xFF);
+    let mut state = executable.run_without_arena(run);
+    state.exchange(&mut arena);
+    let program = executable.program();
+    for (id, arg) in program.inputs.iter().zip(args) {
+        executable.write(&mut state, *id, arg)?;
+    }
+    if let Some(index) = program.run_index {
+        executable.write(&mut state, index, &ArrayData::scalar(run as i32))?;
+    }
+    Ok(state)
+}
+
+/// Run after run, phase after phase, as the host does it; every train scan so many steps at a time.
+fn executed(loops: &LoopProgram, executable: &Executable, args: &[ArrayData], chunk: usize) -> Run {
     let (mut rows, mut logs) = (Vec::new(), Vec::new());
     let sites = log_sites(loops);
     for run in 0..loops.runs.unwrap_or(1) {
-        let mut state = executable.new_run(run, args).map_err(|e| e.to_string())?;
+        let mut state = poisoned_run(executable, run, args).map_err(|e| e.to_string())?;
         // A ring of another size for each run.
         state.set_ring(run + 1);
         for (k, phase) in loops.phases.iter().enumerate() {
             let n = if let Phase::Train { n, .. } = phase { *n } else { 0 };
-            for (from, to) in [(0, n / 2), (n / 2, n)] {
-                if n > 0 || from == to && to == 0 {
-                    executable.run_phase(k, &mut state, from, to).map_err(stopped)?;
-                }
-                if n == 0 {
+            let mut from = 0usize;
+            loop {
+                let to = from.saturating_add(chunk).min(n);
+                executable.run_phase(k, &mut state, from, to).map_err(stopped)?;
+                from = to;
+                if from == n {
                     break;
                 }
             }
@@ -205,6 +247,9 @@ fn unravelled(mut at: u64, sizes: &[usize]) -> Vec<usize> {
 /// All that is known of a failure.
 fn whole(fault: &Fault) -> String {
     let Fault { values, place, steps, maps, .. } = fault;
+    // Which NaN it is does not matter.
+    let one_nan = |l: &Lit| if l.to_f64().is_nan() { Lit::of(l.dtype, f64::NAN) } else { *l };
+    let values: Vec<Lit> = values.iter().map(one_nan).collect();
     format!("{fault}: {values:?} at {place:?} in {steps:?} and {maps:?}")
 }
 
@@ -220,7 +265,7 @@ fn filled(logs: impl Iterator<Item = Logged>) -> Vec<Logged> {
 }
 
 /// A panic is a defect with a name, not the end of the test.
-fn guarded<T>(what: &str, f: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+pub fn guarded<T>(what: &str, f: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     match catch_unwind(AssertUnwindSafe(f)) {
         Ok(result) => result.map_err(|e| format!("{what}: {e}")),
         Err(panic) => {

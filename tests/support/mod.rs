@@ -2,7 +2,6 @@
 
 #![allow(dead_code)] // Each test file is a program of its own and uses some of this.
 
-pub mod jaxpr;
 pub mod machines;
 pub mod recorded;
 pub mod tool;

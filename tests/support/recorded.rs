@@ -42,9 +42,19 @@ impl Recorded {
         Some(Recorded { about, arrays: arrays.collect() })
     }
 
+    /// Whether there is such an array, of a type that we have.
+    pub fn has(&self, name: &str) -> bool {
+        self.arrays.contains_key(name)
+    }
+
     #[track_caller]
     pub fn array(&mut self, name: &str) -> ArrayData {
         self.arrays.get(name).unwrap_or_else(|| panic!("there is no array `{name}`")).clone()
+    }
+
+    /// The array of a name, if there is one of a type that we have.
+    pub fn find(&self, name: &str) -> Option<&ArrayData> {
+        self.arrays.get(name)
     }
 
     /// A list of whole numbers in the description.

@@ -3,11 +3,18 @@
 //!
 //! Programs are mostly of floats and nest all forms. They are *tame*: values stay finite and moderate, loops end, nothing depends
 //! on rounding by a large factor. With [`Config::smooth`] what depends on a float does so smoothly, so that derivatives exist.
+//! With [`Config::wild`] they are anything but tame: all primitives on all element types, axes without elements, and values at
+//! which arithmetic breaks.
+//!
+//! A program follows from choices: those of a seed, or a list of them ([`program_of`]).
 
 mod checks;
 mod fill;
 mod forms;
 mod random;
+mod values;
+mod wild;
+mod wild_arrays;
 
 use random::Random;
 
@@ -33,6 +40,18 @@ pub struct Config {
     pub halves: bool,
     /// Checks, some of which fail.
     pub checks: bool,
+    /// Any primitive of any element type on whatever values.
+    pub wild: Option<Wild>,
+}
+
+/// What wild programs are made of.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Wild {
+    /// Sums of floats that passes may regroup: sums over axes, and accumulators. Without them every pass keeps every bit, but for the
+    /// sign of zeros.
+    pub float_sums: bool,
+    /// A loop at the top may be one that the host paces.
+    pub train: bool,
 }
 
 impl Default for Config {
@@ -46,14 +65,40 @@ impl Default for Config {
             unbounded: false,
             halves: true,
             checks: false,
+            wild: None,
         }
     }
 }
 
+impl Config {
+    pub fn wild(float_sums: bool) -> Config {
+        let wild = Some(Wild { float_sums, train: false });
+        Config { wild, unbounded: true, largest: 4, ..Config::default() }
+    }
+}
+
 /// The program of this seed: the same for the same configuration. Its parameters are float scalars and arrays, among
-/// others; its results, all float.
+/// others; its results, all float. Those of wild programs are of any type.
 pub fn program(seed: u64, config: &Config) -> Program {
-    let mut g = Generator { b: Builder::default(), random: Random::new(seed), config, scope: Vec::new(), depth: 0 };
+    generated(Random::new(seed), config)
+}
+
+/// The program that follows from these choices, and its arguments.
+pub fn program_of(choices: &[u32], config: &Config) -> (Program, Vec<ArrayData>) {
+    // Every fourth is one of an argument, so that both have some, however few there are.
+    let (of_arguments, of_program): (Vec<_>, Vec<_>) = choices.iter().enumerate().partition(|(k, _)| k % 4 == 3);
+    let only = |part: Vec<(usize, &u32)>| part.into_iter().map(|(_, c)| *c).collect::<Vec<u32>>();
+    let p = generated(Random::given(&only(of_program)), config);
+    let args = wild_values(&mut Random::given(&only(of_arguments)), &p);
+    (p, args)
+}
+
+fn generated(random: Random, config: &Config) -> Program {
+    let (scope, palette) = (Vec::new(), Palette::default());
+    let mut g = Generator { b: Builder::default(), random, config, scope, depth: 0, palette };
+    if config.wild.is_some() {
+        return g.wild_program();
+    }
     let params: Vec<Var> = (0..2 + g.random.below(3)).map(|k| g.parameter(k)).collect();
     g.scope.extend(&params);
     g.b.begin();
@@ -65,6 +110,19 @@ pub fn program(seed: u64, config: &Config) -> Program {
     results.push(total);
     let body = g.b.end(results);
     Program { vars: g.b.vars, main: Function { params, body } }
+}
+
+/// Arguments of any value for a program.
+pub fn wild_arguments(seed: u64, program: &Program) -> Vec<ArrayData> {
+    wild_values(&mut Random::new(seed ^ 0x5A5A_5A5A), program)
+}
+
+fn wild_values(random: &mut Random, program: &Program) -> Vec<ArrayData> {
+    let mut one = |ty: &Type| {
+        let lits: Vec<Lit> = (0..ty.size()).map(|_| values::value(random, ty.dtype)).collect();
+        ArrayData::from_lits(ty.dtype, &ty.shape, &lits)
+    };
+    program.main.params.iter().map(|v| one(program.vars.ty(*v))).collect()
 }
 
 /// Arguments for a program: moderate floats in (-1, 1), small integers.
@@ -89,6 +147,14 @@ struct Generator<'a> {
     /// What may be used here, oldest first. Accumulators are not among it.
     scope: Vec<Var>,
     depth: usize,
+    palette: Palette,
+}
+
+/// The element types and sizes that a wild program mostly has: of few, so that what was made fits what comes.
+#[derive(Default)]
+struct Palette {
+    dtypes: Vec<DType>,
+    sizes: Vec<usize>,
 }
 
 impl Generator<'_> {
@@ -103,6 +169,9 @@ impl Generator<'_> {
     }
 
     fn size(&mut self) -> usize {
+        if self.is_wild() {
+            return self.wild_size();
+        }
         1 + self.random.below(self.config.largest)
     }
 
@@ -112,6 +181,10 @@ impl Generator<'_> {
 
     fn statements(&mut self, n: usize) {
         for _ in 0..n {
+            if self.is_wild() {
+                self.wild_statement();
+                continue;
+            }
             if self.config.checks && self.random.below(5) == 0 {
                 self.check();
             }
@@ -125,7 +198,13 @@ impl Generator<'_> {
 
     /// Makes the results of what was appended usable.
     fn offer(&mut self, atoms: impl IntoIterator<Item = Atom>) {
-        self.scope.extend(atoms.into_iter().filter_map(Atom::var));
+        let small = |v: &Var| !self.is_wild() || self.b.vars.ty(*v).size() <= self.most_elements();
+        let vars: Vec<Var> = atoms.into_iter().filter_map(Atom::var).filter(small).collect();
+        self.scope.extend(vars);
+    }
+
+    fn is_wild(&self) -> bool {
+        self.config.wild.is_some()
     }
 
     /// Something in scope that `fits`, the newer the likelier.

@@ -70,11 +70,30 @@ pub fn run(program: &Program, args: &[ArrayData]) -> Result<Outcome, RunError> {
 /// Runs one function whose variables are in `vars`.
 #[track_caller]
 pub fn run_function(vars: &Vars, function: &Function, args: &[ArrayData]) -> Result<Outcome, RunError> {
+    run_with(vars, function, args, Zeros::Signed)
+}
+
+/// The same in an arithmetic that has one zero: -0 becomes +0 wherever it is given or made. Here `x + 0` is `x`, so that what
+/// simplification makes of a program must be the same to the bit.
+#[track_caller]
+pub fn run_with_one_zero(program: &Program, args: &[ArrayData]) -> Result<Outcome, RunError> {
+    run_with(&program.vars, &program.main, args, Zeros::One)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Zeros {
+    Signed,
+    One,
+}
+
+#[track_caller]
+fn run_with(vars: &Vars, function: &Function, args: &[ArrayData], zeros: Zeros) -> Result<Outcome, RunError> {
     assert_eq!(function.params.len(), args.len(), "number of arguments");
     let mut machine = Machine::new(vars, function);
+    machine.zeros = zeros;
     for (v, arg) in function.params.iter().zip(args) {
         assert_eq!(*vars.ty(*v), arg.ty, "type of the argument for %{}", v.0);
-        machine.values[v.0 as usize] = Some(Value::from_data(arg));
+        machine.set(*v, Value::from_data(arg));
     }
     let results = machine.body(&function.body)?;
     Ok(Outcome { results: results.iter().map(Value::to_data).collect(), logs: machine.logs })
@@ -85,6 +104,7 @@ struct Machine<'a> {
     /// By variable.
     values: Vec<Option<Value>>,
     lifetimes: Lifetimes,
+    zeros: Zeros,
     logs: Vec<LogRecord>,
     /// The scans around, and the maps.
     steps: Vec<Step>,
@@ -94,7 +114,8 @@ struct Machine<'a> {
 impl<'a> Machine<'a> {
     fn new(vars: &'a Vars, function: &Function) -> Machine<'a> {
         let (values, lifetimes) = (vec![None; vars.len()], Lifetimes::of(function));
-        Machine { vars, values, lifetimes, logs: Vec::new(), steps: Vec::new(), maps: Vec::new() }
+        let zeros = Zeros::Signed;
+        Machine { vars, values, lifetimes, zeros, logs: Vec::new(), steps: Vec::new(), maps: Vec::new() }
     }
 
     fn get(&self, a: Atom) -> Value {
@@ -103,6 +124,7 @@ impl<'a> Machine<'a> {
                 Some(value) => value.clone(),
                 None => panic!("ill-formed Core: %{} is used where it has no value", v.0),
             },
+            Atom::Lit(l) if self.zeros == Zeros::One => Value::lit(l).with_one_zero(),
             Atom::Lit(l) => Value::lit(l),
         }
     }
@@ -111,7 +133,10 @@ impl<'a> Machine<'a> {
         atoms.into_iter().map(|a| self.get(a)).collect()
     }
 
-    fn set(&mut self, v: Var, value: Value) {
+    fn set(&mut self, v: Var, mut value: Value) {
+        if self.zeros == Zeros::One {
+            value = value.with_one_zero();
+        }
         debug_assert_eq!(*self.vars.ty(v), value.ty(), "ill-typed Core: the value of %{}", v.0);
         self.values[v.0 as usize] = Some(value);
     }

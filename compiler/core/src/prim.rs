@@ -214,7 +214,7 @@ pub enum Prim {
     /// `(a, b)`
     Dot(Dot),
     /// `(key_1, …, key_k, payload…)`, one shape: all reordered along `axis` so that the keys ascend lexicographically; stable.
-    /// Floats are ordered -NaN < -inf … -0 = +0 … inf < NaN.
+    /// Floats are ordered -inf < … -0 = +0 … inf < NaN; all NaNs are equal, whatever their sign, which machines do not agree on.
     Sort {
         axis: usize,
         keys: usize,

@@ -21,7 +21,7 @@ use crate::emit::machine::Target;
 use crate::frame::Frame;
 use crate::jobs::{Callee, Job, JobId, Jobs, list_key, node_key};
 use crate::runtime::Site;
-use crate::{CpuError, Options, lanes};
+use crate::{CpuError, Options, lanes, wide};
 
 /// Code in memory.
 pub struct Code {
@@ -109,8 +109,8 @@ pub fn disassemble(
             Job::Lanes(plan) => {
                 let (dims, reduced, ops) = (&plan.lanes.dims, &plan.lanes.reduced, plan.lanes.ops.len());
                 format!(
-                    "lanes {dims:?} reduced {reduced:?}, {ops} ops, vector {:?}, {} groups",
-                    plan.vector, plan.unroll
+                    "lanes {dims:?} reduced {reduced:?}, {ops} ops, vector {:?} of {}, {} groups",
+                    plan.vector, plan.width, plan.unroll
                 )
             }
             Job::Block(nodes) => format!("block of {} nodes", nodes.len()),
@@ -191,6 +191,13 @@ fn compile_one(
     tools: &mut (Context, FunctionBuilderContext),
     text: bool,
 ) -> Result<Piece, CpuError> {
+    if let Job::Lanes(plan) = &jobs.jobs[k]
+        && plan.is_wide()
+    {
+        let (bytes, text) = wide::compile(program, constants, plan, text)?;
+        let (relocations, sites) = (Vec::new(), Vec::new());
+        return Ok(Piece { bytes, alignment: 64, relocations, function: Function::new(), sites, text });
+    }
     let (context, functions) = tools;
     context.clear();
     context.set_disasm(text);
@@ -231,7 +238,7 @@ fn emit(
     let params = builder.block_params(entry).to_vec();
     let frame = Frame { program, constants, target, arena: params[0], context: params[1] };
     match &jobs.jobs[k] {
-        Job::Lanes(plan) => lanes::emit(builder, &frame, plan)?,
+        Job::Lanes(plan) => lanes::emit(&mut lanes::Narrow { builder, frame: &frame }, program, plan)?,
         Job::Block(nodes) => Control { builder, frame: &frame, jobs, sites }.here(nodes)?,
         Job::Phase(phase) => {
             Control { builder, frame: &frame, jobs, sites }.phase(phase, params[2], params[3])?;

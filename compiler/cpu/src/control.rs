@@ -84,7 +84,10 @@ impl Control<'_, '_, '_> {
             Node::While { condition, test, max, body } => self.while_loop(condition, *test, *max, body),
             Node::Switch { which, arms } => self.switch(*which, arms),
             Node::Lanes(_) | Node::Cumulative(_) => match self.jobs.loops.get(&node_key(node)) {
-                Some(Callee::Inline(plan)) => lanes::emit(self.builder, self.frame, plan),
+                Some(Callee::Inline(plan)) => {
+                    let mut machine = lanes::Narrow { builder: self.builder, frame: self.frame };
+                    lanes::emit(&mut machine, self.frame.program, plan)
+                }
                 Some(Callee::Function(job)) => {
                     self.call_job(*job);
                     Ok(())

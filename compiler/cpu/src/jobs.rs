@@ -71,7 +71,7 @@ impl<'p> Jobs<'p> {
         }
         for phase in &program.phases {
             let (Phase::Straight(nodes) | Phase::Train { body: nodes, .. }) = phase;
-            let weight = jobs.list(nodes, mode);
+            let weight = jobs.list(program, nodes, mode);
             let id = jobs.push(Job::Phase(phase), weight);
             jobs.phases.push(id);
         }
@@ -85,8 +85,8 @@ impl<'p> Jobs<'p> {
     }
 
     /// Gives every loop of the list its place, and returns what the list weighs where it stands.
-    fn list(&mut self, nodes: &'p [Node], mode: VectorMode) -> usize {
-        let weights: Vec<usize> = nodes.iter().map(|node| self.node(node, mode)).collect();
+    fn list(&mut self, program: &LoopProgram, nodes: &'p [Node], mode: VectorMode) -> usize {
+        let weights: Vec<usize> = nodes.iter().map(|node| self.node(program, node, mode)).collect();
         let total = weights.iter().sum();
         if total <= CONTROL {
             return total;
@@ -111,13 +111,15 @@ impl<'p> Jobs<'p> {
         weight
     }
 
-    fn node(&mut self, node: &'p Node, mode: VectorMode) -> usize {
+    fn node(&mut self, program: &LoopProgram, node: &'p Node, mode: VectorMode) -> usize {
         match node {
-            Node::Loop { body, .. } => CALL + self.list(body, mode),
-            Node::While { condition, body, .. } => 2 * CALL + self.list(condition, mode) + self.list(body, mode),
-            Node::Switch { arms, .. } => arms.iter().map(|arm| CALL + self.list(arm, mode)).sum(),
-            Node::Lanes(l) => self.lane_loop(node, lanes::plan(l, mode)),
-            Node::Cumulative(c) => self.lane_loop(node, lanes::plan::cumulative(c, mode)),
+            Node::Loop { body, .. } => CALL + self.list(program, body, mode),
+            Node::While { condition, body, .. } => {
+                2 * CALL + self.list(program, condition, mode) + self.list(program, body, mode)
+            }
+            Node::Switch { arms, .. } => arms.iter().map(|arm| CALL + self.list(program, arm, mode)).sum(),
+            Node::Lanes(l) => self.lane_loop(node, lanes::plan(program, l, mode)),
+            Node::Cumulative(c) => self.lane_loop(node, lanes::plan::cumulative(program, c, mode)),
             Node::MatMul(_) | Node::Sort(_) | Node::Log { .. } | Node::Check(_) => 2 * CALL,
         }
     }

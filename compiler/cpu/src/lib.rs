@@ -1,7 +1,8 @@
-//! Loop IR to machine code, through Cranelift.
+//! Loop IR to machine code, through Cranelift; lane loops through [`wide`] where the machine has AVX-512.
 //!
 //! ```text
 //! LoopProgram ─ jobs ─▶ functions ─ lanes, control (in parallel) ─▶ Cranelift IR ─▶ code ─ build ─▶ Executable
+//!                                   └──────────── wide ───────────────────────────▶ code ┘
 //! ```
 //!
 //! Each lane loop is a function of its own; one function a phase (or several, where it is long) holds the control flow and the
@@ -18,6 +19,7 @@ mod lanes;
 mod ring;
 mod runtime;
 mod state;
+mod wide;
 
 use std::fmt;
 
@@ -48,10 +50,13 @@ impl Default for Options {
     }
 }
 
-/// Whether lane loops work on four lanes at once. The results are the same.
+/// How many lanes lane loops work on at once. The results are the same.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum VectorMode {
+    /// As many as the machine has: 16 with AVX-512.
     Auto,
+    /// Four, as on any machine.
+    Narrow,
     Scalar,
 }
 

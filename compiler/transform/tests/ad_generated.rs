@@ -19,16 +19,7 @@ fn hold(config: &Config, seeds: std::ops::Range<u64>, order: usize) {
 }
 
 fn smooth() -> Config {
-    Config {
-        float: DType::F64,
-        statements: 4,
-        depth: 2,
-        largest: 3,
-        smooth: true,
-        unbounded: false,
-        checks: false,
-        halves: false,
-    }
+    Config { float: DType::F64, statements: 4, depth: 2, largest: 3, smooth: true, halves: false, ..Config::default() }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Stable sorting of rows by one or several keys, carrying payloads along.
 //!
-//! Keys become unsigned integers in the order of `Prim::Sort`: floats -NaN < -inf … -0 = +0 … inf < NaN, the NaNs of one sign being
+//! Keys become unsigned integers in the order of `Prim::Sort`: floats -inf < … -0 = +0 … inf < NaN, all NaNs being
 //! equal. One key of at most 32 bits, the usual case (a random permutation is a sort of positions by random keys), is packed
 //! with its position into 64 bits and sorted by radix, which is stable by itself.
 
@@ -109,18 +109,16 @@ impl Column {
     }
 }
 
-/// Ascending with the order of floats; -0 and +0 become one, as do the NaNs of each sign.
+/// Ascending with the order of floats; -0 and +0 become one, as do all NaNs.
 #[inline(always)]
 fn ordered_f32(x: f32) -> u32 {
     // x + 0 turns -0 into +0 and changes nothing else but a NaN.
-    let bits =
-        if x.is_nan() { if x.is_sign_negative() { u32::MAX } else { u32::MAX >> 1 } } else { (x + 0.0).to_bits() };
+    let bits = if x.is_nan() { u32::MAX >> 1 } else { (x + 0.0).to_bits() };
     bits ^ ((bits as i32 >> 31) as u32 | 1 << 31)
 }
 
 fn ordered_f64(x: f64) -> u64 {
-    let bits =
-        if x.is_nan() { if x.is_sign_negative() { u64::MAX } else { u64::MAX >> 1 } } else { (x + 0.0).to_bits() };
+    let bits = if x.is_nan() { u64::MAX >> 1 } else { (x + 0.0).to_bits() };
     bits ^ ((bits as i64 >> 63) as u64 | 1 << 63)
 }
 

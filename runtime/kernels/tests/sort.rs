@@ -13,10 +13,9 @@ fn hash(i: usize) -> u32 {
     (i as u32).wrapping_mul(0x9e37_79b9).rotate_left(15).wrapping_mul(0x85eb_ca6b)
 }
 
-/// -NaN < -inf … -0 = +0 … inf < NaN
+/// -inf < … -0 = +0 … inf < NaN, of either sign
 fn float_order(a: f32, b: f32) -> Ordering {
-    let class = |x: f32| if !x.is_nan() { 0 } else { if x.is_sign_negative() { -1 } else { 1 } };
-    class(a).cmp(&class(b)).then_with(|| a.partial_cmp(&b).unwrap_or(Ordering::Equal))
+    a.is_nan().cmp(&b.is_nan()).then_with(|| a.partial_cmp(&b).unwrap_or(Ordering::Equal))
 }
 
 /// Sorts rows of one f32 key with an i32 payload of positions.

@@ -49,6 +49,21 @@ impl Generator<'_> {
         Lit::of(self.config.float, self.random.float()).into()
     }
 
+    /// What forms carry and give: a float; in a wild program, anything.
+    pub fn value(&mut self) -> Atom {
+        if self.is_wild() { self.anything() } else { self.float() }
+    }
+
+    /// A value of this type, as [`Generator::value`] gave one.
+    pub fn value_of(&mut self, ty: &Type) -> Atom {
+        if self.is_wild() { self.of_type(ty) } else { self.float_of(&ty.shape) }
+    }
+
+    /// What an accumulator may begin with.
+    pub fn summand(&mut self) -> Atom {
+        if self.is_wild() { self.something_to_add_to() } else { self.float() }
+    }
+
     /// A float array of at least one axis.
     fn array(&mut self) -> Atom {
         let float = self.config.float;
@@ -61,6 +76,9 @@ impl Generator<'_> {
 
     /// An `i32` scalar, for places and branches: small, perhaps outside of an axis.
     pub fn place(&mut self) -> Atom {
+        if self.is_wild() {
+            return self.of_type(&Type::scalar(DType::I32));
+        }
         let literal = Lit::i32(self.random.below(self.config.largest + 2) as i32 - 1).into();
         if self.random.below(3) == 0 {
             return literal;

@@ -32,20 +32,25 @@ impl Generator<'_> {
         self.b.fresh(Type::scalar(DType::I32))
     }
 
-    /// A variable of a float's type, starting from it.
+    /// A variable of a value's type, starting from it.
     fn carry(&mut self) -> Carry {
-        let init = self.float();
+        let init = self.value();
         Carry { var: self.b.fresh(self.b.ty(init)), init }
     }
 
     /// With no, one or two accumulators.
     fn map(&mut self) -> Vec<Atom> {
         let (n, index) = (self.size(), self.index());
-        let accs: Vec<Carry> = (0..self.random.below(3)).map(|_| self.carry()).collect();
+        let accs: Vec<Carry> = (0..self.random.below(3))
+            .map(|_| {
+                let init = self.summand();
+                Carry { var: self.b.fresh(self.b.ty(init)), init }
+            })
+            .collect();
         let body = self.body(&[index], |g| {
             let mut results: Vec<Atom> = accs.iter().map(|acc| g.accumulate(acc.var.into())).collect();
             let yielded = 1 + g.random.below(2);
-            results.extend((0..yielded).map(|_| g.float()));
+            results.extend((0..yielded).map(|_| g.value()));
             results
         });
         self.b.form(Form::Map(Map { n, index, accs, body })).to_vec()
@@ -55,9 +60,9 @@ impl Generator<'_> {
     fn accumulate(&mut self, acc: Atom) -> Atom {
         let ty = self.b.ty(acc);
         match self.random.below(4) {
-            0 if ty.rank() > 0 => {
+            0 if ty.rank() > 0 && ty.shape[0] > 0 => {
                 let i = self.place();
-                let value = self.float_of(&ty.shape[1..]);
+                let value = self.value_of(&Type::new(ty.dtype, &ty.shape[1..]));
                 self.b.prim1(Prim::IndexAdd(None), &[acc, value, i])
             }
             1 => {
@@ -65,7 +70,7 @@ impl Generator<'_> {
                 let inner = Carry { var: self.b.fresh(ty.clone()), init: acc };
                 self.scope.push(index);
                 self.b.begin();
-                let value = self.float_of(&ty.shape);
+                let value = self.value_of(&ty);
                 let lane = self.b.prim1(Prim::Convert(ty.dtype), &[index.into()]);
                 let value = self.b.mul(value, lane);
                 let sum = self.b.add(inner.var.into(), value);
@@ -82,7 +87,7 @@ impl Generator<'_> {
             }
             2 => acc,
             _ => {
-                let value = self.float_of(&ty.shape);
+                let value = self.value_of(&ty);
                 self.b.add(acc, value)
             }
         }
@@ -96,14 +101,16 @@ impl Generator<'_> {
         let bound: Vec<Var> = carries.iter().map(|c| c.var).chain([index]).collect();
         let body = self.body(&bound, |g| {
             let mut results: Vec<Atom> = carries.iter().map(|c| g.next(c)).collect();
-            results.extend((0..g.random.below(2)).map(|_| g.float()));
+            results.extend((0..g.random.below(2)).map(|_| g.value()));
             results
         });
         let checkpoint = self.checkpoint();
-        let mut made =
-            self.b.form(Form::Scan(Scan { n, reverse, train: false, checkpoint, index, carries, body })).to_vec();
-        // Arrays without elements are for programs written by hand.
-        made.retain(|a| self.b.ty(*a).size() > 0);
+        // The host paces one loop, from its first step to its last.
+        let paced = self.depth == 0 && !reverse && self.config.wild.as_ref().is_some_and(|w| w.train);
+        let train = paced && self.random.below(2) == 0;
+        let mut made = self.b.form(Form::Scan(Scan { n, reverse, train, checkpoint, index, carries, body })).to_vec();
+        // Tame programs have no arrays without elements.
+        made.retain(|a| self.is_wild() || self.b.ty(*a).size() > 0);
         made
     }
 
@@ -117,6 +124,9 @@ impl Generator<'_> {
 
     /// A carry's next value: moderate, whatever it was.
     fn next(&mut self, c: &Carry) -> Atom {
+        if self.is_wild() {
+            return self.value_of(&self.b.ty(c.var.into()));
+        }
         let shape = self.b.ty(c.var.into()).shape;
         let (x, old) = (self.float_of(&shape), c.var.into());
         let sum = self.b.add(x, old);
@@ -130,7 +140,13 @@ impl Generator<'_> {
         let state = self.carry();
         self.b.begin();
         let mut goes_on = self.b.prim1(Prim::Compare(Compare::Lt), &[count.var.into(), limit]);
-        if !self.config.smooth {
+        if self.is_wild() {
+            let outer = self.scope.len();
+            self.scope.extend([count.var, state.var]);
+            let also = self.truth();
+            self.scope.truncate(outer);
+            goes_on = self.b.binary(Binary::And, goes_on, also);
+        } else if !self.config.smooth {
             let mean = self.mean(state.var.into());
             let small = self.b.prim1(Prim::Compare(Compare::Lt), &[mean, Lit::of(self.config.float, 0.8).into()]);
             goes_on = self.b.binary(Binary::And, goes_on, small);
@@ -142,22 +158,29 @@ impl Generator<'_> {
             vec![counted, next]
         });
         let bounded = !self.config.unbounded || self.random.below(2) == 0;
-        let max = bounded.then(|| self.config.largest + self.random.below(3));
+        let max = bounded.then(|| match self.is_wild() {
+            true => self.random.below(self.config.largest),
+            false => self.config.largest + self.random.below(3),
+        });
         let checkpoint = self.checkpoint();
         self.b.form(Form::While(While { carries: vec![count, state], condition, body, max, checkpoint })).to_vec()
     }
 
     fn switch(&mut self) -> Vec<Atom> {
         let by_bool = self.random.below(2) == 0;
-        let which = if by_bool { self.condition(&[]) } else { self.place() };
+        let which = match (by_bool, self.is_wild()) {
+            (true, true) => self.truth(),
+            (true, false) => self.condition(&[]),
+            (false, _) => self.place(),
+        };
         let arms = if by_bool { 2 } else { 1 + self.random.below(3) };
-        let like = self.float();
-        let shape = self.b.ty(like).shape;
+        let like = self.value();
+        let ty = self.b.ty(like);
         let logs = self.config.unbounded;
         let arms = (0..arms)
             .map(|_| {
                 self.body(&[], |g| {
-                    let value = g.float_of(&shape);
+                    let value = g.value_of(&ty);
                     if logs {
                         g.b.effect(Effect::Log { name: "value".into(), value, mask: Lit::bool(true).into() });
                     }

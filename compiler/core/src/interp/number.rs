@@ -107,9 +107,8 @@ macro_rules! float {
                 }
             }
             fn order(a: $t, b: $t) -> Ordering {
-                // The two zeros are equal; all else is ordered by its bits, NaNs at the two ends.
-                let one_zero = |x: $t| if x == 0.0 { 0.0 } else { x };
-                one_zero(a).total_cmp(&one_zero(b))
+                // Only a NaN compares with nothing: it is behind all numbers, and equal to another.
+                a.partial_cmp(&b).unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()))
             }
             fn is_nan(self) -> bool {
                 self != self

@@ -125,6 +125,26 @@ impl Value {
         Value::new(Shape::new(), vec![x])
     }
 
+    /// The same with +0 for -0.
+    pub fn with_one_zero(mut self) -> Value {
+        macro_rules! flush {
+            ($values:expr, $t:ty, $zero:expr) => {{
+                let negative = |x: &$t| *x == $zero && x.is_sign_negative();
+                if $values.iter().any(negative) {
+                    Rc::make_mut($values).iter_mut().filter(|x| negative(&**x)).for_each(|x| *x = $zero);
+                }
+            }};
+        }
+        match &mut self.data {
+            Data::F32(v) => flush!(v, f32, 0.0),
+            Data::F64(v) => flush!(v, f64, 0.0),
+            Data::F16(v) => flush!(v, f16, f16::ZERO),
+            Data::BF16(v) => flush!(v, bf16, bf16::ZERO),
+            Data::I32(_) | Data::U32(_) | Data::U8(_) | Data::Bool(_) => {}
+        }
+        self
+    }
+
     pub fn lit(lit: Lit) -> Value {
         match lit.dtype {
             DType::F32 => Value::scalar(f32::from_bits(lit.bits as u32)),

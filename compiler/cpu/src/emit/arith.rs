@@ -5,7 +5,7 @@ use cranelift_codegen::ir::types::{F32X4, F64X2, I32, I32X4, I64X2};
 use cranelift_codegen::ir::{InstBuilder, Value};
 use cranelift_frontend::FunctionBuilder;
 use whorl_core::ir::DType;
-use whorl_core::prim::{Binary, Compare, Monoid, Unary};
+use whorl_core::prim::{Binary, Compare, Unary};
 use whorl_kernels::math::{self, MathFn, MathFn2};
 
 use super::convert::{join_masks, split_mask};
@@ -182,24 +182,6 @@ impl<'b> Arith<'_, 'b> {
         let lo = self.builder.ins().fma(a.lo, b.lo, c.lo);
         let same = a.hi == a.lo && b.hi == b.lo && c.hi == c.lo;
         Lane4 { lo, hi: if same { lo } else { self.builder.ins().fma(a.hi, b.hi, c.hi) } }
-    }
-
-    /// One step of a reduction.
-    pub fn fold(&mut self, op: Monoid, dtype: DType, a: Lane4, b: Lane4) -> Result<Lane4, CpuError> {
-        let op = match op {
-            Monoid::Sum => Binary::Add,
-            Monoid::Prod => Binary::Mul,
-            Monoid::Max => Binary::Max,
-            Monoid::Min => Binary::Min,
-            Monoid::All => Binary::And,
-            Monoid::Any => Binary::Or,
-        };
-        self.binary(op, dtype, a, b, None, 4)
-    }
-
-    /// Which lanes are NaN.
-    pub fn is_nan(&mut self, dtype: DType, x: Lane4) -> Lane4 {
-        self.compare(Compare::Ne, dtype, x, x)
     }
 
     /// Both words of Threefry-2x32 (20 rounds) of `(k0, k1, c0, c1)`; see `whorl_kernels::math::threefry2x32`.

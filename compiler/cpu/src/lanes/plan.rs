@@ -3,11 +3,14 @@
 use whorl_core::ir::{DType, Shape};
 use whorl_core::prim::{Binary, Unary};
 use whorl_schedule::loop_ir::{
-    Cumulative, LaneKind, LaneOp, Lanes, ReduceOrder, Reduction, ReductionKind, Value, View,
+    Cumulative, LaneKind, LaneOp, Lanes, LoopProgram, ReduceOrder, Reduction, ReductionKind, Value, View,
 };
 
+use super::machine::Machine;
+use super::narrow::Narrow;
 use super::normal::{make_last, normalise, rank, size};
 use crate::VectorMode;
+use crate::wide::{self, Wide};
 use whorl_schedule::view_of;
 
 /// A lane loop ready for emission: its dimensions are in the order of its loops.
@@ -16,7 +19,9 @@ pub struct Plan {
     pub lanes: Lanes,
     /// The dimension (of `dims` ++ `reduced`) whose neighbours share a vector; none in scalar code.
     pub vector: Option<usize>,
-    /// Bodies of four lanes to a turn of that dimension's loop.
+    /// Lanes of a vector.
+    pub width: usize,
+    /// Vectors to a turn of that dimension's loop.
     pub unroll: usize,
     /// For each op, how many of the loops (from the outside) it is in: 0 is before all of them.
     pub depth: Vec<usize>,
@@ -25,19 +30,26 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Whether it is for `crate::wide`.
+    pub fn is_wide(&self) -> bool {
+        self.vector.is_some() && self.width == Wide::WIDTH
+    }
+
     /// Whether lanes are neighbours of a reduced dimension, so that a reduction's partial results are lanes.
     pub fn along(&self) -> bool {
         self.vector.is_some_and(|v| v >= self.lanes.dims.len())
     }
 }
 
-pub fn plan(lanes: &Lanes, mode: VectorMode) -> Plan {
+pub fn plan(program: &LoopProgram, lanes: &Lanes, mode: VectorMode) -> Plan {
     let lanes = normalise(lanes);
+    let wide = mode == VectorMode::Auto && wide::supported() && wide::fits(program, &lanes);
+    let width = if wide { Wide::WIDTH } else { Narrow::WIDTH };
     let vector = match mode {
         VectorMode::Scalar => None,
-        VectorMode::Auto => choose(&lanes),
+        VectorMode::Auto | VectorMode::Narrow => choose(&lanes, width),
     };
-    let mut plan = Plan { lanes, vector: None, unroll: 1, depth: Vec::new(), cumulative: false };
+    let mut plan = Plan { lanes, vector: None, width, unroll: 1, depth: Vec::new(), cumulative: false };
     if let Some(d) = vector {
         plan.vector = Some(d);
         if d < plan.lanes.dims.len() && !has_scatter(&plan.lanes) {
@@ -55,7 +67,7 @@ pub fn plan(lanes: &Lanes, mode: VectorMode) -> Plan {
 }
 
 /// The loop that leaves prefix results: a fold whose every step is stored.
-pub fn cumulative(c: &Cumulative, mode: VectorMode) -> Plan {
+pub fn cumulative(program: &LoopProgram, c: &Cumulative, mode: VectorMode) -> Plan {
     let turned = |view: &View| {
         let mut view = view.clone();
         if c.reverse
@@ -76,7 +88,7 @@ pub fn cumulative(c: &Cumulative, mode: VectorMode) -> Plan {
         reductions: vec![Reduction { kind, value: Value(0), into, order: ReduceOrder::Sequential }],
         spans: c.spans.clone(),
     };
-    Plan { cumulative: true, ..plan(&lanes, mode) }
+    Plan { cumulative: true, ..plan(program, &lanes, mode) }
 }
 
 pub fn has_scatter(lanes: &Lanes) -> bool {
@@ -124,8 +136,9 @@ fn memory_cost(view: &View, d: usize) -> usize {
 /// What one body inside loops `0..=level` costs, loops within it counted in full.
 pub fn body_cost_at(plan: &Plan, level: usize) -> usize {
     let inside = |d: usize| (level + 1..=d.min(rank(&plan.lanes) - 1)).map(|d| size(&plan.lanes, d)).product::<usize>();
-    let vectors =
-        |d: usize| if plan.vector.is_some_and(|v| v > level && v <= d) { inside(d).div_ceil(4) } else { inside(d) };
+    let vectors = |d: usize| {
+        if plan.vector.is_some_and(|v| v > level && v <= d) { inside(d).div_ceil(plan.width) } else { inside(d) }
+    };
     let ops = plan.lanes.ops.iter().zip(&plan.depth).filter(|(_, depth)| **depth > level);
     ops.map(|(op, depth)| (op_cost(op) + 1) * vectors(depth.saturating_sub(1))).sum::<usize>()
         + plan.lanes.reductions.len()
@@ -137,7 +150,7 @@ fn body_cost(lanes: &Lanes, d: usize) -> usize {
 }
 
 /// The dimension that is cheapest to put into vectors.
-fn choose(lanes: &Lanes) -> Option<usize> {
+fn choose(lanes: &Lanes, width: usize) -> Option<usize> {
     let dims = lanes.dims.len();
     let points: usize = (0..rank(lanes)).map(|d| size(lanes, d)).product();
     if points <= 1 {
@@ -157,12 +170,12 @@ fn choose(lanes: &Lanes) -> Option<usize> {
         }
     };
     for d in across.rev() {
-        let vectors = points / size(lanes, d) * size(lanes, d).div_ceil(4);
+        let vectors = points / size(lanes, d) * size(lanes, d).div_ceil(width);
         offer(vectors * (body_cost(lanes, d) + 2 * lanes.reductions.len()) + vectors / reduced.max(1) * tree, d);
     }
     if along_fits(lanes) {
         let d = rank(lanes) - 1;
-        let vectors = points / size(lanes, d) * size(lanes, d).div_ceil(4);
+        let vectors = points / size(lanes, d) * size(lanes, d).div_ceil(width);
         offer(vectors * body_cost(lanes, d) + points / reduced * tree, d);
     }
     best.map(|(_, d)| d)
@@ -191,7 +204,12 @@ fn scatters_overlap(lanes: &Lanes) -> bool {
 /// Enough bodies to hide what the loop itself costs, and to keep a reduction's additions apart.
 fn unroll(plan: &Plan) -> usize {
     if plan.along() {
-        return 4;
+        return 16 / plan.width;
+    }
+    let interleaved = plan.lanes.reductions.iter().any(|r| r.order == ReduceOrder::Interleaved);
+    if plan.is_wide() && interleaved {
+        // Sixteen partial results are half of all registers.
+        return 1;
     }
     let d = plan.vector.expect("a vector dimension");
     let most = match body_cost(&plan.lanes, d) {
@@ -199,7 +217,7 @@ fn unroll(plan: &Plan) -> usize {
         13..=32 => 2,
         _ => 1,
     };
-    most.min(size(&plan.lanes, d) / 4).max(1)
+    most.min(size(&plan.lanes, d) / plan.width).max(1)
 }
 
 fn depths(lanes: &Lanes) -> Vec<usize> {

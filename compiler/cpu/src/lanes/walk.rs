@@ -1,71 +1,75 @@
 //! The loops around a lane loop's body.
 //!
 //! Loops are numbered by their dimension; ops of depth `d` are emitted once inside loops `0..d`, before loop `d`. Inside the vector
-//! dimension's loop, the body is there for several [`Copy`]s: neighbouring groups of up to four lanes.
+//! dimension's loop, the body is there for several [`Copy`]s: neighbouring groups of as many lanes as the machine has, or fewer.
 
-use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::types::I64;
-use cranelift_codegen::ir::{BlockArg, InstBuilder, Value};
-use cranelift_frontend::FunctionBuilder;
+use whorl_schedule::loop_ir::LoopProgram;
 
+use super::machine::Machine;
 use super::normal::{rank, size};
 use super::plan::{Plan, body_cost_at};
 use super::reduce::Accumulator;
 use crate::CpuError;
-use crate::emit::arith::Arith;
-use crate::emit::value::Lane4;
-use crate::frame::Frame;
 
 /// Where a loop is: `var + add`.
-#[derive(Clone, Copy, Default, Debug)]
-pub struct Index {
-    pub var: Option<Value>,
+pub struct Index<M: Machine> {
+    pub var: Option<M::Int>,
     pub add: i64,
 }
 
+impl<M: Machine> Clone for Index<M> {
+    fn clone(&self) -> Index<M> {
+        *self
+    }
+}
+
+impl<M: Machine> Copy for Index<M> {}
+
 /// A group of neighbouring lanes that one body computes.
-#[derive(Clone, Debug)]
-pub struct Group {
+pub struct Group<M: Machine> {
     /// Lanes between the vector dimension's index and the first of the group.
     pub start: i64,
-    /// 1–4 lanes.
+    /// How many.
     pub width: usize,
     /// Results of the ops that have been emitted.
-    pub values: Vec<Option<Lane4>>,
+    pub values: Vec<Option<M::Lane>>,
     /// The other word of a Threefry block, at its first op.
-    pub other_words: Vec<Option<Lane4>>,
+    pub other_words: Vec<Option<M::Lane>>,
 }
 
-pub struct Walker<'x, 'b, 'p> {
-    pub builder: &'x mut FunctionBuilder<'b>,
-    pub frame: &'x Frame<'p>,
+impl<M: Machine> Clone for Group<M> {
+    fn clone(&self) -> Group<M> {
+        let Group { start, width, values, other_words } = self;
+        Group { start: *start, width: *width, values: values.clone(), other_words: other_words.clone() }
+    }
+}
+
+pub struct Walker<'x, 'p, M: Machine> {
+    pub machine: &'x mut M,
+    pub program: &'p LoopProgram,
     pub plan: &'x Plan,
-    pub index: Vec<Index>,
-    pub groups: Vec<Group>,
+    pub index: Vec<Index<M>>,
+    pub groups: Vec<Group<M>>,
     /// The run-time part of each op's view, then of each reduction's, where there is one.
-    pub dynamic: Vec<Option<Value>>,
-    pub accumulators: Vec<Accumulator>,
+    pub dynamic: Vec<Option<M::Int>>,
+    pub accumulators: Vec<Accumulator<M>>,
 }
 
-/// Emits a whole lane loop at the builder's current place.
-pub fn emit(builder: &mut FunctionBuilder, frame: &Frame, plan: &Plan) -> Result<(), CpuError> {
+/// Emits a whole lane loop at the machine's current place.
+pub fn emit<M: Machine>(machine: &mut M, program: &LoopProgram, plan: &Plan) -> Result<(), CpuError> {
     if plan.lanes.dims.contains(&0) {
         return Ok(());
     }
     let ops = plan.lanes.ops.len();
     let first = Group { start: 0, width: 1, values: vec![None; ops], other_words: vec![None; ops] };
-    let index = vec![Index::default(); rank(&plan.lanes)];
+    let index = vec![Index { var: None, add: 0 }; rank(&plan.lanes)];
     let (dynamic, accumulators) = (Vec::new(), Vec::new());
-    let mut walker = Walker { builder, frame, plan, index, groups: vec![first], dynamic, accumulators };
+    let mut walker = Walker { machine, program, plan, index, groups: vec![first], dynamic, accumulators };
     walker.find_dynamic()?;
     walker.level(0)
 }
 
-impl<'b> Walker<'_, 'b, '_> {
-    pub fn arith(&mut self) -> Arith<'_, 'b> {
-        Arith { builder: self.builder, target: self.frame.target }
-    }
-
+impl<M: Machine> Walker<'_, '_, M> {
     /// Everything inside loops `0..level`.
     fn level(&mut self, level: usize) -> Result<(), CpuError> {
         let reducing = level == self.plan.lanes.dims.len() && !self.plan.lanes.reductions.is_empty();
@@ -91,16 +95,17 @@ impl<'b> Walker<'_, 'b, '_> {
         let outside = self.groups.clone();
         let Some(base) = outside.first() else { return Err(CpuError::internal("no group of lanes")) };
         let unroll = self.plan.unroll;
-        let group = |k: usize, width: usize| Group { start: 4 * k as i64, width, ..base.clone() };
-        let step = 4 * unroll;
+        let lanes = M::WIDTH;
+        let group = |k: usize, width: usize| Group { start: (lanes * k) as i64, width, ..base.clone() };
+        let step = lanes * unroll;
         let whole = n / step * step;
         if whole > 0 {
-            self.groups = (0..unroll).map(|k| group(k, 4)).collect();
+            self.groups = (0..unroll).map(|k| group(k, lanes)).collect();
             self.counted(level, whole, step)?;
         }
         let rest = n - whole;
         if rest > 0 {
-            self.groups = (0..rest.div_ceil(4)).map(|k| group(k, (rest - 4 * k).min(4))).collect();
+            self.groups = (0..rest.div_ceil(lanes)).map(|k| group(k, (rest - lanes * k).min(lanes))).collect();
             self.index[level] = Index { var: None, add: whole as i64 };
             self.level(level + 1)?;
         }
@@ -139,22 +144,14 @@ impl<'b> Walker<'_, 'b, '_> {
         if n == step {
             return self.bodies(level, None, bodies);
         }
-        let (body, done) = (self.builder.create_block(), self.builder.create_block());
-        let at = self.builder.append_block_param(body, I64);
-        let zero = self.builder.ins().iconst(I64, 0);
-        self.builder.ins().jump(body, &[BlockArg::Value(zero)]);
-        self.builder.switch_to_block(body);
+        self.expect(level)?;
+        let (started, at) = self.machine.begin_loop(n, step);
         self.bodies(level, Some(at), bodies)?;
-        let next = self.builder.ins().iadd_imm_s(at, step as i64);
-        let more = self.builder.ins().icmp_imm_s(IntCC::SignedLessThan, next, n as i64);
-        self.builder.ins().brif(more, body, &[BlockArg::Value(next)], done, &[]);
-        self.builder.seal_block(body);
-        self.builder.seal_block(done);
-        self.builder.switch_to_block(done);
+        self.machine.end_loop(started);
         Ok(())
     }
 
-    fn bodies(&mut self, level: usize, var: Option<Value>, bodies: usize) -> Result<(), CpuError> {
+    fn bodies(&mut self, level: usize, var: Option<M::Int>, bodies: usize) -> Result<(), CpuError> {
         (0..bodies).try_for_each(|k| {
             self.index[level] = Index { var, add: k as i64 };
             self.level(level + 1)

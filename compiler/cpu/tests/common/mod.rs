@@ -183,7 +183,7 @@ pub fn same(a: &ArrayData, b: &ArrayData) -> Result<(), String> {
 #[track_caller]
 pub fn check(program: &LoopProgram, args: &[ArrayData]) {
     let expected = evaluate(program, args);
-    for (vector, threads) in [(VectorMode::Auto, 1), (VectorMode::Scalar, 2)] {
+    for (vector, threads) in [(VectorMode::Auto, 1), (VectorMode::Narrow, 1), (VectorMode::Scalar, 2)] {
         let executable = compile(program, &Options { threads, vector, ..Options::default() }).expect("compiles");
         match (&expected, executable.run_to_end(args, threads)) {
             (Ok(expected), Ok(got)) => {

@@ -111,24 +111,16 @@ pub fn threefry(x: [u64; 4]) -> [u64; 2] {
     [a as u64, b as u64]
 }
 
-/// The order of sorting: zeros equal, other floats by `total_cmp`.
+/// The order of sorting: zeros are equal, and NaNs, which come last.
 pub fn order(d: DType, a: u64, b: u64) -> Ordering {
-    let one_zero = |x: f64| if x == 0.0 { 0.0 } else { x };
+    let floats = |a: f64, b: f64| a.partial_cmp(&b).unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()));
     match d {
-        DType::F32 => one_zero(<f32 as Element>::of(a) as f64)
-            .total_cmp(&one_zero(<f32 as Element>::of(b) as f64))
-            .then(nan_bits(a, b)),
-        DType::F64 => one_zero(f64::from_bits(a)).total_cmp(&one_zero(f64::from_bits(b))),
+        DType::F32 => floats(<f32 as Element>::of(a) as f64, <f32 as Element>::of(b) as f64),
+        DType::F64 => floats(f64::from_bits(a), f64::from_bits(b)),
         DType::I32 => (a as u32 as i32).cmp(&(b as u32 as i32)),
         DType::U32 | DType::U8 | DType::Bool => a.cmp(&b),
         DType::F16 | DType::BF16 => unreachable!("an order of halves"),
     }
-}
-
-/// Widening keeps the order of NaNs but for whether they signal.
-fn nan_bits(a: u64, b: u64) -> Ordering {
-    let (a, b) = (f32::from_bits(a as u32), f32::from_bits(b as u32));
-    if a.is_nan() && b.is_nan() { a.total_cmp(&b) } else { Ordering::Equal }
 }
 
 pub fn identity(op: Monoid, d: DType) -> u64 {

@@ -28,7 +28,7 @@ pub const TABLE: &[Builtin] = table! {
     "shape" ("x") shape, "all sizes, as a list"
     "reshape" ("x" "sizes*") reshape, "the same elements in arrays of these sizes; one may be -1. Of an array of records, its own sizes"
     "flatten" ("x" "axes?") flatten, "the first two axes (or so many) of every leaf as one"
-    "transpose" ("x" "axes*") transpose, "the first two axes exchanged, or all in the order given"
+    "transpose" ("x" "axes*") transpose, "the two axes of a matrix exchanged, or all axes in the order given: `1, 0, 2`, or `1..3, 0`"
     "reverse" ("x" "axis?") reverse, "backward along an axis (0)"
     "pad" ("x" "low" "high" "axis?" "value?") pad, "so many elements of value (0) before and behind an axis (0)"
     "roll" ("x" "shift" "axis?") roll, "moved by shift places along an axis (0); what leaves at an end comes in at the other"
@@ -134,7 +134,8 @@ fn len<'a>(t: &mut Tracer<'a>, g: &Given<'a>) -> R<Value<'a>> {
 }
 
 fn shape<'a>(t: &mut Tracer<'a>, g: &Given<'a>) -> R<Value<'a>> {
-    let sizes = sizes_of(t, g, &g.arg(0))?;
+    let x = g.arg(0);
+    let sizes = if x.value.is_static_number() { Vec::new() } else { sizes_of(t, g, &x)? };
     Ok(Value::List(sizes.into_iter().map(|n| Value::Int(n as i64)).collect()))
 }
 
@@ -205,7 +206,12 @@ fn transpose<'a>(t: &mut Tracer<'a>, g: &Given<'a>) -> R<Value<'a>> {
     let x = g.arg(0);
     let x = Arg { value: t.arrayed(&x.value, usize::MAX, x.span)?, ..x };
     let sizes = sizes_of(t, g, &x)?;
-    let perm: Vec<usize> = match t.sizes(&g.rest)? {
+    let order: Vec<Arg<'a>> = g
+        .rest
+        .iter()
+        .map(|arg| Arg { value: listed(&arg.value).unwrap_or(arg.value.clone()), ..arg.clone() })
+        .collect();
+    let perm: Vec<usize> = match t.sizes(&order)? {
         given if !given.is_empty() => given,
         _ if sizes.len() == 2 => vec![1, 0],
         _ => {
@@ -229,6 +235,14 @@ fn transpose<'a>(t: &mut Tracer<'a>, g: &Given<'a>) -> R<Value<'a>> {
     })?;
     let v = Value::within(&new, inner);
     Ok(t.renew_keys(&v))
+}
+
+/// A range of axes, as the list of them.
+pub(super) fn listed<'a>(v: &Value<'a>) -> Option<Value<'a>> {
+    match v {
+        Value::Range(a, b) if b.saturating_sub(*a) <= 64 => Some(Value::List((*a..*b).map(Value::Int).collect())),
+        _ => None,
+    }
 }
 
 fn reverse<'a>(t: &mut Tracer<'a>, g: &Given<'a>) -> R<Value<'a>> {

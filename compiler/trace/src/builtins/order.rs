@@ -17,7 +17,7 @@ macro_rules! table {
 }
 
 pub const TABLE: &[Builtin] = table! {
-    "sort" ("x" "axis?" "by?" "descending?") |t, g| sort(t, g, false), "ascending along an axis (the last); equal ones keep their order. `by: fn(x) = x.cost` sorts an array of anything by a number of each element"
+    "sort" ("x" "axis?" "by?" "descending?") |t, g| sort(t, g, false), "ascending along an axis (the last); equal ones keep their order, NaN comes last, also descending. `by: fn(x) = x.cost` sorts an array of anything by a number of each element"
     "argsort" ("x" "axis?" "by?" "descending?") |t, g| sort(t, g, true), "the places from which `sort` takes its elements"
     "topk" ("x" "k") topk, "(the k largest along the last axis, their places), largest first"
     "searchsorted" ("sorted" "x" "right?") searchsorted, "how many elements of an ascending vector are below x: the place where x keeps it ascending; with right: true, below or equal"

@@ -4,6 +4,7 @@ use whorl_core::prim::{Binary, Monoid, Reduce};
 use whorl_core::{Atom, DType, Lit, Prim};
 use whorl_source::Diagnostic;
 
+use super::arrays::listed;
 use super::{Builtin, Given};
 use crate::tracer::{Tracer, fail};
 use crate::value::{Arg, R, Value};
@@ -15,7 +16,7 @@ macro_rules! table {
 }
 
 pub const TABLE: &[Builtin] = table! {
-    "sum" ("x" "axis?") |t, g| fold(t, g, Monoid::Sum), "the sum over all axes, or one, or a list; of an array of records, by field"
+    "sum" ("x" "axis?") |t, g| fold(t, g, Monoid::Sum), "the sum over all axes, or one, a list, or a range; of an array of records, by field"
     "prod" ("x" "axis?") |t, g| fold(t, g, Monoid::Prod), "the product over all axes or one"
     "mean" ("x" "axis?") mean, "the mean over all axes or one"
     "max" ("x" "y?" "axis?") |t, g| extreme(t, g, Binary::Max, Monoid::Max), "the largest over all axes or one; of two, the larger, element by element"
@@ -121,7 +122,7 @@ impl<'a> Tracer<'a> {
     }
 
     fn axes(&mut self, arg: &Arg<'a>, rank: usize) -> R<Vec<usize>> {
-        let items: Vec<Value<'a>> = match &arg.value {
+        let items: Vec<Value<'a>> = match listed(&arg.value).as_ref().unwrap_or(&arg.value) {
             Value::List(items) | Value::Tuple(items) => items.to_vec(),
             other => vec![other.clone()],
         };
@@ -176,7 +177,9 @@ impl<'a> Tracer<'a> {
 
 fn arg_extreme<'a>(t: &mut Tracer<'a>, g: &Given<'a>, largest: bool) -> R<Value<'a>> {
     let (a, axis) = match g.opt(1) {
-        Some(axes) if matches!(axes.value, Value::List(_) | Value::Tuple(_)) => t.joined_axes(&g.arg(0), axes)?,
+        Some(axes) if matches!(axes.value, Value::List(_) | Value::Tuple(_) | Value::Range(..)) => {
+            t.joined_axes(&g.arg(0), axes)?
+        }
         axis => t.one_axis(g, axis, |rank| (rank == 1).then_some(0))?,
     };
     if t.b.ty(a).shape[axis] == 0 {

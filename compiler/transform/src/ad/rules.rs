@@ -140,11 +140,13 @@ fn binary(b: &mut Builder, op: Binary, x: Atom, y: Atom, z: Atom, tx: Option<Ato
             plus(b, left, right)
         }
         Rem => {
+            // -trunc(x / y), which is infinite where y is zero.
             let right = ty.map(|t| {
-                let whole = b.binary(Sub, x, z);
-                let ratio = b.binary(Div, whole, y);
-                let times = b.unary(Unary::Round, ratio);
-                let scale = b.unary(Unary::Neg, times);
+                let ratio = b.binary(Div, x, y);
+                let size = b.unary(Unary::Abs, ratio);
+                let (times, sign) = (b.unary(Unary::Floor, size), b.unary(Unary::Sign, ratio));
+                let whole = b.mul(sign, times);
+                let scale = b.unary(Unary::Neg, whole);
                 b.mul(t, scale)
             });
             plus(b, tx, right)

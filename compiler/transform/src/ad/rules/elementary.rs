@@ -54,11 +54,12 @@ pub(super) fn tangent(b: &mut Builder, f: MathFn, x: Atom, y: Atom, t: Atom) -> 
             let root = b.unary(Unary::Sqrt, sum);
             return b.binary(Binary::Div, t, root);
         }
-        // √(x - 1) √(x + 1): x² may overflow, and loses digits at 1.
+        // √(x² - 1), without a square that may overflow and loses digits at 1. Below -1, where there is no value, it is JAX's all the same.
         MathFn::Acosh => {
             let (less, more) = (b.binary(Binary::Sub, x, one), b.add(x, one));
-            let (less, more) = (b.unary(Unary::Sqrt, less), b.unary(Unary::Sqrt, more));
-            let below = b.mul(less, more);
+            let ratio = b.binary(Binary::Div, less, more);
+            let (root, size) = (b.unary(Unary::Sqrt, ratio), b.unary(Unary::Abs, more));
+            let below = b.mul(root, size);
             return b.binary(Binary::Div, t, below);
         }
         MathFn::Atanh => {

@@ -1,0 +1,555 @@
+//! From instructions with places to bytes.
+//!
+//! The function is `fn(arena, context) -> status` of the System V convention; its constants lie behind its code.
+
+use std::collections::HashMap;
+
+use iced_x86::{Code as Op, Encoder, Formatter, Instruction, IntelFormatter, OpKind, Register};
+
+use super::allocate::{
+    Allocation, CALLEE_SAVED, FRAME_REGISTER, Place, SCRATCH_GENERAL, SCRATCH_MASKS, SCRATCH_VECTORS, allocate,
+};
+use super::code::{Class, Code, Constant, FRAME, Fold, Immediate, Inst, Kind, Label, Memory, Operand, Part, Reg};
+use crate::CpuError;
+
+/// The function's bytes, to begin at a multiple of 64, and its text if that was asked for.
+pub fn encode(code: &Code, text: bool) -> Result<(Vec<u8>, Option<String>), CpuError> {
+    let allocation = allocate(code);
+    let mut emitter = Emitter {
+        code,
+        allocation: &allocation,
+        encoder: Encoder::new(64),
+        at: 0,
+        labels: HashMap::new(),
+        jumps: Vec::new(),
+        pool: Vec::new(),
+        places_in_pool: HashMap::new(),
+        reads_of_pool: Vec::new(),
+        text: text.then(String::new),
+        formatter: IntelFormatter::new(),
+    };
+    emitter.function()?;
+    emitter.finish()
+}
+
+/// What an operand is when it is written.
+#[derive(Clone, Copy)]
+enum Final {
+    Register(Register),
+    Memory {
+        base: Register,
+        index: Register,
+        scale: u32,
+        bytes: i64,
+    },
+    /// A constant behind the code, by its distance from the first.
+    Pool(usize),
+}
+
+struct Emitter<'a> {
+    code: &'a Code,
+    allocation: &'a Allocation,
+    encoder: Encoder,
+    /// Bytes so far.
+    at: u64,
+    labels: HashMap<u32, u64>,
+    /// Ends of jumps, and where they go.
+    jumps: Vec<(u64, Label)>,
+    pool: Vec<u8>,
+    places_in_pool: HashMap<Vec<u8>, usize>,
+    /// Where a distance to the pool is written, the end of that instruction, and the place in the pool.
+    reads_of_pool: Vec<(u64, u64, usize)>,
+    text: Option<String>,
+    formatter: IntelFormatter,
+}
+
+fn vector(n: u8, part: Part) -> Register {
+    let first = match part {
+        Part::Whole => Register::ZMM0,
+        Part::Half => Register::YMM0,
+        Part::Quarter => Register::XMM0,
+    };
+    first + n as i32
+}
+
+fn general(n: u8, part: Part) -> Register {
+    if part == Part::Whole { Register::RAX + n as i32 } else { Register::EAX + n as i32 }
+}
+
+fn failed(error: impl std::fmt::Display) -> CpuError {
+    CpuError::internal(format!("the encoder of vectors failed: {error}"))
+}
+
+impl Emitter<'_> {
+    fn function(&mut self) -> Result<(), CpuError> {
+        let used = |r: u8| {
+            let of =
+                |(k, place): (usize, &Place)| *place == Place::Register(r) && self.code.regs[k].class == Class::General;
+            self.allocation.places.iter().enumerate().any(of)
+        };
+        let saved: Vec<u8> = CALLEE_SAVED.into_iter().filter(|r| used(*r)).collect();
+        let frame = self.allocation.frame + self.code.memory;
+        for r in &saved {
+            self.plain(Op::Push_r64, &[Final::Register(general(*r, Part::Whole))], None)?;
+        }
+        let (rbp, rsp) = (Final::Register(Register::RBP), Final::Register(Register::RSP));
+        if frame > 0 {
+            self.plain(Op::Push_r64, &[rbp], None)?;
+            self.plain(Op::Mov_r64_rm64, &[rbp, rsp], None)?;
+            self.plain(Op::Sub_rm64_imm32, &[rsp], Some(Immediate::Signed(frame as i32)))?;
+            self.plain(Op::And_rm64_imm32, &[rsp], Some(Immediate::Signed(-64)))?;
+        }
+        for (k, info) in self.code.regs.iter().enumerate() {
+            if let (Some(constant), Place::Register(r)) = (&info.constant, self.allocation.places[k]) {
+                self.load_constant(constant, r)?;
+            }
+        }
+        for inst in &self.code.insts {
+            self.inst(inst)?;
+        }
+        if self.code.regs.iter().any(|r| r.class == Class::Vector) {
+            self.plain(Op::VEX_Vzeroupper, &[], None)?;
+        }
+        if frame > 0 {
+            self.plain(Op::Mov_r64_rm64, &[rsp, rbp], None)?;
+            self.plain(Op::Pop_r64, &[rbp], None)?;
+        }
+        for r in saved.iter().rev() {
+            self.plain(Op::Pop_r64, &[Final::Register(general(*r, Part::Whole))], None)?;
+        }
+        let eax = Final::Register(Register::EAX);
+        self.plain(Op::Xor_r32_rm32, &[eax, eax], None)?;
+        self.plain(Op::Retnq, &[], None)
+    }
+
+    fn place(&self, r: Reg) -> Place {
+        self.allocation.places[r.0 as usize]
+    }
+
+    fn register(&self, class: Class, n: u8, part: Part) -> Register {
+        match class {
+            Class::Vector => vector(n, part),
+            Class::Mask => Register::K0 + n as i32,
+            Class::General => general(n, part),
+        }
+    }
+
+    fn in_frame(&self, bytes: usize) -> Final {
+        let base = general(FRAME_REGISTER, Part::Whole);
+        Final::Memory { base, index: Register::None, scale: 1, bytes: bytes as i64 }
+    }
+
+    /// A constant's bytes in the pool.
+    fn in_pool(&mut self, bytes: &[u8]) -> Final {
+        let (pool, places) = (&mut self.pool, &mut self.places_in_pool);
+        let at = *places.entry(bytes.to_vec()).or_insert_with(|| {
+            pool.resize(pool.len().next_multiple_of(bytes.len()), 0);
+            pool.extend_from_slice(bytes);
+            pool.len() - bytes.len()
+        });
+        Final::Pool(at)
+    }
+
+    fn load_constant(&mut self, constant: &Constant, n: u8) -> Result<(), CpuError> {
+        let z = Final::Register(vector(n, Part::Whole));
+        match constant {
+            Constant::Each32(0) | Constant::Each64(0) => {
+                // Of 128 bits: the rest becomes zero.
+                let x = Final::Register(vector(n, Part::Quarter));
+                self.plain(Op::EVEX_Vpxord_xmm_k1z_xmm_xmmm128b32, &[x, x, x], None)
+            }
+            Constant::Each32(bits) => {
+                let bits = self.in_pool(&bits.to_le_bytes());
+                self.plain(Op::EVEX_Vbroadcastss_zmm_k1z_xmmm32, &[z, bits], None)
+            }
+            Constant::Each64(bits) => {
+                let bits = self.in_pool(&bits.to_le_bytes());
+                self.plain(Op::EVEX_Vbroadcastsd_zmm_k1z_xmmm64, &[z, bits], None)
+            }
+            Constant::Vector(bytes) => {
+                let bytes = self.in_pool(bytes);
+                self.plain(Op::EVEX_Vmovups_zmm_k1z_zmmm512, &[z, bytes], None)
+            }
+            Constant::Mask(bits) => {
+                let bits = self.in_pool(&bits.to_le_bytes());
+                self.plain(Op::VEX_Kmovw_kr_km16, &[Final::Register(Register::K0 + n as i32), bits], None)
+            }
+        }
+    }
+
+    /// The register that holds the value, after loading it where it has none.
+    fn loaded(&mut self, r: Reg, part: Part, scratch: &mut Scratch) -> Result<Register, CpuError> {
+        let info = &self.code.regs[r.0 as usize];
+        let class = info.class;
+        let n = match self.place(r) {
+            Place::Register(n) => n,
+            Place::Nowhere => {
+                let n = scratch.next(class)?;
+                let constant = info.constant.clone().ok_or_else(|| failed("a value that is nowhere"))?;
+                self.load_constant(&constant, n)?;
+                n
+            }
+            Place::Stack(at) => {
+                let n = scratch.next(class)?;
+                let from = self.in_frame(at);
+                self.load(class, n, from)?;
+                n
+            }
+        };
+        Ok(self.register(class, n, part))
+    }
+
+    fn load(&mut self, class: Class, n: u8, from: Final) -> Result<(), CpuError> {
+        let op = match class {
+            Class::Vector => Op::EVEX_Vmovups_zmm_k1z_zmmm512,
+            Class::Mask => Op::VEX_Kmovw_kr_km16,
+            Class::General => Op::Mov_r64_rm64,
+        };
+        let to = Final::Register(self.register(class, n, Part::Whole));
+        self.plain(op, &[to, from], None)
+    }
+
+    fn store(&mut self, class: Class, n: u8, at: usize) -> Result<(), CpuError> {
+        let op = match class {
+            Class::Vector => Op::EVEX_Vmovups_zmmm512_k1z_zmm,
+            Class::Mask => Op::VEX_Kmovw_m16_kr,
+            Class::General => Op::Mov_rm64_r64,
+        };
+        let (to, from) = (self.in_frame(at), Final::Register(self.register(class, n, Part::Whole)));
+        self.plain(op, &[to, from], None)
+    }
+
+    fn memory(&mut self, op: Op, m: &Memory, scratch: &mut Scratch) -> Result<Final, CpuError> {
+        let base = self.loaded(m.base, Part::Whole, scratch)?;
+        // Places of eight elements of 64 bits are half a vector.
+        let eight = matches!(op, Op::EVEX_Vgatherdpd_zmm_k1_vm32y | Op::EVEX_Vscatterdpd_vm32y_k1_zmm);
+        let index = match m.index {
+            Some(index) => self.loaded(index, if eight { Part::Half } else { Part::Whole }, scratch)?,
+            None => Register::None,
+        };
+        let own = if m.base == FRAME { self.allocation.frame as i64 } else { 0 };
+        Ok(Final::Memory { base, index, scale: m.scale, bytes: m.bytes as i64 + own })
+    }
+
+    /// Memory for a vector that has no register, if the instruction can read it from there; and whether for all lanes one element.
+    fn folded(&mut self, r: Reg, fold: Fold) -> Option<(Final, bool)> {
+        if self.code.class(r) != Class::Vector || fold == Fold::No {
+            return None;
+        }
+        match self.place(r) {
+            Place::Register(_) => None,
+            Place::Stack(at) => Some((self.in_frame(at), false)),
+            Place::Nowhere => match (self.code.regs[r.0 as usize].constant.clone()?, fold) {
+                (Constant::Each32(bits), Fold::Each32) => Some((self.in_pool(&bits.to_le_bytes()), true)),
+                (Constant::Each64(bits), Fold::Each64) => Some((self.in_pool(&bits.to_le_bytes()), true)),
+                (Constant::Vector(bytes), _) => Some((self.in_pool(&bytes), false)),
+                (Constant::Each32(_) | Constant::Each64(_) | Constant::Mask(_), _) => None,
+            },
+        }
+    }
+
+    fn inst(&mut self, inst: &Inst) -> Result<(), CpuError> {
+        let op = match inst.kind {
+            Kind::Place(label) => {
+                self.labels.insert(label.0, self.at);
+                return Ok(());
+            }
+            Kind::Jump(op, label) => {
+                self.write(Instruction::with_branch(op, self.at).map_err(failed)?, None)?;
+                self.jumps.push((self.at, label));
+                return Ok(());
+            }
+            Kind::Nothing => return Ok(()),
+            Kind::Copy => return self.copy(inst),
+            Kind::MulAdd { double } => return self.mul_add(inst, double),
+            Kind::Plain(op) => op,
+        };
+        let mut scratch = Scratch::default();
+        let (mut operands, mut each) = (Vec::with_capacity(4), false);
+        let out = match inst.out {
+            Some((r, part)) => Some((r, self.out(r, inst.tied, &mut scratch)?, part)),
+            None => None,
+        };
+        if let Some((r, n, part)) = out {
+            operands.push(Final::Register(self.register(self.code.class(r), n, part)));
+        }
+        let last = inst.ins.len().wrapping_sub(1);
+        for (k, operand) in inst.ins.iter().enumerate() {
+            operands.push(match operand {
+                Operand::Memory(m) => self.memory(op, m, &mut scratch)?,
+                Operand::Reg(r, part) => match self.folded(*r, if k == last { inst.fold } else { Fold::No }) {
+                    Some((memory, one)) => {
+                        each = one;
+                        memory
+                    }
+                    None => Final::Register(self.loaded(*r, *part, &mut scratch)?),
+                },
+            });
+        }
+        let mask = match inst.mask {
+            Some(mask) => Some(self.loaded(mask, Part::Whole, &mut scratch)?),
+            None => None,
+        };
+        self.full(op, &operands, inst.immediate, mask, inst.zero, each)?;
+        if let Some((r, n, _)) = out
+            && let Place::Stack(at) = self.place(r)
+        {
+            self.store(self.code.class(r), n, at)?;
+        }
+        Ok(())
+    }
+
+    /// The register that an instruction writes: a scratch one if the value is in memory, which holds it already if `read`.
+    fn out(&mut self, r: Reg, read: bool, scratch: &mut Scratch) -> Result<u8, CpuError> {
+        let class = self.code.class(r);
+        match self.place(r) {
+            Place::Register(n) => Ok(n),
+            Place::Stack(at) => {
+                let n = scratch.last(class)?;
+                if read {
+                    let from = self.in_frame(at);
+                    self.load(class, n, from)?;
+                }
+                Ok(n)
+            }
+            Place::Nowhere => Err(failed("a result that is nowhere")),
+        }
+    }
+
+    fn copy(&mut self, inst: &Inst) -> Result<(), CpuError> {
+        let (Some((to, _)), [Operand::Reg(from, _)]) = (inst.out, &inst.ins[..]) else {
+            return Err(failed("a copy of nothing"));
+        };
+        let class = self.code.class(to);
+        let mut scratch = Scratch::default();
+        match (self.place(to), self.place(*from)) {
+            (a, b) if a == b => Ok(()),
+            (Place::Register(n), Place::Stack(at)) => {
+                let from = self.in_frame(at);
+                self.load(class, n, from)
+            }
+            (Place::Register(n), _) => {
+                let from = self.loaded(*from, Part::Whole, &mut scratch)?;
+                self.moved(class, n, from)
+            }
+            (Place::Stack(at), _) => {
+                let n = scratch.last(class)?;
+                let from = self.loaded(*from, Part::Whole, &mut scratch)?;
+                self.moved(class, n, from)?;
+                self.store(class, n, at)
+            }
+            (Place::Nowhere, _) => Err(failed("a copy to nowhere")),
+        }
+    }
+
+    fn moved(&mut self, class: Class, n: u8, from: Register) -> Result<(), CpuError> {
+        let to = self.register(class, n, Part::Whole);
+        if to == from {
+            return Ok(());
+        }
+        let op = match class {
+            Class::Vector => Op::EVEX_Vmovaps_zmm_k1z_zmmm512,
+            Class::Mask => Op::VEX_Kmovw_kr_km16,
+            Class::General => Op::Mov_r64_rm64,
+        };
+        self.plain(op, &[Final::Register(to), Final::Register(from)], None)
+    }
+
+    /// `out = a * b + c`: 132 (out = out * c + b), 213 (out = b * out + c) and 231 (out = b * c + out) by what `out` holds already.
+    fn mul_add(&mut self, inst: &Inst, double: bool) -> Result<(), CpuError> {
+        let (Some((out, _)), [Operand::Reg(a, _), Operand::Reg(b, _), Operand::Reg(c, _)]) = (inst.out, &inst.ins[..])
+        else {
+            return Err(failed("a product and sum of something else"));
+        };
+        let (op213, op231, fold) = if double {
+            (
+                Op::EVEX_Vfmadd213pd_zmm_k1z_zmm_zmmm512b64_er,
+                Op::EVEX_Vfmadd231pd_zmm_k1z_zmm_zmmm512b64_er,
+                Fold::Each64,
+            )
+        } else {
+            (
+                Op::EVEX_Vfmadd213ps_zmm_k1z_zmm_zmmm512b32_er,
+                Op::EVEX_Vfmadd231ps_zmm_k1z_zmm_zmmm512b32_er,
+                Fold::Each32,
+            )
+        };
+        let mut scratch = Scratch::default();
+        let n = self.out(out, false, &mut scratch)?;
+        let is = |this: &Self, r: Reg| this.place(r) == Place::Register(n);
+        // Of the three, one is in `out` (or goes there), one in a register, one anywhere.
+        let (op, register, anywhere) = if is(self, *c) {
+            let in_memory = |r: Reg| !matches!(self.place(r), Place::Register(_));
+            if in_memory(*a) { (op231, *b, *a) } else { (op231, *a, *b) }
+        } else if is(self, *a) {
+            (op213, *b, *c)
+        } else if is(self, *b) {
+            (op213, *a, *c)
+        } else {
+            // What is not in a register already is loaded to `out` at the cost of the copy.
+            let in_register = |r: Reg| matches!(self.place(r), Place::Register(_));
+            let (first, second) = if in_register(*a) && !in_register(*b) { (*b, *a) } else { (*a, *b) };
+            let from = match self.place(first) {
+                Place::Register(r) => vector(r, Part::Whole),
+                Place::Stack(at) => {
+                    let from = self.in_frame(at);
+                    self.load(Class::Vector, n, from)?;
+                    vector(n, Part::Whole)
+                }
+                Place::Nowhere => {
+                    let constant = self.code.regs[first.0 as usize].constant.clone();
+                    self.load_constant(&constant.ok_or_else(|| failed("a value that is nowhere"))?, n)?;
+                    vector(n, Part::Whole)
+                }
+            };
+            self.moved(Class::Vector, n, from)?;
+            (op213, second, *c)
+        };
+        let register = self.loaded(register, Part::Whole, &mut scratch)?;
+        let (last, each) = match self.folded(anywhere, fold) {
+            Some(folded) => folded,
+            None => (Final::Register(self.loaded(anywhere, Part::Whole, &mut scratch)?), false),
+        };
+        let out_register = Final::Register(vector(n, Part::Whole));
+        self.full(op, &[out_register, Final::Register(register), last], None, None, false, each)?;
+        if let Place::Stack(at) = self.place(out) {
+            self.store(Class::Vector, n, at)?;
+        }
+        Ok(())
+    }
+
+    fn plain(&mut self, op: Op, operands: &[Final], immediate: Option<Immediate>) -> Result<(), CpuError> {
+        self.full(op, operands, immediate, None, false, false)
+    }
+
+    fn full(
+        &mut self,
+        op: Op,
+        operands: &[Final],
+        immediate: Option<Immediate>,
+        mask: Option<Register>,
+        zero: bool,
+        each: bool,
+    ) -> Result<(), CpuError> {
+        let mut i = Instruction::default();
+        i.set_code(op);
+        let mut pool = None;
+        for (k, operand) in operands.iter().enumerate() {
+            let k = k as u32;
+            match *operand {
+                Final::Register(r) => {
+                    i.set_op_kind(k, OpKind::Register);
+                    i.set_op_register(k, r);
+                }
+                Final::Memory { base, index, scale, bytes } => {
+                    i.set_op_kind(k, OpKind::Memory);
+                    i.set_memory_base(base);
+                    i.set_memory_index(index);
+                    i.set_memory_index_scale(scale);
+                    i.set_memory_displacement64(bytes as u64);
+                    i.set_memory_displ_size(1);
+                }
+                Final::Pool(at) => {
+                    pool = Some(at);
+                    i.set_op_kind(k, OpKind::Memory);
+                    i.set_memory_base(Register::RIP);
+                    i.set_memory_displacement64(self.at);
+                    i.set_memory_displ_size(8);
+                }
+            }
+        }
+        let k = operands.len() as u32;
+        match immediate {
+            Some(Immediate::Byte(x)) => {
+                i.set_op_kind(k, OpKind::Immediate8);
+                i.set_immediate8(x);
+            }
+            Some(Immediate::Word(x)) => {
+                i.set_op_kind(k, OpKind::Immediate32);
+                i.set_immediate32(x);
+            }
+            Some(Immediate::Signed(x)) => {
+                i.set_op_kind(k, OpKind::Immediate32to64);
+                i.set_immediate32to64(x as i64);
+            }
+            Some(Immediate::Quad(x)) => {
+                i.set_op_kind(k, OpKind::Immediate64);
+                i.set_immediate64(x);
+            }
+            None => {}
+        }
+        if let Some(mask) = mask {
+            i.set_op_mask(mask);
+            i.set_zeroing_masking(zero);
+        }
+        i.set_is_broadcast(each);
+        self.write(i, pool)
+    }
+
+    fn write(&mut self, instruction: Instruction, pool: Option<usize>) -> Result<(), CpuError> {
+        let begin = self.at;
+        let length =
+            self.encoder.encode(&instruction, begin).map_err(|e| failed(format!("{e}: {:?}", instruction.code())))?;
+        self.at += length as u64;
+        if let Some(place) = pool {
+            let offset = self.encoder.get_constant_offsets().displacement_offset() as u64;
+            self.reads_of_pool.push((begin + offset, self.at, place));
+        }
+        if let Some(text) = &mut self.text {
+            let mut line = String::new();
+            self.formatter.format(&instruction, &mut line);
+            text.push_str(&format!("{begin:6x}  {line}\n"));
+        }
+        Ok(())
+    }
+
+    /// Fills in what was not known when it was written.
+    fn finish(mut self) -> Result<(Vec<u8>, Option<String>), CpuError> {
+        let mut bytes = self.encoder.take_buffer();
+        let pool = bytes.len().next_multiple_of(64);
+        bytes.resize(pool, 0xcc);
+        bytes.extend_from_slice(&self.pool);
+        let mut patch = |at: u64, distance: i64| -> Result<(), CpuError> {
+            let distance = i32::try_from(distance).map_err(failed)?;
+            bytes[at as usize..at as usize + 4].copy_from_slice(&distance.to_le_bytes());
+            Ok(())
+        };
+        for (end, label) in &self.jumps {
+            let to = self.labels.get(&label.0).ok_or_else(|| failed("a jump to nowhere"))?;
+            patch(end - 4, *to as i64 - *end as i64)?;
+        }
+        for (at, end, place) in &self.reads_of_pool {
+            patch(*at, (pool + place) as i64 - *end as i64)?;
+        }
+        Ok((bytes, self.text))
+    }
+}
+
+/// Registers for values that have none, within one instruction.
+#[derive(Default)]
+struct Scratch {
+    vectors: usize,
+    masks: usize,
+    general: usize,
+}
+
+impl Scratch {
+    fn next(&mut self, class: Class) -> Result<u8, CpuError> {
+        let (count, all): (&mut usize, &[u8]) = match class {
+            Class::Vector => (&mut self.vectors, &SCRATCH_VECTORS),
+            Class::Mask => (&mut self.masks, &SCRATCH_MASKS),
+            Class::General => (&mut self.general, &SCRATCH_GENERAL),
+        };
+        *count += 1;
+        all.get(*count - 1).copied().ok_or_else(|| failed("too few scratch registers"))
+    }
+
+    /// For a result: what it is made of may be in the same, but for operands read after it is written, of which there are none.
+    fn last(&mut self, class: Class) -> Result<u8, CpuError> {
+        Ok(match class {
+            Class::Vector => SCRATCH_VECTORS[1],
+            Class::Mask => SCRATCH_MASKS[1],
+            Class::General => SCRATCH_GENERAL[1],
+        })
+    }
+}

@@ -1,0 +1,74 @@
+//! Lane loops on x86-64 with AVX-512: vectors of 512 bits, from loop to bytes without Cranelift, which has none.
+//!
+//! [`machine`] writes what a loop does as [`code`] on virtual registers, with [`ops`], [`memory`], [`convert`] and [`integer`];
+//! [`allocate`] places those, [`encode`] makes bytes. Results are those of the portable path, bit for bit.
+
+mod allocate;
+mod code;
+mod convert;
+mod encode;
+mod integer;
+mod machine;
+mod memory;
+mod ops;
+
+use whorl_core::prim::Binary;
+use whorl_schedule::loop_ir::{LaneIndex, LaneKind, LaneOp, Lanes, LoopProgram};
+
+use crate::CpuError;
+use crate::lanes::{self, Plan};
+
+pub use machine::Wide;
+
+/// Whether this machine has what the code uses.
+pub fn supported() -> bool {
+    #[cfg(all(target_arch = "x86_64", unix))]
+    {
+        is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vl")
+    }
+    #[cfg(not(all(target_arch = "x86_64", unix)))]
+    false
+}
+
+/// Whether the loop can be written so: what writes lane after lane, or calls, is left to the portable path.
+pub fn fits(program: &LoopProgram, lanes: &Lanes) -> bool {
+    let reach = |at: &[LaneIndex], bytes: usize| {
+        at.iter().map(|i| (i.max as i64 * i.stride as i64 * bytes as i64).abs()).sum::<i64>() <= i32::MAX as i64
+    };
+    let op_fits = |op: &LaneOp| match &op.kind {
+        LaneKind::Scatter { .. } => false,
+        LaneKind::Binary(Binary::Rem, ..) => !op.dtype.is_float(),
+        LaneKind::Gather(view, at) => {
+            program.buffers.get(view.buffer.0 as usize).is_some_and(|b| reach(at, b.dtype.bytes()))
+        }
+        LaneKind::Lit(_)
+        | LaneKind::Position(_)
+        | LaneKind::Load(_)
+        | LaneKind::Unary(..)
+        | LaneKind::Binary(..)
+        | LaneKind::Compare(..)
+        | LaneKind::Select(..)
+        | LaneKind::MulAdd(..)
+        | LaneKind::Convert(_)
+        | LaneKind::Bitcast(_)
+        | LaneKind::Threefry(..)
+        | LaneKind::Store(..) => true,
+    };
+    lanes.ops.iter().all(op_fits)
+}
+
+/// The bytes of a function for the loop, which begins at a multiple of 64, and their text if it is wanted.
+pub fn compile(
+    program: &LoopProgram,
+    constants: &[usize],
+    plan: &Plan,
+    text: bool,
+) -> Result<(Vec<u8>, Option<String>), CpuError> {
+    let mut machine = Wide::new(program, constants);
+    lanes::emit(&mut machine, program, plan)?;
+    machine.code.clean();
+    encode::encode(&machine.code, text)
+}

@@ -1,0 +1,240 @@
+//! [`whorl_kernels::ops::Ops`] by emitting AVX-512: elementary functions are those of all backends, operation for operation.
+
+use iced_x86::Code as Op;
+use whorl_kernels::ops::Ops;
+
+use super::code::{Class, Code, Fold, Inst, Kind, Operand, Reg};
+
+/// A machine of 16 `f32`, or of eight `f64`.
+pub struct Vectors<'x> {
+    pub code: &'x mut Code,
+    pub double: bool,
+}
+
+/// The instruction for `f32` and for `f64`.
+macro_rules! by_width {
+    ($self:ident, $narrow:ident, $wide:ident) => {
+        if $self.double { Op::$wide } else { Op::$narrow }
+    };
+}
+
+/// `vrndscaleps`: without exceptions, in the direction of the last bits.
+pub const TO_NEAREST: u8 = 8;
+pub const DOWN: u8 = 9;
+pub const UP: u8 = 10;
+
+/// `vcmpps`: ordered and quiet, but for the unordered `NOT_EQUAL`.
+pub const EQUAL: u8 = 0;
+pub const NOT_EQUAL: u8 = 4;
+pub const LESS: u8 = 0x11;
+pub const LESS_OR_EQUAL: u8 = 0x12;
+pub const GREATER_OR_EQUAL: u8 = 0x1d;
+pub const GREATER: u8 = 0x1e;
+
+/// `vpcmpd`
+pub const INT_EQUAL: u8 = 0;
+pub const INT_LESS: u8 = 1;
+pub const INT_LESS_OR_EQUAL: u8 = 2;
+pub const INT_NOT_EQUAL: u8 = 4;
+pub const INT_GREATER_OR_EQUAL: u8 = 5;
+pub const INT_GREATER: u8 = 6;
+
+impl Vectors<'_> {
+    /// What memory can stand for the last operand.
+    pub fn fold(&self) -> Fold {
+        if self.double { Fold::Each64 } else { Fold::Each32 }
+    }
+
+    pub fn constant(&mut self, bits: u64) -> Reg {
+        if self.double { self.code.each64(bits) } else { self.code.each32(bits as u32) }
+    }
+
+    pub fn one(&mut self, op: Op, a: Reg) -> Reg {
+        self.code.vector(op, self.fold(), &[a.into()])
+    }
+
+    pub fn two(&mut self, op: Op, a: Reg, b: Reg) -> Reg {
+        self.code.vector(op, self.fold(), &[a.into(), b.into()])
+    }
+
+    /// The same with operands that may change places: what memory holds comes last.
+    fn either(&mut self, op: Op, a: Reg, b: Reg) -> Reg {
+        let constant = |r: Reg| self.code.regs[r.0 as usize].constant.is_some();
+        if constant(a) && !constant(b) { self.two(op, b, a) } else { self.two(op, a, b) }
+    }
+
+    pub fn rounded(&mut self, a: Reg, direction: u8) -> Reg {
+        let op =
+            by_width!(self, EVEX_Vrndscaleps_zmm_k1z_zmmm512b32_imm8_sae, EVEX_Vrndscalepd_zmm_k1z_zmmm512b64_imm8_sae);
+        self.code.vector_by(op, self.fold(), &[a.into()], direction)
+    }
+
+    pub fn compare(&mut self, predicate: u8, a: Reg, b: Reg) -> Reg {
+        let op = by_width!(self, EVEX_Vcmpps_kr_k1_zmm_zmmm512b32_imm8_sae, EVEX_Vcmppd_kr_k1_zmm_zmmm512b64_imm8_sae);
+        self.code.mask(op, self.fold(), &[a.into(), b.into()], Some(predicate))
+    }
+
+    /// Signed.
+    pub fn int_compare(&mut self, predicate: u8, a: Reg, b: Reg) -> Reg {
+        let op = by_width!(self, EVEX_Vpcmpd_kr_k1_zmm_zmmm512b32_imm8, EVEX_Vpcmpq_kr_k1_zmm_zmmm512b64_imm8);
+        self.code.mask(op, self.fold(), &[a.into(), b.into()], Some(predicate))
+    }
+
+    /// By a constant.
+    fn shifted(&mut self, op: Op, a: Reg, by: u32) -> Reg {
+        self.code.vector_by(op, Fold::No, &[a.into()], by as u8)
+    }
+
+    pub fn blend(&mut self, mask: Reg, a: Reg, b: Reg) -> Reg {
+        // The lanes of the mask are the last operand's.
+        let op = by_width!(self, EVEX_Vblendmps_zmm_k1z_zmm_zmmm512b32, EVEX_Vblendmpd_zmm_k1z_zmm_zmmm512b64);
+        let r = self.two(op, b, a);
+        self.code.last().mask = Some(mask);
+        r
+    }
+}
+
+impl Ops for Vectors<'_> {
+    type F = Reg;
+    type I = Reg;
+    type M = Reg;
+
+    fn f(&mut self, x: f64) -> Reg {
+        self.constant(if self.double { x.to_bits() } else { (x as f32).to_bits() as u64 })
+    }
+    fn i(&mut self, x: i64) -> Reg {
+        self.constant(x as u64)
+    }
+
+    fn add(&mut self, a: Reg, b: Reg) -> Reg {
+        let op = by_width!(self, EVEX_Vaddps_zmm_k1z_zmm_zmmm512b32_er, EVEX_Vaddpd_zmm_k1z_zmm_zmmm512b64_er);
+        self.two(op, a, b)
+    }
+    fn sub(&mut self, a: Reg, b: Reg) -> Reg {
+        let op = by_width!(self, EVEX_Vsubps_zmm_k1z_zmm_zmmm512b32_er, EVEX_Vsubpd_zmm_k1z_zmm_zmmm512b64_er);
+        self.two(op, a, b)
+    }
+    fn mul(&mut self, a: Reg, b: Reg) -> Reg {
+        let op = by_width!(self, EVEX_Vmulps_zmm_k1z_zmm_zmmm512b32_er, EVEX_Vmulpd_zmm_k1z_zmm_zmmm512b64_er);
+        self.two(op, a, b)
+    }
+    fn div(&mut self, a: Reg, b: Reg) -> Reg {
+        let op = by_width!(self, EVEX_Vdivps_zmm_k1z_zmm_zmmm512b32_er, EVEX_Vdivpd_zmm_k1z_zmm_zmmm512b64_er);
+        self.two(op, a, b)
+    }
+    fn fma(&mut self, a: Reg, b: Reg, c: Reg) -> Reg {
+        let out = self.code.fresh(Class::Vector);
+        let ins: [Operand; 3] = [a.into(), b.into(), c.into()];
+        let kind = Kind::MulAdd { double: self.double };
+        self.code.push(Inst { fold: self.fold(), ..Inst::new(kind, Some(out), &ins) });
+        out
+    }
+    fn sqrt(&mut self, a: Reg) -> Reg {
+        self.one(by_width!(self, EVEX_Vsqrtps_zmm_k1z_zmmm512b32_er, EVEX_Vsqrtpd_zmm_k1z_zmmm512b64_er), a)
+    }
+    fn neg(&mut self, a: Reg) -> Reg {
+        let sign = self.constant(if self.double { 1 << 63 } else { 1 << 31 });
+        self.ixor(a, sign)
+    }
+    fn abs(&mut self, a: Reg) -> Reg {
+        let rest = self.constant(if self.double { !(1 << 63) } else { !(1 << 31) });
+        self.iand(a, rest)
+    }
+    fn floor(&mut self, a: Reg) -> Reg {
+        self.rounded(a, DOWN)
+    }
+    fn ceil(&mut self, a: Reg) -> Reg {
+        self.rounded(a, UP)
+    }
+    fn round(&mut self, a: Reg) -> Reg {
+        self.rounded(a, TO_NEAREST)
+    }
+
+    fn lt(&mut self, a: Reg, b: Reg) -> Reg {
+        self.compare(LESS, a, b)
+    }
+    fn le(&mut self, a: Reg, b: Reg) -> Reg {
+        self.compare(LESS_OR_EQUAL, a, b)
+    }
+    fn eq(&mut self, a: Reg, b: Reg) -> Reg {
+        self.compare(EQUAL, a, b)
+    }
+    fn select(&mut self, m: Reg, a: Reg, b: Reg) -> Reg {
+        self.blend(m, a, b)
+    }
+    fn min(&mut self, a: Reg, b: Reg) -> Reg {
+        self.two(by_width!(self, EVEX_Vminps_zmm_k1z_zmm_zmmm512b32_sae, EVEX_Vminpd_zmm_k1z_zmm_zmmm512b64_sae), a, b)
+    }
+    fn max(&mut self, a: Reg, b: Reg) -> Reg {
+        self.two(by_width!(self, EVEX_Vmaxps_zmm_k1z_zmm_zmmm512b32_sae, EVEX_Vmaxpd_zmm_k1z_zmm_zmmm512b64_sae), a, b)
+    }
+    fn rarely(&mut self, m: Reg, usual: Reg, rare: impl FnOnce(&mut Self) -> Reg) -> Reg {
+        let out = self.code.fresh(Class::Vector);
+        self.code.copy(out, usual);
+        let none = self.code.label();
+        self.code.effect(Op::VEX_Kortestw_kr_kr, &[m.into(), m.into()], None);
+        self.code.jump(Op::Je_rel32_64, none);
+        let r = rare(self);
+        let r = self.blend(m, r, out);
+        self.code.copy(out, r);
+        self.code.place(none);
+        out
+    }
+    fn scale(&mut self, a: Reg, n: Reg) -> Option<Reg> {
+        let op = by_width!(self, EVEX_Vscalefps_zmm_k1z_zmm_zmmm512b32_er, EVEX_Vscalefpd_zmm_k1z_zmm_zmmm512b64_er);
+        Some(self.two(op, a, n))
+    }
+
+    fn bits(&mut self, a: Reg) -> Reg {
+        a
+    }
+    fn from_bits(&mut self, a: Reg) -> Reg {
+        a
+    }
+    fn to_int(&mut self, a: Reg) -> Reg {
+        self.one(by_width!(self, EVEX_Vcvttps2dq_zmm_k1z_zmmm512b32_sae, EVEX_Vcvttpd2qq_zmm_k1z_zmmm512b64_sae), a)
+    }
+    fn to_float(&mut self, a: Reg) -> Reg {
+        self.one(by_width!(self, EVEX_Vcvtdq2ps_zmm_k1z_zmmm512b32_er, EVEX_Vcvtqq2pd_zmm_k1z_zmmm512b64_er), a)
+    }
+
+    fn iadd(&mut self, a: Reg, b: Reg) -> Reg {
+        self.either(by_width!(self, EVEX_Vpaddd_zmm_k1z_zmm_zmmm512b32, EVEX_Vpaddq_zmm_k1z_zmm_zmmm512b64), a, b)
+    }
+    fn isub(&mut self, a: Reg, b: Reg) -> Reg {
+        self.two(by_width!(self, EVEX_Vpsubd_zmm_k1z_zmm_zmmm512b32, EVEX_Vpsubq_zmm_k1z_zmm_zmmm512b64), a, b)
+    }
+    fn iand(&mut self, a: Reg, b: Reg) -> Reg {
+        self.either(by_width!(self, EVEX_Vpandd_zmm_k1z_zmm_zmmm512b32, EVEX_Vpandq_zmm_k1z_zmm_zmmm512b64), a, b)
+    }
+    fn ior(&mut self, a: Reg, b: Reg) -> Reg {
+        self.either(by_width!(self, EVEX_Vpord_zmm_k1z_zmm_zmmm512b32, EVEX_Vporq_zmm_k1z_zmm_zmmm512b64), a, b)
+    }
+    fn ixor(&mut self, a: Reg, b: Reg) -> Reg {
+        self.either(by_width!(self, EVEX_Vpxord_zmm_k1z_zmm_zmmm512b32, EVEX_Vpxorq_zmm_k1z_zmm_zmmm512b64), a, b)
+    }
+    fn ishl(&mut self, a: Reg, by: u32) -> Reg {
+        self.shifted(by_width!(self, EVEX_Vpslld_zmm_k1z_zmmm512b32_imm8, EVEX_Vpsllq_zmm_k1z_zmmm512b64_imm8), a, by)
+    }
+    fn ishr(&mut self, a: Reg, by: u32) -> Reg {
+        self.shifted(by_width!(self, EVEX_Vpsrld_zmm_k1z_zmmm512b32_imm8, EVEX_Vpsrlq_zmm_k1z_zmmm512b64_imm8), a, by)
+    }
+    fn isar(&mut self, a: Reg, by: u32) -> Reg {
+        self.shifted(by_width!(self, EVEX_Vpsrad_zmm_k1z_zmmm512b32_imm8, EVEX_Vpsraq_zmm_k1z_zmmm512b64_imm8), a, by)
+    }
+    fn ieq(&mut self, a: Reg, b: Reg) -> Reg {
+        self.int_compare(INT_EQUAL, a, b)
+    }
+    fn ilt(&mut self, a: Reg, b: Reg) -> Reg {
+        self.int_compare(INT_LESS, a, b)
+    }
+    fn iselect(&mut self, m: Reg, a: Reg, b: Reg) -> Reg {
+        self.blend(m, a, b)
+    }
+    fn mand(&mut self, a: Reg, b: Reg) -> Reg {
+        self.code.mask(Op::VEX_Kandw_kr_kr_kr, Fold::No, &[a.into(), b.into()], None)
+    }
+    fn mor(&mut self, a: Reg, b: Reg) -> Reg {
+        self.code.mask(Op::VEX_Korw_kr_kr_kr, Fold::No, &[a.into(), b.into()], None)
+    }
+}

@@ -15,7 +15,7 @@ const SCRIPT: &str = r#"import helper { decay }
 
 size runs = 3
 size steps = 300
-size work = 500
+size work = 4000
 
 fn learn(key: Key) {
   let (k0, k1, k2) = split(key, 3)

@@ -102,7 +102,7 @@ pub fn digamma<O: Ops, W: Width>(o: &mut O, x: O::F) -> O::F {
     let negative = o.lt(x, zero);
     let mirrored = o.sub(one, x);
     let v = o.select(negative, mirrored, x);
-    // What 1 - x was rounded by matters around the zero.
+    // What 1 - x was rounded by: it matters beside the other term.
     let back = o.sub(one, mirrored);
     let lost = o.sub(back, x);
     let lost = o.select(negative, lost, zero);
@@ -112,6 +112,7 @@ pub fn digamma<O: Ops, W: Width>(o: &mut O, x: O::F) -> O::F {
     let w = o.mul(inverse, inverse);
     let d = poly(o, w, W::PSI_TAIL);
     let l = log::<O, W>(o, u);
+    let l = o.fma(lost, inverse, l);
     let far = o.fma(w, d, l);
 
     let below_one = o.lt(v, one);

@@ -27,7 +27,7 @@ fn cartpole() {
         args.push(ArrayData::vector(&actions.to_f64().iter().map(|a| *a as i32).collect::<Vec<_>>()));
 
         let paths: Vec<String> = traced.results.iter().map(|l| l.path.clone()).collect();
-        let results = on_cpu(traced.program, &args);
+        let results = on_cpu(traced.program, &args).unwrap_or_else(|e| panic!("{e}"));
         let got = |path: &str| {
             let k = paths.iter().position(|p| p == path).unwrap_or_else(|| panic!("no result {path} in {paths:?}"));
             results[k].to_f64()

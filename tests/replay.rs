@@ -33,7 +33,8 @@ fn the_start() {
     let source = script();
     for key in recorded.numbers("keys") {
         let traced = support::function(&source, "start", &[Tree::Key]);
-        let results = on_cpu(traced.program, &[ArrayData::scalar(0u32), ArrayData::scalar(key as u32)]);
+        let results = on_cpu(traced.program, &[ArrayData::scalar(0u32), ArrayData::scalar(key as u32)])
+            .unwrap_or_else(|e| panic!("{e}"));
         let results = Results { leaves: traced.results, arrays: results };
         let observations = recorded.array(&format!("k{key}/u0/obs")).to_f64();
         let far = results.of("observations").iter().zip(&observations).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
@@ -77,7 +78,7 @@ fn replay(source: &Source, recorded: &mut Recorded, key: u64) -> Results {
         }
     };
     let args: Vec<ArrayData> = traced.params.iter().map(argument).collect();
-    let arrays = on_cpu(traced.program, &args);
+    let arrays = on_cpu(traced.program, &args).unwrap_or_else(|e| panic!("{e}"));
     Results { leaves: traced.results, arrays }
 }
 

@@ -118,12 +118,10 @@ pub fn exposed(flat: &Program) -> Program {
 }
 
 /// Runs everything on the CPU; for tests whose reference is recorded.
-#[track_caller]
-pub fn on_cpu(traced: Program, args: &[ArrayData]) -> Vec<ArrayData> {
-    let flat = whorl::pipeline::flatten(traced);
-    let loops = whorl_schedule::schedule(&flat).unwrap_or_else(|e| panic!("{e}"));
-    let executable = whorl_cpu::compile(&loops, &Options::default()).unwrap_or_else(|e| panic!("{e}"));
-    executable.run_to_end(args, 1).unwrap_or_else(|e| panic!("{e}"))
+pub fn on_cpu(traced: Program, args: &[ArrayData]) -> Result<Vec<ArrayData>, String> {
+    let loops = whorl_schedule::schedule(&flatten(traced)?).map_err(|e| e.to_string())?;
+    let executable = whorl_cpu::compile(&loops, &Options::default()).map_err(|e| e.to_string())?;
+    executable.run_to_end(args, 1).map_err(|e| e.to_string())
 }
 
 fn interpreted(program: &Program, args: &[ArrayData]) -> Run {

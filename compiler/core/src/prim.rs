@@ -8,7 +8,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 pub use whorl_kernels::math::MathFn;
 
-use crate::ir::{DType, Function, Shape, Type};
+use crate::ir::{DType, Function, Lit, Shape, Type};
 
 /// Elementwise, one operand, same type out.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -78,6 +78,32 @@ pub enum Monoid {
     /// Of bools.
     All,
     Any,
+}
+
+impl Monoid {
+    /// One step of it.
+    pub fn binary(self) -> Binary {
+        match self {
+            Monoid::Sum => Binary::Add,
+            Monoid::Prod => Binary::Mul,
+            Monoid::Max => Binary::Max,
+            Monoid::Min => Binary::Min,
+            Monoid::All => Binary::And,
+            Monoid::Any => Binary::Or,
+        }
+    }
+
+    /// What changes nothing, of a type that it is for.
+    pub fn identity(self, dtype: DType) -> Lit {
+        match self {
+            Monoid::Sum => Lit::zero(dtype),
+            Monoid::Prod => Lit::of(dtype, 1.0),
+            Monoid::Max => Lit::of(dtype, f64::NEG_INFINITY),
+            Monoid::Min => Lit::of(dtype, f64::INFINITY),
+            Monoid::All => Lit::bool(true),
+            Monoid::Any => Lit::bool(false),
+        }
+    }
 }
 
 /// Reduction over `axes` (ascending, distinct), which disappear.

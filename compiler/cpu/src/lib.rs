@@ -16,6 +16,7 @@ mod frame;
 mod jobs;
 mod kernels;
 mod lanes;
+mod paired;
 mod ring;
 mod runtime;
 mod state;

@@ -11,7 +11,6 @@ use whorl_core::prim::{Binary, Compare, Monoid};
 
 use crate::accesses::*;
 use crate::array::Strides;
-use crate::eval::combine;
 use crate::fuse::is_heavy;
 use crate::lanes::{LaneBuilder, operands_mut, view_of_mut};
 use crate::loop_ir::*;
@@ -124,7 +123,7 @@ fn unrolled(l: &Lanes, keep: usize) -> Lanes {
 /// Combines at most 16 values. Starting from the identity changes nothing but the sum of negative zeros, which is +0:
 /// hence the last addition.
 fn fold(b: &mut LaneBuilder, op: Monoid, dtype: DType, order: ReduceOrder, values: &[Value]) -> Value {
-    let step = |b: &mut LaneBuilder, x: Value, y: Value| b.op(LaneKind::Binary(combine(op), x, y), dtype);
+    let step = |b: &mut LaneBuilder, x: Value, y: Value| b.op(LaneKind::Binary(op.binary(), x, y), dtype);
     let result = match order {
         ReduceOrder::Sequential => values[1..].iter().fold(values[0], |sum, x| step(b, sum, *x)),
         ReduceOrder::Interleaved => {

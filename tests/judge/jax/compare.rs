@@ -51,7 +51,7 @@ pub fn near(got: &ArrayData, wanted: &ArrayData) -> Result<(), String> {
     }
     let allowed = tolerance(got.ty.dtype);
     for (at, (x, y)) in got.to_f64().into_iter().zip(wanted.to_f64()).enumerate() {
-        let same = x == y || x.is_nan() && y.is_nan() || (x - y).abs() <= allowed * y.abs().max(1.0);
+        let same = x == y || x.is_nan() && y.is_nan() || y.is_finite() && (x - y).abs() <= allowed * y.abs().max(1.0);
         if !same {
             return Err(format!("{x:?}, not {y:?}, at place {at} of {:?}", got.ty));
         }

@@ -110,7 +110,7 @@ fn windowed(b: &mut Builder, eqn: &Eqn, args: &[Atom], op: Monoid) -> Result<Ato
         (Monoid::Min | Monoid::Prod, DType::Bool) => Monoid::All,
         (op, _) => op,
     };
-    let init = windows::identity(op, dtype);
+    let init = op.identity(dtype);
     Ok(reduce_window(b, args[0], init.into(), &window(eqn)?, op))
 }
 

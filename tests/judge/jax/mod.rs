@@ -23,10 +23,9 @@ mod windows;
 
 use whorl_core::interp;
 use whorl_core::ir::{ArrayData, Program};
-use whorl_cpu::Options;
 
 use crate::report::{self, Bar, Outcome};
-use crate::support::machines::flatten;
+use crate::support::machines::on_cpu;
 use crate::support::recorded::Recorded;
 use case::Case;
 use translate::Refusal;
@@ -38,12 +37,7 @@ const MACHINES: &[&str] = &["interpreter", "cpu"];
 fn run(machine: &str, program: &Program, args: &[ArrayData]) -> Result<Vec<ArrayData>, String> {
     match machine {
         "interpreter" => interp::run(program, args).map(|o| o.results).map_err(|e| e.to_string()),
-        _ => {
-            let loops = whorl_schedule::schedule(&flatten(program.clone())?).map_err(|e| e.to_string())?;
-            let options = Options { threads: 1, ..Options::default() };
-            let executable = whorl_cpu::compile(&loops, &options).map_err(|e| e.to_string())?;
-            executable.run_to_end(args, 1).map_err(|e| e.to_string())
-        }
+        _ => on_cpu(program.clone(), args),
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use whorl_core::Builder;
 use whorl_core::ir::{ArrayData, Atom, DType, Lit, Type};
-use whorl_core::prim::{Binary, Compare, Monoid, Prim};
+use whorl_core::prim::{Compare, Monoid, Prim};
 
 use super::places::{add, at, pick, reduce_last, reshape, rows, with_spare, without_spare};
 
@@ -115,22 +115,12 @@ impl Patches {
     }
 }
 
-/// The value that changes nothing.
-pub fn identity(op: Monoid, dtype: DType) -> Lit {
-    match (op, dtype) {
-        (Monoid::Sum | Monoid::Any, _) => Lit::of(dtype, 0.0),
-        (Monoid::Prod | Monoid::All, _) => Lit::of(dtype, 1.0),
-        (Monoid::Max, _) => Lit::of(dtype, f64::NEG_INFINITY),
-        (Monoid::Min, _) => Lit::of(dtype, f64::INFINITY),
-    }
-}
-
 /// `init` and those elements of each window that are in the array, by a monoid. Of equal greatest numbers the first has the derivative, as in JAX.
 /// (By XLA's definition there is an `init` for each place outside; on the CPU there is not, and JAX has 0 or 1 there in all that it does itself.)
 pub fn reduce_window(b: &mut Builder, x: Atom, init: Atom, window: &Window, op: Monoid) -> Atom {
     let dtype = b.ty(x).dtype;
     let patches = Patches::new(b, x, window);
-    let all = patches.of(b, x, identity(op, dtype).into());
+    let all = patches.of(b, x, op.identity(dtype).into());
     let reduced = match op {
         Monoid::Max | Monoid::Min if dtype.is_float() && patches.shape[1] > 0 => {
             let chosen = patches.chosen(b, all, op == Monoid::Max);
@@ -139,18 +129,10 @@ pub fn reduce_window(b: &mut Builder, x: Atom, init: Atom, window: &Window, op: 
         _ => reduce_last(b, op, all),
     };
     let reduced = reshape(b, reduced, &patches.count);
-    if init == identity(op, dtype).into() {
+    if init == op.identity(dtype).into() {
         return reduced;
     }
-    let op = match op {
-        Monoid::Sum => Binary::Add,
-        Monoid::Prod => Binary::Mul,
-        Monoid::Max => Binary::Max,
-        Monoid::Min => Binary::Min,
-        Monoid::All => Binary::And,
-        Monoid::Any => Binary::Or,
-    };
-    b.binary(op, init, reduced)
+    b.binary(op.binary(), init, reduced)
 }
 
 /// The same by any function of carries and elements, in the order of the elements; of several arrays at once.
@@ -189,7 +171,7 @@ pub fn reduce_window_by(
 pub fn select_and_gather_add(b: &mut Builder, tangents: Atom, operand: Atom, greatest: bool, window: &Window) -> Atom {
     let patches = Patches::new(b, operand, window);
     let op = if greatest { Monoid::Max } else { Monoid::Min };
-    let all = patches.of(b, operand, identity(op, b.ty(operand).dtype).into());
+    let all = patches.of(b, operand, op.identity(b.ty(operand).dtype).into());
     let chosen = patches.chosen(b, all, greatest);
     let tangents = patches.of(b, tangents, Lit::zero(b.ty(tangents).dtype).into());
     let picked = patches.at(b, tangents, chosen);
@@ -201,7 +183,7 @@ pub fn select_and_scatter_add(b: &mut Builder, source: Atom, operand: Atom, grea
     let ty = b.ty(operand);
     let patches = Patches::new(b, operand, window);
     let op = if greatest { Monoid::Max } else { Monoid::Min };
-    let all = patches.of(b, operand, identity(op, ty.dtype).into());
+    let all = patches.of(b, operand, op.identity(ty.dtype).into());
     let chosen = patches.chosen(b, all, greatest);
     let places = reshape(b, patches.places, &patches.shape);
     let places = patches.at(b, places, chosen);

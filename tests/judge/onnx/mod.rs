@@ -14,12 +14,12 @@ mod script;
 use whorl::pipeline;
 use whorl_core::interp;
 use whorl_core::ir::ArrayData;
-use whorl_cpu::Options;
 use whorl_trace::Tree;
 
 use self::case::Case;
 use self::script::{Excluded, Script};
 use crate::report::{Bar, Outcome, judge};
+use crate::support::machines::on_cpu;
 
 /// What an operator is as a script.
 type Row = fn(&Case) -> Result<Script, Excluded>;
@@ -83,7 +83,7 @@ fn on_machines(case: &Case, text: &str) -> Vec<Result<(), String>> {
     };
     let args: Vec<ArrayData> = case.arguments().map(|(_, a)| a.clone()).collect();
     let interpreted = interp::run(&program, &args).map(|o| o.results).map_err(|e| e.to_string());
-    let executed = executed(program, &args);
+    let executed = on_cpu(program, &args);
     [interpreted, executed].into_iter().map(|r| compare(case, &r?).map_err(|e| format!("{e}\n{text}"))).collect()
 }
 
@@ -92,12 +92,6 @@ fn traced(case: &Case, text: &str) -> Result<whorl_core::Program, String> {
     let trees: Vec<Tree> = case.arguments().map(|(_, a)| Tree::Leaf(a.ty.clone())).collect();
     let traced = source.script.trace_function("node", &trees);
     Ok(traced.map_err(|d| pipeline::render(&d, &source.map))?.program)
-}
-
-fn executed(program: whorl_core::Program, args: &[ArrayData]) -> Result<Vec<ArrayData>, String> {
-    let loops = whorl_schedule::schedule(&pipeline::flatten(program)).map_err(|e| e.to_string())?;
-    let executable = whorl_cpu::compile(&loops, &Options::default()).map_err(|e| e.to_string())?;
-    executable.run_to_end(args, 1).map_err(|e| e.to_string())
 }
 
 /// Types and sizes are the same; floats are near, by the tolerances of the case, and NaN is NaN.

@@ -32,15 +32,7 @@ pub fn compare<T: PartialOrd>(op: Compare, a: T, b: T) -> bool {
 
 /// One step of a reduction.
 pub fn fold<T: Number>(op: Monoid, a: T, b: T) -> T {
-    let op = match op {
-        Monoid::Sum => Binary::Add,
-        Monoid::Prod => Binary::Mul,
-        Monoid::Max => Binary::Max,
-        Monoid::Min => Binary::Min,
-        Monoid::All => Binary::And,
-        Monoid::Any => Binary::Or,
-    };
-    T::binary(op, a, b)
+    T::binary(op.binary(), a, b)
 }
 
 fn ill<T: Stored>(op: impl std::fmt::Debug) -> ! {

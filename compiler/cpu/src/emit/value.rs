@@ -9,30 +9,10 @@ use cranelift_frontend::FunctionBuilder;
 use whorl_core::ir::{DType, Lit};
 
 use super::machine::{cast, first, first_two, shuffle, splat32, splat64};
+use crate::paired::Paired;
 
-/// Four lanes. `hi` is `lo` unless the element type is `f64`; and there too if the two halves are known to be equal.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Lane4 {
-    pub lo: Value,
-    pub hi: Value,
-}
-
-impl Lane4 {
-    pub fn one(v: Value) -> Lane4 {
-        Lane4 { lo: v, hi: v }
-    }
-
-    pub fn map(self, mut f: impl FnMut(Value) -> Value) -> Lane4 {
-        let lo = f(self.lo);
-        Lane4 { lo, hi: if self.hi == self.lo { lo } else { f(self.hi) } }
-    }
-
-    pub fn zip(self, other: Lane4, mut f: impl FnMut(Value, Value) -> Value) -> Lane4 {
-        let lo = f(self.lo, other.lo);
-        let same = self.hi == self.lo && other.hi == other.lo;
-        Lane4 { lo, hi: if same { lo } else { f(self.hi, other.hi) } }
-    }
-}
+/// Four lanes, two of an `f64` a vector.
+pub type Lane4 = Paired<Value>;
 
 /// A place in memory: a pointer and a constant distance in bytes.
 #[derive(Clone, Copy, Debug)]

@@ -5,27 +5,27 @@ use whorl_schedule::loop_ir::{Buffer, BufferId, View};
 use whorl_schedule::view_of;
 
 use super::machine::{Layout, Machine};
+use super::plan::Plan;
 use super::walk::{Group, Walker};
 use crate::CpuError;
+
+/// The views of ops, then of reductions.
+fn views(plan: &Plan) -> impl Iterator<Item = Option<&View>> {
+    let lanes = &plan.lanes;
+    let of_ops = lanes.ops.iter().map(|op| view_of(&op.kind));
+    of_ops.chain(lanes.reductions.iter().map(|r| Some(&r.into)))
+}
 
 impl<M: Machine> Walker<'_, '_, M> {
     pub fn buffer(&self, id: BufferId) -> Result<&Buffer, CpuError> {
         self.program.buffers.get(id.0 as usize).ok_or_else(|| CpuError::internal("a buffer that is not there"))
     }
 
-    /// The views of ops, then of reductions.
-    fn views(&self) -> impl Iterator<Item = Option<&View>> {
-        let lanes = &self.plan.lanes;
-        let of_ops = lanes.ops.iter().map(|op| view_of(&op.kind));
-        of_ops.chain(lanes.reductions.iter().map(|r| Some(&r.into)))
-    }
-
     /// Computes the parts of addresses that are the same for the whole loop, before it.
     pub fn find_dynamic(&mut self) -> Result<(), CpuError> {
-        let views: Vec<Option<View>> = self.views().map(|view| view.cloned()).collect();
-        for view in views {
+        for view in views(self.plan) {
             let dynamic = match view {
-                Some(view) => self.machine.dynamic(&view)?,
+                Some(view) => self.machine.dynamic(view)?,
                 None => None,
             };
             self.dynamic.push(dynamic);
@@ -34,25 +34,22 @@ impl<M: Machine> Walker<'_, '_, M> {
     }
 
     /// So many bytes for each index of the loops around.
-    fn terms(&self, view: &View, width: i64) -> Vec<(M::Int, i64)> {
+    fn terms(&self, strides: &[isize], width: i64) -> Vec<(M::Int, i64)> {
         let of =
             |(d, &stride): (usize, &isize)| Some((self.index[d].var.filter(|_| stride != 0)?, stride as i64 * width));
-        view.strides.iter().enumerate().filter_map(of).collect()
+        strides.iter().enumerate().filter_map(of).collect()
     }
 
     /// Tells the machine what addresses will begin with inside loop `level`.
     pub fn expect(&mut self, level: usize) -> Result<(), CpuError> {
-        let ops = self.plan.lanes.ops.len();
-        let inside = |k: usize| if k < ops { self.plan.depth[k] > level } else { level < self.plan.lanes.dims.len() };
-        let views: Vec<(usize, View)> = (self.views().enumerate())
-            .filter(|(k, _)| inside(*k))
-            .filter_map(|(k, view)| Some((k, view?.clone())))
-            .collect();
-        for (k, mut view) in views {
+        let plan = self.plan;
+        let ops = plan.lanes.ops.len();
+        let inside = |k: usize| if k < ops { plan.depth[k] > level } else { level < plan.lanes.dims.len() };
+        for (k, view) in views(plan).enumerate().filter(|(k, _)| inside(*k)) {
+            let Some(view) = view else { continue };
             let width = self.buffer(view.buffer)?.dtype.bytes() as i64;
-            view.strides.truncate(level);
-            let terms = self.terms(&view, width);
-            self.machine.expect(&view, self.dynamic[k], &terms)?;
+            let terms = self.terms(&view.strides[..level.min(view.strides.len())], width);
+            self.machine.expect(view, self.dynamic[k], &terms)?;
         }
         Ok(())
     }
@@ -65,7 +62,7 @@ impl<M: Machine> Walker<'_, '_, M> {
             let start = if self.plan.vector == Some(d) { group.start } else { 0 };
             bytes += stride as i64 * width * (self.index[d].add + start);
         }
-        let terms = self.terms(view, width);
+        let terms = self.terms(&view.strides, width);
         self.machine.address(view, self.dynamic[place], &terms, bytes)
     }
 

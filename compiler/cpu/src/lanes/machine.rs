@@ -125,14 +125,6 @@ pub trait Machine {
 
     /// One step of a reduction.
     fn fold(&mut self, op: Monoid, dtype: DType, a: Self::Lane, b: Self::Lane) -> Result<Self::Lane, CpuError> {
-        let op = match op {
-            Monoid::Sum => Binary::Add,
-            Monoid::Prod => Binary::Mul,
-            Monoid::Max => Binary::Max,
-            Monoid::Min => Binary::Min,
-            Monoid::All => Binary::And,
-            Monoid::Any => Binary::Or,
-        };
-        self.binary(op, dtype, a, b, None, Self::WIDTH)
+        self.binary(op.binary(), dtype, a, b, None, Self::WIDTH)
     }
 }

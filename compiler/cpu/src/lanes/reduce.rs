@@ -27,17 +27,6 @@ pub enum Accumulator<M: Machine> {
     Best(Vec<(M::Cell, M::Cell)>),
 }
 
-pub fn identity(op: Monoid, dtype: DType) -> Lit {
-    match op {
-        Monoid::Sum => Lit::zero(dtype),
-        Monoid::Prod => Lit::of(dtype, 1.0),
-        Monoid::Max => Lit::of(dtype, f64::NEG_INFINITY),
-        Monoid::Min => Lit::of(dtype, f64::INFINITY),
-        Monoid::All => Lit::bool(true),
-        Monoid::Any => Lit::bool(false),
-    }
-}
-
 impl<M: Machine> Walker<'_, '_, M> {
     fn value_dtype(&self, r: &Reduction) -> DType {
         self.plan.lanes.ops[r.value.0 as usize].dtype
@@ -77,24 +66,24 @@ impl<M: Machine> Walker<'_, '_, M> {
                     let first = if r.kind == ReductionKind::ArgMax { Monoid::Max } else { Monoid::Min };
                     let start = match (dtype, first) {
                         (DType::Bool, _) => Lit::bool(first == Monoid::Min),
-                        _ => identity(first, dtype),
+                        _ => first.identity(dtype),
                     };
                     let cells = |m: &mut M| (m.new_cell(dtype, start), m.new_cell(DType::I32, Lit::i32(0)));
                     Accumulator::Best((0..groups).map(|_| cells(self.machine)).collect())
                 }
                 (ReductionKind::Fold(op), ReduceOrder::Interleaved) if self.plan.along() => {
-                    let cell = |_| self.machine.new_cell(dtype, identity(op, dtype));
+                    let cell = |_| self.machine.new_cell(dtype, op.identity(dtype));
                     Accumulator::Along((0..16 / M::WIDTH).map(cell).collect())
                 }
                 (ReductionKind::Fold(op), ReduceOrder::Sequential) => Accumulator::Sequential(
-                    (0..groups).map(|_| self.machine.new_cell(dtype, identity(op, dtype))).collect(),
+                    (0..groups).map(|_| self.machine.new_cell(dtype, op.identity(dtype))).collect(),
                 ),
                 (ReductionKind::Fold(op), ReduceOrder::Interleaved) if self.registers() => {
-                    let sixteen = |m: &mut M| (0..16).map(|_| m.new_cell(dtype, identity(op, dtype))).collect();
+                    let sixteen = |m: &mut M| (0..16).map(|_| m.new_cell(dtype, op.identity(dtype))).collect();
                     Accumulator::Registers((0..groups).map(|_| sixteen(self.machine)).collect())
                 }
                 (ReductionKind::Fold(op), ReduceOrder::Interleaved) => {
-                    let slot = |_| self.machine.new_slot(dtype, identity(op, dtype));
+                    let slot = |_| self.machine.new_slot(dtype, op.identity(dtype));
                     Accumulator::Memory((0..groups).map(slot).collect())
                 }
             };

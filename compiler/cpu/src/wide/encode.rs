@@ -179,24 +179,29 @@ impl Emitter<'_> {
 
     /// The register that holds the value, after loading it where it has none.
     fn loaded(&mut self, r: Reg, part: Part, scratch: &mut Scratch) -> Result<Register, CpuError> {
-        let info = &self.code.regs[r.0 as usize];
-        let class = info.class;
+        let class = self.code.class(r);
         let n = match self.place(r) {
             Place::Register(n) => n,
-            Place::Nowhere => {
+            Place::Nowhere | Place::Stack(_) => {
                 let n = scratch.next(class)?;
-                let constant = info.constant.clone().ok_or_else(|| failed("a value that is nowhere"))?;
-                self.load_constant(&constant, n)?;
-                n
-            }
-            Place::Stack(at) => {
-                let n = scratch.next(class)?;
-                let from = self.in_frame(at);
-                self.load(class, n, from)?;
+                self.load_into(r, n)?;
                 n
             }
         };
         Ok(self.register(class, n, part))
+    }
+
+    /// The value in the `n`th register of its class.
+    fn load_into(&mut self, r: Reg, n: u8) -> Result<(), CpuError> {
+        let class = self.code.class(r);
+        match self.place(r) {
+            Place::Register(from) => self.moved(class, n, self.register(class, from, Part::Whole)),
+            Place::Stack(at) => self.load(class, n, self.in_frame(at)),
+            Place::Nowhere => {
+                let constant = self.code.regs[r.0 as usize].constant.clone();
+                self.load_constant(&constant.ok_or_else(|| failed("a value that is nowhere"))?, n)
+            }
+        }
     }
 
     fn load(&mut self, class: Class, n: u8, from: Final) -> Result<(), CpuError> {
@@ -267,7 +272,7 @@ impl Emitter<'_> {
         let mut scratch = Scratch::default();
         let (mut operands, mut each) = (Vec::with_capacity(4), false);
         let out = match inst.out {
-            Some((r, part)) => Some((r, self.out(r, inst.tied, &mut scratch)?, part)),
+            Some((r, part)) => Some((r, self.out(r, inst.tied)?, part)),
             None => None,
         };
         if let Some((r, n, part)) = out {
@@ -300,12 +305,12 @@ impl Emitter<'_> {
     }
 
     /// The register that an instruction writes: a scratch one if the value is in memory, which holds it already if `read`.
-    fn out(&mut self, r: Reg, read: bool, scratch: &mut Scratch) -> Result<u8, CpuError> {
+    fn out(&mut self, r: Reg, read: bool) -> Result<u8, CpuError> {
         let class = self.code.class(r);
         match self.place(r) {
             Place::Register(n) => Ok(n),
             Place::Stack(at) => {
-                let n = scratch.last(class)?;
+                let n = Scratch::last(class);
                 if read {
                     let from = self.in_frame(at);
                     self.load(class, n, from)?;
@@ -321,21 +326,12 @@ impl Emitter<'_> {
             return Err(failed("a copy of nothing"));
         };
         let class = self.code.class(to);
-        let mut scratch = Scratch::default();
         match (self.place(to), self.place(*from)) {
             (a, b) if a == b => Ok(()),
-            (Place::Register(n), Place::Stack(at)) => {
-                let from = self.in_frame(at);
-                self.load(class, n, from)
-            }
-            (Place::Register(n), _) => {
-                let from = self.loaded(*from, Part::Whole, &mut scratch)?;
-                self.moved(class, n, from)
-            }
+            (Place::Register(n), _) => self.load_into(*from, n),
             (Place::Stack(at), _) => {
-                let n = scratch.last(class)?;
-                let from = self.loaded(*from, Part::Whole, &mut scratch)?;
-                self.moved(class, n, from)?;
+                let n = Scratch::last(class);
+                self.load_into(*from, n)?;
                 self.store(class, n, at)
             }
             (Place::Nowhere, _) => Err(failed("a copy to nowhere")),
@@ -375,7 +371,7 @@ impl Emitter<'_> {
             )
         };
         let mut scratch = Scratch::default();
-        let n = self.out(out, false, &mut scratch)?;
+        let n = self.out(out, false)?;
         let is = |this: &Self, r: Reg| this.place(r) == Place::Register(n);
         // Of the three, one is in `out` (or goes there), one in a register, one anywhere.
         let (op, register, anywhere) = if is(self, *c) {
@@ -389,20 +385,7 @@ impl Emitter<'_> {
             // What is not in a register already is loaded to `out` at the cost of the copy.
             let in_register = |r: Reg| matches!(self.place(r), Place::Register(_));
             let (first, second) = if in_register(*a) && !in_register(*b) { (*b, *a) } else { (*a, *b) };
-            let from = match self.place(first) {
-                Place::Register(r) => vector(r, Part::Whole),
-                Place::Stack(at) => {
-                    let from = self.in_frame(at);
-                    self.load(Class::Vector, n, from)?;
-                    vector(n, Part::Whole)
-                }
-                Place::Nowhere => {
-                    let constant = self.code.regs[first.0 as usize].constant.clone();
-                    self.load_constant(&constant.ok_or_else(|| failed("a value that is nowhere"))?, n)?;
-                    vector(n, Part::Whole)
-                }
-            };
-            self.moved(Class::Vector, n, from)?;
+            self.load_into(first, n)?;
             (op213, second, *c)
         };
         let register = self.loaded(register, Part::Whole, &mut scratch)?;
@@ -545,11 +528,11 @@ impl Scratch {
     }
 
     /// For a result: what it is made of may be in the same, but for operands read after it is written, of which there are none.
-    fn last(&mut self, class: Class) -> Result<u8, CpuError> {
-        Ok(match class {
+    fn last(class: Class) -> u8 {
+        match class {
             Class::Vector => SCRATCH_VECTORS[1],
             Class::Mask => SCRATCH_MASKS[1],
             Class::General => SCRATCH_GENERAL[1],
-        })
+        }
     }
 }

@@ -14,31 +14,10 @@ use super::memory::Chains;
 use super::ops::{self, Vectors};
 use crate::CpuError;
 use crate::lanes::machine::{LaneOffset, Layout, Machine};
+use crate::paired::Paired;
 
-/// A group's values.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Lane {
-    pub lo: Reg,
-    /// Lanes 8 to 15 of an `f64`; of others, `lo`. The same for an `f64` too if its halves are known to be equal.
-    pub hi: Reg,
-}
-
-impl Lane {
-    pub fn one(r: Reg) -> Lane {
-        Lane { lo: r, hi: r }
-    }
-
-    pub fn map(self, mut f: impl FnMut(Reg) -> Reg) -> Lane {
-        let lo = f(self.lo);
-        Lane { lo, hi: if self.hi == self.lo { lo } else { f(self.hi) } }
-    }
-
-    pub fn zip(self, other: Lane, mut f: impl FnMut(Reg, Reg) -> Reg) -> Lane {
-        let lo = f(self.lo, other.lo);
-        let same = self.hi == self.lo && other.hi == other.lo;
-        Lane { lo, hi: if same { lo } else { f(self.hi, other.hi) } }
-    }
-}
+/// A group's values: sixteen, eight of an `f64` a vector.
+pub type Lane = Paired<Reg>;
 
 pub struct Started {
     label: Label,

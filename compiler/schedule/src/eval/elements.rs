@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use whorl_core::halves::{narrowed, widened};
-use whorl_core::ir::{DType, Lit};
+use whorl_core::ir::DType;
 use whorl_core::prim::{Binary, Compare, Monoid, Unary};
 use whorl_kernels::math::{self, MathFn2};
 
@@ -124,31 +124,12 @@ pub fn order(d: DType, a: u64, b: u64) -> Ordering {
 }
 
 pub fn identity(op: Monoid, d: DType) -> u64 {
-    let lit = match (op, d) {
-        (Monoid::Sum, _) => Lit::zero(d),
-        (Monoid::Prod, _) => Lit::of(d, 1.0),
-        (Monoid::Max, _) => Lit::of(d, f64::NEG_INFINITY),
-        (Monoid::Min, _) => Lit::of(d, f64::INFINITY),
-        (Monoid::All, _) => Lit::bool(true),
-        (Monoid::Any, _) => Lit::bool(false),
-    };
-    lit.bits
+    op.identity(d).bits
 }
 
 /// One step of a reduction.
-pub fn combine(op: Monoid) -> Binary {
-    match op {
-        Monoid::Sum => Binary::Add,
-        Monoid::Prod => Binary::Mul,
-        Monoid::Max => Binary::Max,
-        Monoid::Min => Binary::Min,
-        Monoid::All => Binary::And,
-        Monoid::Any => Binary::Or,
-    }
-}
-
 pub fn fold(op: Monoid, d: DType, a: u64, b: u64) -> u64 {
-    binary(combine(op), d, a, b)
+    binary(op.binary(), d, a, b)
 }
 
 /// A reduction of these values.

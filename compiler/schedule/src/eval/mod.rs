@@ -6,7 +6,6 @@ mod elements;
 mod memory;
 mod nodes;
 
-pub use elements::combine;
 pub use nodes::indices;
 
 use std::sync::Arc;

@@ -39,10 +39,13 @@ fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/lanes"));
     let open = |name: String| Library::open(&folder.join(name));
-    let clang = GROUPS.map(|k| open(format!("lanes_{k}.so")).unwrap_or_else(|e| panic!("{e}; see {}", folder.display())));
+    let clang =
+        GROUPS.map(|k| open(format!("lanes_{k}.so")).unwrap_or_else(|e| panic!("{e}; see {}", folder.display())));
     let libm = open("libm.so".to_string()).ok();
     println!("Microseconds a step by this thread's clock, the least of {ROUNDS} turns.");
-    println!("clang: with 1, 2 and 4 vectors a turn of its loop; ratio: Whorl's to the best of these, least to least and median to median.\n");
+    println!(
+        "clang: with 1, 2 and 4 vectors a turn of its loop; ratio: Whorl's to the best of these, least to least and median to median.\n"
+    );
     println!("| loop | Whorl | clang | ratio | of medians | C library |");
     println!("|---|---|---|---|---|---|");
     for (name, settings) in CASES {

@@ -12,6 +12,7 @@ mod integer;
 mod machine;
 mod memory;
 mod ops;
+mod order;
 
 use whorl_core::prim::Binary;
 use whorl_schedule::loop_ir::{LaneIndex, LaneKind, LaneOp, Lanes, LoopProgram};
@@ -72,5 +73,6 @@ pub fn compile(
     lanes::emit(&mut machine, program, plan)?;
     machine.code.clean();
     improve::improve(&mut machine.code);
+    order::order(&mut machine.code);
     encode::encode(&machine.code, text)
 }

@@ -215,6 +215,7 @@ fn unroll(plan: &Plan) -> usize {
     let most = match body_cost(&plan.lanes, d) {
         0..=12 => 4,
         13..=32 => 2,
+        33..=400 if plan.is_wide() => 2,
         _ => 1,
     };
     most.min(size(&plan.lanes, d) / plan.width).max(1)

@@ -101,7 +101,8 @@ fn unit(code: &Code, insts: &[Inst]) -> Unit {
             Some(Class::Vector | Class::Mask) => false,
             None => memory.is_none(),
         };
-        all.latency = all.latency.max(latency(inst, memory.is_some()));
+        // What a detour takes is seldom waited for.
+        all.latency = if insts.len() > 1 { 1 } else { latency(inst, memory.is_some()) };
     }
     all
 }

@@ -61,7 +61,8 @@ impl Prepared {
             };
             engine = engine.over(points.iter().map(point).collect());
         }
-        let arenas = memory::plan(&engine.program, engine.runs(), how.threads, Room::now(how.memory), &source.map)?;
+        let arenas =
+            memory::plan(engine.executable.program(), engine.runs(), how.threads, Room::now(how.memory), &source.map)?;
         let engine = engine.in_arenas(arenas);
         let (results, saves) = (traced.results, traced.saves);
         let points = points.into_iter().map(|p| p.at).collect();

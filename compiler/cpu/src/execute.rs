@@ -12,7 +12,7 @@ use crate::ring::{Dropped, RING, Ring};
 use crate::runtime::{Context, Lap, ticks};
 use crate::state::{Arena, Bytes, RunState};
 use crate::team::threads_of;
-use crate::{CpuError, Options, RunError};
+use crate::{CpuError, Options, RunError, fission};
 
 /// Machine code of a program, and the constants that it reads. Any number of runs may execute it at once.
 pub struct Executable {
@@ -34,13 +34,15 @@ type RunResult = Result<Vec<ArrayData>, RunError>;
 impl Executable {
     pub(crate) fn new(program: &LoopProgram, options: &Options) -> Result<Executable, CpuError> {
         check(program)?;
-        let program = program.clone();
+        let mut program = program.clone();
+        fission::divide(&mut program, options);
         let constants: Vec<Option<Bytes>> = program.buffers.iter().map(constant).collect::<Result<_, _>>()?;
         let code = build(&program, &addresses(&constants), options)?;
         let phases = code.phases.clone();
         Ok(Executable { program, options: options.clone(), constants, phases, code: Mutex::new(Some(code)) })
     }
 
+    /// The program as it is executed: with long reductions divided, where there are teams.
     pub fn program(&self) -> &LoopProgram {
         &self.program
     }

@@ -8,9 +8,9 @@ use std::ops::Range;
 use whorl_schedule::cost;
 use whorl_schedule::loop_ir::{LoopProgram, Node, Phase};
 
+use crate::Options;
 use crate::lanes::{self, Plan};
 use crate::share::Share;
-use crate::Options;
 
 /// Which function.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

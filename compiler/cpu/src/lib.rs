@@ -12,6 +12,7 @@ mod build;
 mod control;
 mod emit;
 mod execute;
+mod fission;
 mod frame;
 mod jobs;
 mod kernels;
@@ -66,6 +67,11 @@ impl TeamOptions {
         let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
         let last = runs.saturating_sub(1);
         TeamOptions { threads: threads_of(last, runs, threads).min(cores), ..TeamOptions::ALONE }
+    }
+
+    /// For tests: so many for a run, and everything that can be is done in parts.
+    pub fn eager(threads: usize) -> TeamOptions {
+        TeamOptions { threads, worth: 0 }
     }
 }
 

@@ -168,9 +168,8 @@ impl Divided<MatMulSite> {
                 0 => part.m = to - from,
                 _ => part.n = to - from,
             }
-            let moved = |view: &View, stride: Option<usize>| {
-                stride.map_or(0, |d| view.strides[d]) * from as isize * width
-            };
+            let moved =
+                |view: &View, stride: Option<usize>| stride.map_or(0, |d| view.strides[d]) * from as isize * width;
             // The last two strides are of m, k; of k, n; of m, n; of m, n.
             let of_a = (d <= rank).then_some(d);
             let of_b = (d != rank).then_some(d);
@@ -241,11 +240,7 @@ pub unsafe extern "C" fn divided_matmul(
 ///
 /// # Safety
 /// As [`sort`], with the run's context.
-pub unsafe extern "C" fn divided_sort(
-    context: *mut Context,
-    site: *const Divided<SortSite>,
-    pointers: *const *mut u8,
-) {
+pub unsafe extern "C" fn divided_sort(context: *mut Context, site: *const Divided<SortSite>, pointers: *const *mut u8) {
     // SAFETY: the caller's promise; sorts do not write the context.
     let (site, team) = unsafe { (&*site, &(*context).team) };
     let Some(team) = team else {

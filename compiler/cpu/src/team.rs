@@ -278,3 +278,60 @@ impl std::fmt::Debug for Team {
         f.debug_struct("Team").field("size", &self.size).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every part once, and all that was written is seen, whoever did it.
+    #[test]
+    fn every_part_is_done_once() {
+        for size in [1, 2, 3, 5, 8, 64] {
+            let team = Team::new(size, 0);
+            for turn in 0..2000usize {
+                let parts = turn % (size + 3);
+                let cells: Vec<UnsafeCell<usize>> = (0..parts).map(|_| UnsafeCell::new(turn)).collect();
+                struct Cells<'c>(&'c [UnsafeCell<usize>]);
+                // SAFETY: each part has a cell of its own.
+                unsafe impl Sync for Cells<'_> {}
+                let cells_of_parts = Cells(&cells);
+                team.fork(parts, 0, &|k| {
+                    let cells = &cells_of_parts;
+                    // SAFETY: as above.
+                    unsafe { *cells.0[k].get() += k + 1 };
+                });
+                let sums: Vec<usize> = cells.into_iter().map(UnsafeCell::into_inner).collect();
+                assert_eq!(sums, (0..parts).map(|k| turn + k + 1).collect::<Vec<_>>());
+            }
+        }
+    }
+
+    #[test]
+    #[ignore = "prints how long it takes"]
+    fn latency() {
+        for size in [1, 2, 3, 8] {
+            let team = Team::new(size, 0);
+            for work in [0, 1000, 10_000, 100_000] {
+                let busy = |ns: u64| {
+                    let begin = Instant::now();
+                    while (begin.elapsed().as_nanos() as u64) < ns {
+                        std::hint::spin_loop();
+                    }
+                };
+                let mut times: Vec<u128> = (0..2000)
+                    .map(|_| {
+                        let begin = Instant::now();
+                        team.fork(size, 1, &|_| busy(work / size as u64));
+                        begin.elapsed().as_nanos()
+                    })
+                    .collect();
+                times.sort();
+                let mean = times.iter().sum::<u128>() / 2000;
+                eprintln!(
+                    "{size} threads, {work} ns of work: median {}, mean {mean}, 95 % {}, most {}",
+                    times[1000], times[1900], times[1999]
+                );
+            }
+        }
+    }
+}

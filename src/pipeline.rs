@@ -132,8 +132,13 @@ pub struct Compiled {
     pub time: Duration,
 }
 
-/// For runs on so many threads, at so many points of a sweep.
-pub fn compile(traced: Program, map: &SourceMap, threads: usize, points: usize) -> Result<Compiled, String> {
+/// For all runs together so many threads.
+pub fn compile(traced: Program, map: &SourceMap, threads: usize) -> Result<Compiled, String> {
+    compile_swept(traced, map, threads, 1)
+}
+
+/// The same for the runs at so many points of a sweep.
+pub fn compile_swept(traced: Program, map: &SourceMap, threads: usize, points: usize) -> Result<Compiled, String> {
     let begin = Instant::now();
     let flat = flatten(traced);
     let program = schedule(&flat, map)?;

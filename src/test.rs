@@ -119,7 +119,7 @@ fn compiled(
     span: Span,
     checks: Checks,
 ) -> Result<Executable, Vec<Diagnostic>> {
-    let compiled = pipeline::compile(pipeline::checked(program, checks), map, 1, 1);
+    let compiled = pipeline::compile(pipeline::checked(program, checks), map, 1);
     compiled.map(|c| c.executable).map_err(|e| vec![Diagnostic::error("E0616", e).at(span, "")])
 }
 

@@ -132,7 +132,7 @@ impl<'s> Agents<'s> {
         let mut evaluation = traced(self.source, plays)?;
         let program = std::mem::take(&mut evaluation.traced.program);
         let program = pipeline::checked(program, self.checks);
-        let compiled = pipeline::compile(program, &self.source.map, self.threads, 1)?;
+        let compiled = pipeline::compile(program, &self.source.map, self.threads)?;
         memory::plan(&compiled.program, 1, 1, Room::now(None), &self.source.map)?;
         Ok((evaluation, compiled))
     }

@@ -91,7 +91,7 @@ fn compile_and_run(traced: Traced, map: &SourceMap, stop: &AtomicBool) -> Result
     let begin = Instant::now();
     let threads = Pace::default().threads;
     let (program, after) = pipeline::cut(pipeline::checked(traced.program, Checks::default()));
-    let compile = |program| pipeline::compile(program, map, threads, 1).map_err(Stopped::Failed);
+    let compile = |program| pipeline::compile(program, map, threads).map_err(Stopped::Failed);
     let compiled = compile(program)?;
     let after = after.map(compile).transpose()?;
     let engine = SessionEngine { program: compiled.program, executable: compiled.executable };

@@ -49,8 +49,8 @@ impl Prepared {
         let inputs = main_arguments(&traced.params[..own], job.seed)?;
         let program = pipeline::checked(traced.program, job.checks);
         let (program, after) = pipeline::cut(program);
-        let compiled = pipeline::compile(program, &source.map, how.threads, points.len().max(1))?;
-        let after = after.map(|p| pipeline::compile(p, &source.map, how.threads, 1)).transpose()?;
+        let compiled = pipeline::compile_swept(program, &source.map, how.threads, points.len().max(1))?;
+        let after = after.map(|p| pipeline::compile(p, &source.map, how.threads)).transpose()?;
         let compile_time = compiled.time + after.as_ref().map_or(Duration::ZERO, |c| c.time);
         let mut engine = CpuEngine::new(compiled.program, compiled.executable, inputs);
         if !sweep.is_empty() {

@@ -306,32 +306,59 @@ mod tests {
         }
     }
 
+    /// Runs are begun in order; what threads are left over, the last ones have.
     #[test]
-    #[ignore = "prints how long it takes"]
-    fn latency() {
-        for size in [1, 2, 3, 8] {
-            let team = Team::new(size, 0);
-            for work in [0, 1000, 10_000, 100_000] {
-                let busy = |ns: u64| {
-                    let begin = Instant::now();
-                    while (begin.elapsed().as_nanos() as u64) < ns {
-                        std::hint::spin_loop();
-                    }
-                };
-                let mut times: Vec<u128> = (0..2000)
-                    .map(|_| {
-                        let begin = Instant::now();
-                        team.fork(size, 1, &|_| busy(work / size as u64));
-                        begin.elapsed().as_nanos()
-                    })
-                    .collect();
-                times.sort();
-                let mean = times.iter().sum::<u128>() / 2000;
-                eprintln!(
-                    "{size} threads, {work} ns of work: median {}, mean {mean}, 95 % {}, most {}",
-                    times[1000], times[1900], times[1999]
-                );
+    fn threads_are_shared_out() {
+        let of = |runs: usize, threads: usize| (0..runs).map(|k| threads_of(k, runs, threads)).collect::<Vec<_>>();
+        assert_eq!(of(1, 1), [1]);
+        assert_eq!(of(1, 8), [8]);
+        assert_eq!(of(3, 8), [2, 2, 2]);
+        assert_eq!(of(4, 2), [1, 1, 1, 1]);
+        assert_eq!(of(3, 2), [1, 1, 2]);
+        assert_eq!(of(6, 4), [1, 1, 1, 1, 2, 2]);
+        assert_eq!(of(8, 8), [1; 8]);
+    }
+
+    /// Many more threads than cores, and so many forks that falling asleep in each would take minutes.
+    #[test]
+    fn too_many_threads_do_no_harm() {
+        let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+        let alone = Team::new(1, 0);
+        let many = Team::new((4 * cores).min(MOST), 0);
+        let work = |team: &Team| {
+            let total = AtomicU64::new(0);
+            let begin = Instant::now();
+            for turn in 0..20_000u64 {
+                team.fork(8, 100, &|k| {
+                    let sum = (0..500u64).fold(turn, |sum, x| std::hint::black_box(sum ^ x));
+                    total.fetch_add(sum & 1 | k as u64, Ordering::Relaxed);
+                });
             }
+            (total.into_inner(), begin.elapsed())
+        };
+        let (expected, took) = work(&alone);
+        let (total, together) = work(&many);
+        assert_eq!(total, expected);
+        // Not to be worse by much; on an idle machine it is better. The machine may do other work.
+        assert!(together < 20 * took + Duration::from_secs(2), "{together:?}, and {took:?} alone");
+    }
+
+    /// A part that panics stops the run, and no thread waits for ever.
+    #[test]
+    fn a_panic_in_a_part_hangs_nobody() {
+        let team = Team::new(3, 0);
+        for _ in 0..50 {
+            let panics = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                team.fork(3, 0, &|k| {
+                    if k == 0 {
+                        std::panic::resume_unwind(Box::new(()))
+                    }
+                });
+            }));
+            assert!(panics.is_err());
+            let done = AtomicUsize::new(0);
+            team.fork(3, 0, &|_| _ = done.fetch_add(1, Ordering::Relaxed));
+            assert_eq!(done.into_inner(), 3);
         }
     }
 }

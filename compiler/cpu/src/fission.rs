@@ -15,7 +15,7 @@ use whorl_schedule::loop_ir::{
 use whorl_schedule::view_of;
 
 use crate::Options;
-use crate::share::{Share, nanoseconds};
+use crate::share::{self, Share, nanoseconds};
 
 /// The first loop is worth so many of the second.
 const WORTH: u64 = 8;
@@ -26,8 +26,10 @@ pub fn divide(program: &mut LoopProgram, options: &Options) {
         return;
     }
     let mut phases = std::mem::take(&mut program.phases);
-    let mut fission = Fission { start: program.arena_bytes.next_multiple_of(64), program, options };
+    let start = program.arena_bytes.next_multiple_of(64);
     for phase in &mut phases {
+        let options = &share::in_phase(program, phase, options);
+        let mut fission = Fission { start, program, options };
         let (Phase::Straight(nodes) | Phase::Train { body: nodes, .. }) = phase;
         fission.list(nodes);
     }

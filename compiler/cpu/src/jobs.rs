@@ -10,7 +10,7 @@ use whorl_schedule::loop_ir::{LoopProgram, Node, Phase};
 
 use crate::Options;
 use crate::lanes::{self, Plan};
-use crate::share::Share;
+use crate::share::{self, Share};
 
 /// Which function.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -85,7 +85,7 @@ impl<'p> Jobs<'p> {
         }
         for phase in &program.phases {
             let (Phase::Straight(nodes) | Phase::Train { body: nodes, .. }) = phase;
-            let weight = jobs.list(program, nodes, options);
+            let weight = jobs.list(program, nodes, &share::in_phase(program, phase, options));
             let id = jobs.push(Job::Phase(phase), weight);
             jobs.phases.push(id);
         }

@@ -5,7 +5,7 @@
 
 use whorl_core::ir::Shape;
 use whorl_schedule::cost;
-use whorl_schedule::loop_ir::{Cumulative, Lanes, LoopProgram, MatMul, Node, Sort, View};
+use whorl_schedule::loop_ir::{LoopProgram, MatMul, Node, Phase, Sort, View};
 
 use crate::kernels::{MatMulSite, SortSite, matmul, sort};
 use crate::lanes::plan::Range;
@@ -37,11 +37,36 @@ impl Share {
     }
 }
 
+/// What is worth it in a phase. Where most of the time is in large loops, what lies between them is better done where its arrays
+/// are already, a part on each thread; where it is in small ones, arrays that go from core to core cost more than is won, and only
+/// what is larger still pays for itself.
+pub fn in_phase(program: &LoopProgram, phase: &Phase, options: &Options) -> Options {
+    let mut options = options.clone();
+    if options.team.threads > 1 && options.team.worth > 0 {
+        let (mut large, mut all) = (0u64, 0u64);
+        for leaf in cost::leaves(program, phase.body()) {
+            let each = nanoseconds(program, leaf.node, options.vector).unwrap_or(leaf.each.weight() / 10);
+            let time = each.saturating_mul(leaf.times);
+            all = all.saturating_add(time);
+            large = large.saturating_add(if each >= LARGE * options.team.worth { time } else { 0 });
+        }
+        if large < all / 2 {
+            options.team.worth *= LONELY;
+        }
+    }
+    options
+}
+
+/// Loops of so many times the worth are large.
+const LARGE: u64 = 4;
+/// What a loop among small ones is to be worth more.
+const LONELY: u64 = 12;
+
 /// What a node takes on one thread: a guess within a factor of three or so. Nothing for what is never shared.
 pub fn nanoseconds(program: &LoopProgram, node: &Node, mode: VectorMode) -> Option<u64> {
     let cost = || cost::of_node(program, node);
     match node {
-        Node::Lanes(Lanes { .. }) | Node::Cumulative(Cumulative { .. }) => {
+        Node::Lanes(_) | Node::Cumulative(_) => {
             // Operations a nanosecond, divisions, gathers and waiting for memory among them.
             let speed = match mode {
                 VectorMode::Auto if wide::supported() => 16,
@@ -50,7 +75,7 @@ pub fn nanoseconds(program: &LoopProgram, node: &Node, mode: VectorMode) -> Opti
             };
             Some(cost().weight() / speed)
         }
-        Node::MatMul(_) => Some(cost().flops / 50),
+        Node::MatMul(_) => Some(cost().flops / 100),
         // There is no way to divide a single row.
         Node::Sort(s) if s.rows.iter().any(|n| *n > 1) => Some(cost().other),
         Node::Sort(_)

@@ -38,12 +38,23 @@ pub struct Prepared {
 
 impl Prepared {
     /// Traces and compiles; warnings are printed, and an error is the rendered text.
-    pub fn new(mut sources: Sources, job: &Job, how: &How) -> Result<Prepared, String> {
+    pub fn new(sources: Sources, job: &Job, how: &How) -> Result<Prepared, String> {
+        Prepared::warning(sources, job, how, true)
+    }
+
+    /// The same again, of what was warned of already.
+    pub fn again(sources: Sources, job: &Job, how: &How) -> Result<Prepared, String> {
+        Prepared::warning(sources, job, how, false)
+    }
+
+    fn warning(mut sources: Sources, job: &Job, how: &How, warn: bool) -> Result<Prepared, String> {
         let begin = Instant::now();
         let (sweep, points) = swept(&mut sources, job)?;
         let source = &sources.source;
         let traced = source.script.trace_main().map_err(|d| pipeline::render(&d, &source.map))?;
-        pipeline::warn(&traced, &source.map);
+        if warn {
+            pipeline::warn(&traced, &source.map);
+        }
         let trace_time = begin.elapsed();
         let own = traced.params.len() - points.first().map_or(0, |p| p.inputs.len());
         let inputs = main_arguments(&traced.params[..own], job.seed)?;

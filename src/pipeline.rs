@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use whorl_core::Program;
-use whorl_cpu::{Executable, Options};
+use whorl_cpu::{Executable, Options, TeamOptions};
 use whorl_schedule::loop_ir::LoopProgram;
 use whorl_source::{Diagnostic, SourceMap, Span};
 use whorl_trace::{Loader, Script, Traced};
@@ -114,11 +114,18 @@ pub struct Compiled {
     pub time: Duration,
 }
 
+/// For all runs together so many threads.
 pub fn compile(traced: Program, map: &SourceMap, threads: usize) -> Result<Compiled, String> {
+    compile_swept(traced, map, threads, 1)
+}
+
+/// The same for the runs at so many points of a sweep.
+pub fn compile_swept(traced: Program, map: &SourceMap, threads: usize, points: usize) -> Result<Compiled, String> {
     let begin = Instant::now();
     let flat = flatten(traced);
     let program = schedule(&flat, map)?;
-    let options = Options { threads, ..Options::default() };
+    let team = TeamOptions::of(program.runs.unwrap_or(1) * points, threads);
+    let options = Options { threads, team, ..Options::default() };
     let executable = whorl_cpu::compile(&program, &options).map_err(|e| format!("error: {e}"))?;
     Ok(Compiled { program, executable, time: begin.elapsed() })
 }

@@ -60,7 +60,7 @@ impl Prepared {
         let inputs = main_arguments(&traced.params[..own], job.seed)?;
         let program = pipeline::checked(traced.program, job.checks);
         let (program, after) = pipeline::cut(program);
-        let compiled = pipeline::compile(program, &source.map, how.threads)?;
+        let compiled = pipeline::compile_swept(program, &source.map, how.threads, points.len().max(1))?;
         let after = after.map(|p| pipeline::compile(p, &source.map, how.threads)).transpose()?;
         let compile_time = compiled.time + after.as_ref().map_or(Duration::ZERO, |c| c.time);
         let mut engine = CpuEngine::new(compiled.program, compiled.executable, inputs);
@@ -72,7 +72,8 @@ impl Prepared {
             };
             engine = engine.over(points.iter().map(point).collect());
         }
-        let arenas = memory::plan(&engine.program, engine.runs(), how.threads, Room::now(how.memory), &source.map)?;
+        let arenas =
+            memory::plan(engine.executable.program(), engine.runs(), how.threads, Room::now(how.memory), &source.map)?;
         let engine = engine.in_arenas(arenas);
         let (results, saves) = (traced.results, traced.saves);
         let points = points.into_iter().map(|p| p.at).collect();

@@ -3,6 +3,7 @@
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
 
+use super::tile::{Panel, rows};
 use crate::math::exp::tanh;
 use crate::math::scalar::{ScalarF32, ScalarF64};
 use crate::math::{F32, F64};
@@ -34,6 +35,11 @@ pub trait Lanes<T: Copy> {
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn relu(a: Self::V) -> Self::V;
     unsafe fn tanh(a: Self::V) -> Self::V;
+    /// [`rows`] as a function of its own: what is compiled alone gets the registers.
+    ///
+    /// # Safety
+    /// As [`rows`].
+    unsafe fn panel<const W: usize, const R: usize, const FULL: bool>(panel: &Panel<T>);
     /// `to[p * to_row + j] = from[j * from_col + p]` for j, p below N.
     unsafe fn transpose(from: *const T, from_col: isize, to: *mut T, to_row: usize) {
         for j in 0..Self::N {
@@ -102,6 +108,10 @@ macro_rules! portable {
             unsafe fn tanh(a: Self::V) -> Self::V {
                 a.map(|x| tanh::<_, $width>(&mut $machine, x))
             }
+            unsafe fn panel<const W: usize, const R: usize, const FULL: bool>(panel: &Panel<$t>) {
+                // SAFETY: the caller's.
+                unsafe { rows::<$t, Portable, W, R, FULL>(panel) }
+            }
         }
     };
 }
@@ -123,7 +133,7 @@ pub struct Avx512Lanes;
 pub struct Avx2Lanes;
 
 macro_rules! vectors {
-    ($lanes:ty, $t:ty, $v:ty, $n:literal, $width:literal, $mask:ty, splat $splat:ident, load $load:ident, store $store:ident,
+    ($lanes:ty, $features:literal, $t:ty, $v:ty, $n:literal, $width:literal, $mask:ty, splat $splat:ident, load $load:ident, store $store:ident,
      fma $fma:ident, add $add:ident; $($rest:item)*) => {
         // SAFETY of every block: the trait's contract, which callers keep.
         #[cfg(target_arch = "x86_64")]
@@ -158,12 +168,17 @@ macro_rules! vectors {
                 // SAFETY: see above.
                 unsafe { $add(a, b) }
             }
+            #[target_feature(enable = $features)]
+            unsafe fn panel<const W: usize, const R: usize, const FULL: bool>(panel: &Panel<$t>) {
+                // SAFETY: see above.
+                unsafe { rows::<$t, $lanes, W, R, FULL>(panel) }
+            }
             $($rest)*
         }
     };
 }
 
-vectors! { Avx512Lanes, f32, __m512, 16, 4, __mmask16, splat _mm512_set1_ps, load _mm512_loadu_ps, store _mm512_storeu_ps,
+vectors! { Avx512Lanes, "avx512f", f32, __m512, 16, 4, __mmask16, splat _mm512_set1_ps, load _mm512_loadu_ps, store _mm512_storeu_ps,
     fma _mm512_fmadd_ps, add _mm512_add_ps;
     #[inline(always)]
     unsafe fn mask(lanes: usize) -> __mmask16 {
@@ -197,7 +212,7 @@ vectors! { Avx512Lanes, f32, __m512, 16, 4, __mmask16, splat _mm512_set1_ps, loa
     }
 }
 
-vectors! { Avx512Lanes, f64, __m512d, 8, 4, __mmask8, splat _mm512_set1_pd, load _mm512_loadu_pd, store _mm512_storeu_pd,
+vectors! { Avx512Lanes, "avx512f", f64, __m512d, 8, 4, __mmask8, splat _mm512_set1_pd, load _mm512_loadu_pd, store _mm512_storeu_pd,
     fma _mm512_fmadd_pd, add _mm512_add_pd;
     #[inline(always)]
     unsafe fn mask(lanes: usize) -> __mmask8 {
@@ -225,7 +240,7 @@ vectors! { Avx512Lanes, f64, __m512d, 8, 4, __mmask8, splat _mm512_set1_pd, load
     }
 }
 
-vectors! { Avx2Lanes, f32, __m256, 8, 2, __m256i, splat _mm256_set1_ps, load _mm256_loadu_ps, store _mm256_storeu_ps,
+vectors! { Avx2Lanes, "avx2,fma", f32, __m256, 8, 2, __m256i, splat _mm256_set1_ps, load _mm256_loadu_ps, store _mm256_storeu_ps,
     fma _mm256_fmadd_ps, add _mm256_add_ps;
     #[inline(always)]
     unsafe fn mask(lanes: usize) -> __m256i {
@@ -254,7 +269,7 @@ vectors! { Avx2Lanes, f32, __m256, 8, 2, __m256i, splat _mm256_set1_ps, load _mm
     }
 }
 
-vectors! { Avx2Lanes, f64, __m256d, 4, 2, __m256i, splat _mm256_set1_pd, load _mm256_loadu_pd, store _mm256_storeu_pd,
+vectors! { Avx2Lanes, "avx2,fma", f64, __m256d, 4, 2, __m256i, splat _mm256_set1_pd, load _mm256_loadu_pd, store _mm256_storeu_pd,
     fma _mm256_fmadd_pd, add _mm256_add_pd;
     #[inline(always)]
     unsafe fn mask(lanes: usize) -> __m256i {

@@ -1,7 +1,7 @@
 //! Brings any product into the form of `tile.rs`: which operand is walked along vectors, what is packed, where the result goes.
 
 use super::lanes::Lanes;
-use super::tile::{Panel, run_epilogue, run_panel};
+use super::tile::{Panel, run_panel};
 use super::{Epilogue, MatmulDesc};
 use crate::scratch::Scratch;
 
@@ -161,11 +161,9 @@ impl<T: Copy> Product<T> {
                         self.move_c(home, panel.c, wide, columns, false);
                     }
                     run_panel::<T, L>(&panel);
-                    run_epilogue::<T, L>(&panel);
                     self.move_c(home, panel.c, wide, columns, true);
                 } else {
                     run_panel::<T, L>(&panel);
-                    run_epilogue::<T, L>(&panel);
                 }
             }
             column += columns;

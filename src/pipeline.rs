@@ -7,7 +7,7 @@ use whorl_cpu::{Executable, Options};
 use whorl_schedule::loop_ir::LoopProgram;
 use whorl_source::{Diagnostic, SourceMap, Span};
 use whorl_trace::{Loader, Script, Traced};
-use whorl_transform::distribute::{self, Notes, distribute};
+pub use whorl_transform::flatten::{flatten, flatten_noted};
 use whorl_transform::nests;
 use whorl_transform::ranges;
 use whorl_transform::simplify::simplify;
@@ -88,24 +88,6 @@ pub fn cut(program: Program) -> (Program, Option<Program>) {
         debug_verify(part, "cut");
     }
     (first, after)
-}
-
-/// Core as it is scheduled: simplified, with inner maps distributed.
-pub fn flatten(program: Program) -> Program {
-    let program = simplify(program);
-    debug_verify(&program, "simplify");
-    let program = distribute(&program);
-    debug_verify(&program, "distribute");
-    let program = simplify(program);
-    debug_verify(&program, "simplify after distribute");
-    program
-}
-
-/// The same, with what became of each `for`, for reports.
-pub fn flatten_noted(program: Program) -> (Program, Notes) {
-    let (program, notes) = distribute::distribute_noted(&simplify(program));
-    debug_verify(&program, "distribute");
-    (simplify(program), notes)
 }
 
 /// In debug builds, what a pass leaves is checked.

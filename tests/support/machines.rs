@@ -18,8 +18,7 @@ use whorl_core::{interp, print, verify};
 use whorl_cpu::{Executable, LogElement, Options, RunError, RunState, VectorMode};
 use whorl_schedule::loop_ir::{LoopProgram, Phase};
 use whorl_schedule::{LogSite, log_sites};
-use whorl_transform::distribute::distribute;
-use whorl_transform::simplify::simplify;
+use whorl_transform::flatten::PASSES;
 
 /// What a machine leaves: results and what was logged, or the message of the assertion that failed.
 #[derive(Clone, PartialEq, Debug)]
@@ -103,9 +102,7 @@ pub fn flatten(program: Program) -> Result<Program, String> {
         Ok(()) => Ok(program),
         Err(e) => Err(format!("{pass} made ill-formed Core: {e:?}\n{}", print::print(&program))),
     };
-    let program = checked("simplify", guarded("simplify", || Ok(simplify(program)))?)?;
-    let program = checked("distribute", guarded("distribute", || Ok(distribute(&program)))?)?;
-    checked("simplify after distribute", guarded("simplify after distribute", || Ok(simplify(program)))?)
+    PASSES.iter().try_fold(program, |program, (name, pass)| checked(name, guarded(name, || Ok(pass(program)))?))
 }
 
 /// The program with everything it computes at its top as a result, so that all of it is compared, not only what is asserted.

@@ -3,6 +3,8 @@
 pub mod ad;
 pub mod dce;
 pub mod distribute;
+pub mod fission;
+pub mod flatten;
 pub mod nests;
 pub mod ranges;
 pub mod simplify;

@@ -102,9 +102,9 @@ INLINE state reset_cartpole(key k) {
 INLINE outcome step_cartpole(state s, key k) {
   float force = randint(k, 2) == 1 ? 10.0f : -10.0f;
   float cos_t = cosine(s.c), sin_t = sine(s.c);
-  float push = (force + 0.05f * s.d * s.d * sin_t) / 1.1f;
-  float theta_acc = (9.8f * sin_t - cos_t * push) / (0.5f * (4.0f / 3.0f - 0.1f * cos_t * cos_t / 1.1f));
-  float x_acc = push - 0.05f * theta_acc * cos_t / 1.1f;
+  float push = (force + 0.05f * s.d * s.d * sin_t) * (1.0f / 1.1f);
+  float theta_acc = (9.8f * sin_t - cos_t * push) / (0.5f * (4.0f / 3.0f - 0.1f / 1.1f * cos_t * cos_t));
+  float x_acc = push - 0.05f / 1.1f * theta_acc * cos_t;
   state n = {s.a + 0.02f * s.b, s.b + 0.02f * x_acc, s.c + 0.02f * s.d, s.d + 0.02f * theta_acc, s.time + 1};
   int failed = (fabsf(n.a) > 2.4f) | (fabsf(n.c) > 0.20943951f);
   int before = (fabsf(s.a) > 2.4f) | (fabsf(s.c) > 0.20943951f) | (s.time >= 500);
@@ -137,9 +137,9 @@ INLINE state derivative(state m, float elbow) {
   float d1 = 3.5f + cos_2, d2 = 1.25f + 0.5f * cos_2;
   float phi_2 = 4.9f * sine(m.a + m.b);
   float phi_1 = 14.7f * sine(m.a) + phi_2 - 0.5f * m.d * (m.d + 2.0f * m.c) * sin_2;
-  float ratio = d2 / d1;
+  float per_d1 = 1.0f / d1, ratio = d2 * per_d1;
   float acc_2 = (elbow + ratio * phi_1 - 0.5f * m.c * m.c * sin_2 - phi_2) / (1.25f - ratio * d2);
-  float acc_1 = -(d2 * acc_2 + phi_1) / d1;
+  float acc_1 = -(d2 * acc_2 + phi_1) * per_d1;
   return (state){m.c, m.d, acc_1, acc_2, 0};
 }
 

@@ -8,7 +8,8 @@
 //! r = reduce(sum, axes 2, mul(p, q))          ==>     r = dot(a, c), the axes 1 of both contracted
 //! ```
 //!
-//! Only where each operand has an axis that the other has not: anything less is a sum as cheap as it stands.
+//! Only where each operand has an axis that the other has not: anything less is a sum as cheap as it stands. And what was written as a product
+//! but is only that becomes a sum: its elements are added in sixteen lanes, a product's one after the other.
 
 use std::collections::HashMap;
 
@@ -48,6 +49,7 @@ impl Contraction {
             let before = self.builder.at_spans(stmt.spans.clone());
             let product = match &stmt.op {
                 Op::Prim(Prim::Reduce(r), args) => self.product(r, args[0]),
+                Op::Prim(Prim::Dot(d), args) => self.sum(d, args[0], args[1]),
                 Op::Prim(..) | Op::Constant(_) | Op::Form(_) | Op::Effect(_) => None,
             };
             self.builder.at_spans(before);
@@ -112,6 +114,27 @@ impl Contraction {
         let product = self.builder.prim1(Prim::Dot(dot), &[x.of, y.of]);
         let in_order = perm.iter().copied().eq(0..perm.len());
         Some(if in_order { product } else { self.builder.prim1(Prim::Transpose(perm), &[product]) })
+    }
+}
+
+impl Contraction {
+    /// The product of vectors, or of several pairs of them, as a sum.
+    fn sum(&mut self, dot: &Dot, x: Atom, y: Atom) -> Option<Atom> {
+        let (batch, summed) = (dot.lhs_batch.len(), dot.lhs_contract.len());
+        let rank = |a: Atom, b: &Builder| b.ty(a).rank();
+        if summed == 0 || [x, y].iter().any(|a| rank(*a, &self.builder) != batch + summed) {
+            return None;
+        }
+        let mut ordered = |a: Atom, batch: &[usize], summed: &[usize]| {
+            let perm: SmallVec<[usize; 4]> = batch.iter().chain(summed).copied().collect();
+            let in_order = perm.iter().copied().eq(0..perm.len());
+            if in_order { a } else { self.builder.prim1(Prim::Transpose(perm), &[a]) }
+        };
+        let x = ordered(x, &dot.lhs_batch, &dot.lhs_contract);
+        let y = ordered(y, &dot.rhs_batch, &dot.rhs_contract);
+        let products = self.builder.mul(x, y);
+        let axes: Vec<usize> = (batch..batch + summed).collect();
+        Some(self.builder.reduce(Monoid::Sum, &axes, products))
     }
 }
 

@@ -3,7 +3,7 @@
 use iced_x86::Code as Op;
 use whorl_kernels::ops::Ops;
 
-use super::code::{Class, Code, Fold, Inst, Kind, Operand, Reg};
+use super::code::{Class, Code, Fold, Inst, Kind, MulAdd, Operand, Reg};
 
 /// A machine of 16 `f32`, or of eight `f64`.
 pub struct Vectors<'x> {
@@ -125,7 +125,7 @@ impl Ops for Vectors<'_> {
     fn fma(&mut self, a: Reg, b: Reg, c: Reg) -> Reg {
         let out = self.code.fresh(Class::Vector);
         let ins: [Operand; 3] = [a.into(), b.into(), c.into()];
-        let kind = Kind::MulAdd { double: self.double };
+        let kind = Kind::MulAdd(MulAdd { double: self.double, minus_product: false, minus_sum: false });
         self.code.push(Inst { fold: self.fold(), ..Inst::new(kind, Some(out), &ins) });
         out
     }

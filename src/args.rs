@@ -24,6 +24,7 @@ pub enum Command {
     Test(Test),
     Show(Show),
     Profile(Profile),
+    Bench(Bench),
     Fmt(Fmt),
     /// A code, or all of them.
     Explain(Option<String>),
@@ -135,6 +136,15 @@ pub struct Profile {
     pub checks: Checks,
 }
 
+pub struct Bench {
+    pub job: Job,
+    pub threads: usize,
+    pub repeats: usize,
+    /// A run is stopped after so many.
+    pub seconds: f64,
+    pub json: bool,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     Tree,
@@ -146,7 +156,8 @@ pub enum Stage {
     Asm,
 }
 
-const COMMANDS: &str = "run, resume, repeat, runs, eval, check, test, show, profile, fmt, repl, watch and explain";
+const COMMANDS: &str =
+    "run, resume, repeat, runs, eval, check, test, show, profile, bench, fmt, repl, watch and explain";
 
 const HELP: &str = include_str!("help.txt");
 
@@ -179,6 +190,7 @@ fn command(parser: &mut Parser) -> Read<Command> {
         "test" => Command::Test(test(parser)?),
         "show" => Command::Show(show(parser)?),
         "profile" => Command::Profile(profile(parser)?),
+        "bench" => Command::Bench(bench(parser)?),
         "fmt" => Command::Fmt(fmt(parser)?),
         "explain" => Command::Explain(explain(parser)?),
         "repl" => Command::Repl(repl(parser)?),
@@ -410,22 +422,51 @@ fn profile(parser: &mut Parser) -> Read<Profile> {
             Value(v) => files.push(v.into()),
             Long("seed") => seed = parser.value()?.parse()?,
             Long("steps") => steps = Some(parser.value()?.parse()?),
-            Long("seconds") => seconds = parser.value()?.parse()?,
+            Long("seconds") => seconds = seconds_of(parser)?,
             Long("json") => json = true,
             Long("trap-nan") => checks.nan = true,
             Long("no-checks") => checks.index = false,
             other => setting(other.into(), parser, &mut settings)?,
         }
     }
-    // Longer than anybody waits, and what a duration can hold.
-    if !(0.0..=1e9).contains(&seconds) {
-        return wrong(format!("--seconds {seconds}: a number of seconds, not below 0"));
-    }
     if steps == Some(0) {
         return wrong("--steps 0: at least one step is needed");
     }
     let script = Script { file: one_file("profile", files)?, settings };
     Ok(Profile { script, seed, steps, seconds, json, checks })
+}
+
+fn bench(parser: &mut Parser) -> Read<Bench> {
+    let (mut files, mut settings, mut checks) = (Vec::new(), Vec::new(), Checks::default());
+    let (mut seed, mut threads, mut repeats, mut seconds, mut json) = (0, How::default().threads, 5, 10.0, false);
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Value(v) => files.push(v.into()),
+            Long("seed") => seed = parser.value()?.parse()?,
+            Long("threads") => threads = thread_count(parser)?,
+            Long("repeats") => match parser.value()?.parse()? {
+                0 => return wrong("--repeats 0: at least one repetition is needed"),
+                n => repeats = n,
+            },
+            Long("seconds") => seconds = seconds_of(parser)?,
+            Long("json") => json = true,
+            Long("trap-nan") => checks.nan = true,
+            Long("no-checks") => checks.index = false,
+            other => setting(other.into(), parser, &mut settings)?,
+        }
+    }
+    let script = Script { file: one_file("bench", files)?, settings };
+    Ok(Bench { job: Job { script, seed, checks, sweep: Vec::new() }, threads, repeats, seconds, json })
+}
+
+/// A time to run for.
+fn seconds_of(parser: &mut Parser) -> Read<f64> {
+    let seconds = parser.value()?.parse()?;
+    // Longer than anybody waits, and what a duration can hold.
+    if !(0.0..=1e9).contains(&seconds) {
+        return wrong(format!("--seconds {seconds}: a number of seconds, not below 0"));
+    }
+    Ok(seconds)
 }
 
 fn test(parser: &mut Parser) -> Read<Test> {

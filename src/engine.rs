@@ -82,6 +82,8 @@ impl whorl_cpu::Sink for RunSink {
 
 /// A run between calls.
 pub struct State {
+    /// Which of all.
+    number: usize,
     run: RunState,
     /// What the run has computed, where it has no arena of its own.
     parked: Option<Parked>,
@@ -214,7 +216,7 @@ impl Engine for CpuEngine {
         if let Some(elements) = self.ring {
             state.set_ring(elements);
         }
-        Ok(State { run: state, parked })
+        Ok(State { number: run, run: state, parked })
     }
 
     fn restore(&self, run: usize, phase: usize, arrays: &[StateArray]) -> Result<State, String> {
@@ -250,7 +252,15 @@ impl Engine for CpuEngine {
         Ok(state)
     }
 
-    fn execute(&self, phase: usize, state: &mut State, from: usize, to: usize) -> Result<(), (Option<u64>, RunError)> {
+    fn execute(
+        &self,
+        phase: usize,
+        state: &mut State,
+        from: usize,
+        to: usize,
+        threads: usize,
+    ) -> Result<(), (Option<u64>, RunError)> {
+        self.executable.set_threads(&mut state.run, whorl_cpu::threads_of(state.number, self.runs(), threads));
         let execute = |run: &mut RunState| self.executable.run_phase(phase, run, from, to);
         let done = match (&mut state.parked, &self.pool) {
             (Some(parked), Some(pool)) => {

@@ -8,6 +8,7 @@ macro_rules! say {
 }
 
 pub mod args;
+pub mod bench;
 pub mod check;
 pub mod data;
 pub mod engine;

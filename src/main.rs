@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         Command::Test(options) => whorl::test::test(&options),
         Command::Show(options) => whorl::show::show(&options),
         Command::Profile(options) => whorl::profile::profile(&options),
+        Command::Bench(options) => whorl::bench::bench(&options),
         Command::Fmt(options) => whorl::fmt::fmt(&options),
         Command::Repl(options) => whorl::repl::repl(&options),
         Command::Watch(options) => whorl::watch::watch(&options),

@@ -117,7 +117,7 @@ pub fn results(prepared: &Prepared, place: Place<CpuEngine>) -> Result<Vec<Vec<A
     let phases = prepared.engine.phases();
     let straight = (phase + 1..phases.len()).filter(|p| phases[*p] == Phase::Straight);
     for phase in straight {
-        let run = |s: &mut State| prepared.engine.execute(phase, s, 0, 0);
+        let run = |s: &mut State| prepared.engine.execute(phase, s, 0, 0, 1);
         states.iter_mut().try_for_each(run).map_err(|(_, e)| format!("error: {e}"))?;
     }
     let points = 0..prepared.engine.points().len();

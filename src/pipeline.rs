@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use whorl_core::Program;
-use whorl_cpu::{Executable, Options};
+use whorl_cpu::{Executable, Options, TeamOptions};
 use whorl_schedule::loop_ir::LoopProgram;
 use whorl_source::{Diagnostic, SourceMap, Span};
 use whorl_trace::{Loader, Script, Traced};
-use whorl_transform::distribute::{self, Notes, distribute};
+pub use whorl_transform::flatten::{flatten, flatten_noted};
 use whorl_transform::nests;
 use whorl_transform::ranges;
 use whorl_transform::simplify::simplify;
@@ -90,24 +90,6 @@ pub fn cut(program: Program) -> (Program, Option<Program>) {
     (first, after)
 }
 
-/// Core as it is scheduled: simplified, with inner maps distributed.
-pub fn flatten(program: Program) -> Program {
-    let program = simplify(program);
-    debug_verify(&program, "simplify");
-    let program = distribute(&program);
-    debug_verify(&program, "distribute");
-    let program = simplify(program);
-    debug_verify(&program, "simplify after distribute");
-    program
-}
-
-/// The same, with what became of each `for`, for reports.
-pub fn flatten_noted(program: Program) -> (Program, Notes) {
-    let (program, notes) = distribute::distribute_noted(&simplify(program));
-    debug_verify(&program, "distribute");
-    (simplify(program), notes)
-}
-
 /// In debug builds, what a pass leaves is checked.
 fn debug_verify(program: &Program, pass: &str) {
     if cfg!(debug_assertions)
@@ -132,11 +114,18 @@ pub struct Compiled {
     pub time: Duration,
 }
 
+/// For all runs together so many threads.
 pub fn compile(traced: Program, map: &SourceMap, threads: usize) -> Result<Compiled, String> {
+    compile_swept(traced, map, threads, 1)
+}
+
+/// The same for the runs at so many points of a sweep.
+pub fn compile_swept(traced: Program, map: &SourceMap, threads: usize, points: usize) -> Result<Compiled, String> {
     let begin = Instant::now();
     let flat = flatten(traced);
     let program = schedule(&flat, map)?;
-    let options = Options { threads, ..Options::default() };
+    let team = TeamOptions::of(program.runs.unwrap_or(1) * points, threads);
+    let options = Options { threads, team, ..Options::default() };
     let executable = whorl_cpu::compile(&program, &options).map_err(|e| format!("error: {e}"))?;
     Ok(Compiled { program, executable, time: begin.elapsed() })
 }

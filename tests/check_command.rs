@@ -100,7 +100,8 @@ fn products_of_ppo() {
     // Nobody asks for the gradient of an observation.
     let backward = 2 * (policy + value) - 2 * 4 * 64;
     let samples = 4 * 128;
-    let by_hand: u64 = samples * (policy + value) + samples * value + 4 * samples * (policy + value + backward);
+    // The critic is asked of the last four final observations, and of those of episodes that end: a block of 16, at least.
+    let by_hand: u64 = samples * (policy + value) + (4 + 16) * value + 4 * samples * (policy + value + backward);
     let close = products.abs_diff(by_hand) * 50 < by_hand;
     assert!(close, "{products} multiply-adds an update in products, by hand {by_hand}");
     assert!(warnings::warnings(&parts, &source.map).is_empty());
@@ -224,6 +225,51 @@ fn profile_sums_up() {
     assert!(said.out.contains("one run of 2, 7 of 40 train steps"), "{}", said.out);
     let wide: Vec<&str> = said.out.lines().filter(|l| l.chars().count() > 80).collect();
     assert!(wide.is_empty(), "{wide:#?}");
+}
+
+#[test]
+fn bench_says_how_fast() {
+    let folder = Folder::with("bench", TRAINING);
+    let o = object(&folder.whorl("bench script.whorl --repeats 3 --threads 2 --json").good());
+    assert_eq!((&o["runs"], &o["threads"], &o["of_train_steps"]), (&2.into(), &2.into(), &40.into()));
+    let each = o["repetitions"].as_array().expect("repetitions");
+    assert_eq!(each.len(), 3);
+    for r in each {
+        assert_eq!((&r["train_steps"], &r["finished"]), (&40.into(), &true.into()), "{r}");
+        let (run, rate) = (r["run_s"].as_f64().expect("a time"), r["steps_per_s"].as_f64().expect("a rate"));
+        assert!((run * rate - 2.0 * 40.0).abs() < 1e-6, "{r}");
+        assert!(r["compile_s"].as_f64().is_some_and(|t| t > 0.0), "{r}");
+    }
+    let spread = |name: &str| ["min", "median", "max"].map(|k| o[name][k].as_f64().expect("a number"));
+    for name in ["trace_s", "compile_s", "run_s", "steps_per_s"] {
+        assert!(spread(name).is_sorted(), "{o}");
+    }
+    assert!(!folder.0.join("runs").exists());
+    let long = "fn main(key: Key) {\n  train scan s = 0.0 for k in split(key, 1_000_000) {\n    log(\"env_steps\", 3.0)\n    s + sum(normal(k, 100))\n  }\n}\n";
+    let folder = Folder::with("bench-long", long);
+    let o = object(&folder.whorl("bench script.whorl --repeats 1 --seconds 0.2 --json").good());
+    let r = &o["repetitions"][0];
+    let steps = r["train_steps"].as_f64().expect("a number");
+    assert!(r["finished"] == false && steps > 0.0 && steps < 1e6, "{r}");
+    assert_eq!((o["counted"].as_str(), r["env_steps"].as_f64()), (Some("environment steps"), Some(3.0 * steps)));
+    let said = folder.whorl("bench script.whorl --repeats 2 --seconds 0.1").good();
+    assert!(
+        said.out.contains("stopped when their time was over") && said.out.contains("environment steps/s"),
+        "{}",
+        said.out
+    );
+    assert!(said.out.lines().all(|l| l.chars().count() <= 80), "{}", said.out);
+}
+
+#[test]
+fn bench_answers_bad_input() {
+    let folder = Folder::with("bench-bad", "fn main(key: Key) {\n  let x = uniform(key)\n  assert x > 2.0\n  x\n}\n");
+    let said = folder.whorl("bench script.whorl");
+    assert!(said.code == Some(1) && said.err.contains("script.whorl:3"), "{}", said.err);
+    for line in ["--repeats 0", "--repeats x", "--seconds -1", "--threads 0"] {
+        let said = folder.whorl(&format!("bench script.whorl {line}"));
+        assert_eq!(said.code, Some(2), "{line}: {}", said.err);
+    }
 }
 
 #[test]

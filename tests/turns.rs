@@ -1,4 +1,4 @@
-//! Runs that take turns in a few arenas, and runs that begin from a checkpoint, leave the same bits as runs of their own.
+//! Runs that take turns in a few arenas, runs that begin from a checkpoint, and runs by teams leave the same bits as runs of their own.
 
 mod support;
 
@@ -8,6 +8,7 @@ use whorl::engine::{CpuEngine, State};
 use whorl::memory::{Arenas, Room, plan};
 use whorl::pipeline;
 use whorl_core::ir::ArrayData;
+use whorl_cpu::{Options, TeamOptions};
 use whorl_host::drive::{End, Observer, Pace, Place, Progress, Saved, drive};
 use whorl_host::engine::{Engine, LogValue, StateArray};
 
@@ -46,20 +47,23 @@ fn traced(engine: &CpuEngine, threads: usize, chunk: usize, from: Option<Place<C
 
 const KEY: [u32; 2] = [0, 5];
 
-fn engine(source: &pipeline::Source) -> CpuEngine {
+fn engine(source: &pipeline::Source, team: TeamOptions) -> CpuEngine {
     let traced = source.script.trace_main().unwrap_or_else(|d| panic!("{}", pipeline::render(&d, &source.map)));
     let inputs = traced.params.iter().zip(KEY).map(|(_, word)| ArrayData::scalar(word)).collect();
     let (program, _) = pipeline::cut(traced.program);
-    let compiled = pipeline::compile(program, &source.map, 2).unwrap_or_else(|e| panic!("{e}"));
-    CpuEngine::new(compiled.program, compiled.executable, inputs)
+    let program = pipeline::schedule(&pipeline::flatten(program), &source.map).unwrap_or_else(|e| panic!("{e}"));
+    let options = Options { threads: 1, team, ..Options::default() };
+    let executable = whorl_cpu::compile(&program, &options).unwrap_or_else(|e| panic!("{e}"));
+    CpuEngine::new(program, executable, inputs)
 }
 
 /// Runs the script with an arena for each run, and taking turns in one and two arenas of which nothing may be expected; and begins
-/// again from the state behind every chunk.
+/// again from the state behind every chunk, with other threads.
 fn check(name: &str, source: &pipeline::Source, chunk: usize) {
-    let expected = traced(&engine(source), 2, chunk, None);
-    for (most, threads, poison) in [(1, 1, 0xff), (1, 2, 0xa5), (2, 2, 0x01)] {
-        let engine = engine(source).in_arenas(Arenas::Shared(most)).poisoned(poison);
+    let expected = traced(&engine(source, TeamOptions::ALONE), 2, chunk, None);
+    // Of several runs the last have the threads that are left over; a single one has all.
+    for (most, threads, poison) in [(1, 1, 0xff), (1, 2, 0xa5), (2, 2, 0x01), (2, 3, 0x81), (2, 8, 0xff)] {
+        let engine = engine(source, TeamOptions::eager(4)).in_arenas(Arenas::Shared(most)).poisoned(poison);
         let trace = traced(&engine, threads, chunk, None);
         assert!(trace.logs == expected.logs, "{name}: logs in {most} arenas");
         assert!(trace.results == expected.results, "{name}: results in {most} arenas");
@@ -68,12 +72,12 @@ fn check(name: &str, source: &pipeline::Source, chunk: usize) {
         }
         assert_eq!(trace.states.len(), expected.states.len());
     }
-    for arenas in [Arenas::EachItsOwn, Arenas::Shared(1)] {
-        let engine = engine(source).in_arenas(arenas).poisoned(0x5a);
+    for (arenas, threads) in [(Arenas::EachItsOwn, 2), (Arenas::Shared(1), 2), (Arenas::EachItsOwn, 4)] {
+        let engine = engine(source, TeamOptions::eager(3)).in_arenas(arenas).poisoned(0x5a);
         for (phase, step, arrays) in &expected.states {
             let saved = Saved { phase: *phase, step: *step, states: arrays.clone() };
             let place = Place::restored(&engine, &saved).unwrap_or_else(|e| panic!("{name}: {e}"));
-            let trace = traced(&engine, 2, chunk, Some(place));
+            let trace = traced(&engine, threads, chunk, Some(place));
             assert!(trace.results == expected.results, "{name}: from step {step} of phase {phase}, {arenas:?}");
             assert!(trace.states.last() == expected.states.last(), "{name}: from step {step} of phase {phase}");
         }
@@ -161,7 +165,7 @@ fn examples_take_turns() {
 #[test]
 fn memory_decides() {
     let source = support::load_text("two scans.whorl", TWO_SCANS, &[("runs", "100")]);
-    let program = engine(&source).program;
+    let program = engine(&source, TeamOptions::ALONE).program;
     let arena = program.arena_bytes;
     let of = |free: usize, threads: usize| plan(&program, 100, threads, Room { free, is_limit: true }, &source.map);
     assert_eq!(of(300 * arena, 2), Ok(Arenas::EachItsOwn));

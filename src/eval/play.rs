@@ -131,7 +131,8 @@ impl<'s> Agents<'s> {
     fn compiled(&self, plays: Plays) -> Result<(Evaluation, Compiled), String> {
         let mut evaluation = traced(self.source, plays)?;
         let program = std::mem::take(&mut evaluation.traced.program);
-        let compiled = pipeline::compile(pipeline::checked(program, self.checks), &self.source.map, 1)?;
+        let program = pipeline::checked(program, self.checks);
+        let compiled = pipeline::compile(program, &self.source.map, self.threads)?;
         memory::plan(&compiled.program, 1, 1, Room::now(None), &self.source.map)?;
         Ok((evaluation, compiled))
     }

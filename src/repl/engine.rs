@@ -115,7 +115,9 @@ impl Engine for SessionEngine {
         state: &mut RunState,
         from: usize,
         to: usize,
+        threads: usize,
     ) -> Result<(), (Option<u64>, RunError)> {
+        self.executable.set_threads(state, whorl_cpu::threads_of(state.run, self.runs(), threads));
         self.executable.run_phase(phase, state, from, to).map_err(|e| (crate::engine::train_step(&e), e))
     }
 

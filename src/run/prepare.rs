@@ -38,18 +38,29 @@ pub struct Prepared {
 
 impl Prepared {
     /// Traces and compiles; warnings are printed, and an error is the rendered text.
-    pub fn new(mut sources: Sources, job: &Job, how: &How) -> Result<Prepared, String> {
+    pub fn new(sources: Sources, job: &Job, how: &How) -> Result<Prepared, String> {
+        Prepared::warning(sources, job, how, true)
+    }
+
+    /// The same again, of what was warned of already.
+    pub fn again(sources: Sources, job: &Job, how: &How) -> Result<Prepared, String> {
+        Prepared::warning(sources, job, how, false)
+    }
+
+    fn warning(mut sources: Sources, job: &Job, how: &How, warn: bool) -> Result<Prepared, String> {
         let begin = Instant::now();
         let (sweep, points) = swept(&mut sources, job)?;
         let source = &sources.source;
         let traced = source.script.trace_main().map_err(|d| pipeline::render(&d, &source.map))?;
-        pipeline::warn(&traced, &source.map);
+        if warn {
+            pipeline::warn(&traced, &source.map);
+        }
         let trace_time = begin.elapsed();
         let own = traced.params.len() - points.first().map_or(0, |p| p.inputs.len());
         let inputs = main_arguments(&traced.params[..own], job.seed)?;
         let program = pipeline::checked(traced.program, job.checks);
         let (program, after) = pipeline::cut(program);
-        let compiled = pipeline::compile(program, &source.map, how.threads)?;
+        let compiled = pipeline::compile_swept(program, &source.map, how.threads, points.len().max(1))?;
         let after = after.map(|p| pipeline::compile(p, &source.map, how.threads)).transpose()?;
         let compile_time = compiled.time + after.as_ref().map_or(Duration::ZERO, |c| c.time);
         let mut engine = CpuEngine::new(compiled.program, compiled.executable, inputs);
@@ -61,7 +72,8 @@ impl Prepared {
             };
             engine = engine.over(points.iter().map(point).collect());
         }
-        let arenas = memory::plan(&engine.program, engine.runs(), how.threads, Room::now(how.memory), &source.map)?;
+        let arenas =
+            memory::plan(engine.executable.program(), engine.runs(), how.threads, Room::now(how.memory), &source.map)?;
         let engine = engine.in_arenas(arenas);
         let (results, saves) = (traced.results, traced.saves);
         let points = points.into_iter().map(|p| p.at).collect();

@@ -6,8 +6,7 @@ use std::sync::Mutex;
 use whorl_core::{ArrayData, Body, Form, Op, Program, Vars};
 use whorl_source::{Diagnostic, FileId, SourceMap};
 use whorl_trace::{Loader, Script};
-use whorl_transform::distribute::distribute;
-use whorl_transform::simplify::simplify;
+use whorl_transform::flatten::PASSES;
 
 use crate::support::machines;
 
@@ -163,12 +162,11 @@ fn compiled(program: Program, thoroughly: bool) -> Result<Reached, Failure> {
         }
     };
     check(&program, "tracing")?;
-    let program = simplify(program);
-    check(&program, "simplify")?;
-    let program = distribute(&program);
-    check(&program, "distribute")?;
-    let program = simplify(program);
-    check(&program, "simplify after distribute")?;
+    let program = PASSES.iter().try_fold(program, |program, (name, pass)| {
+        let program = pass(program);
+        check(&program, name)?;
+        Ok(program)
+    })?;
     // What is too large to run is refused here, with a sentence.
     let Ok(loops) = whorl_schedule::schedule(&program) else { return Ok(Reached::Traced) };
     if let Err(e) = whorl_schedule::verify(&loops) {

@@ -10,7 +10,7 @@ use whorl_core::interp::{self, Outcome, run_with_one_zero};
 use whorl_core::ir::*;
 use whorl_core::verify::verify;
 use whorl_transform::ad::{jvp, vjp};
-use whorl_transform::distribute::distribute;
+use whorl_transform::flatten::PASSES;
 use whorl_transform::nests::join;
 use whorl_transform::simplify::simplify;
 use whorl_transform::stages::cut;
@@ -89,16 +89,12 @@ pub fn judged(case: &Case, exact: bool) -> Result<(), String> {
     Ok(())
 }
 
-type Pass = fn(Program) -> Program;
-
 /// The interpreter gives the same bits after every pass, but for the sign of zeros.
 fn passes_keep_bits(case: &Case) -> Result<(), String> {
     let run = |p: &Program| guarded("the interpreter", || Ok(run_with_one_zero(p, &case.args)));
     let expected = run(&case.program)?;
     let mut program = case.program.clone();
-    let passes: [(&str, Pass); 3] =
-        [("simplify", simplify), ("distribute", |p| distribute(&p)), ("simplify after distribute", simplify)];
-    for (pass, apply) in passes {
+    for (pass, apply) in PASSES {
         program = guarded(pass, || Ok(apply(program)))?;
         verify(&program).map_err(|e| format!("{pass} made ill-formed Core: {e}"))?;
         match (&expected, run(&program)?) {

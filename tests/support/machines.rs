@@ -7,7 +7,7 @@
 //!      │ schedule            │
 //! Loop IR ────── evaluator   ├ the same bits, results and logs
 //!      │ compile             │
-//! machine code ─ CPU ────────┘ (vectors and scalars, one thread and two)
+//! machine code ─ CPU ────────┘ (vectors and scalars, one thread and two, one thread a run and teams)
 //! ```
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,11 +15,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use whorl_core::check::Fault;
 use whorl_core::ir::{ArrayData, Atom, Lit, Program};
 use whorl_core::{interp, print, verify};
-use whorl_cpu::{Executable, LogElement, Options, RunError, RunState, VectorMode};
+use whorl_cpu::{Executable, LogElement, Options, RunError, RunState, TeamOptions, VectorMode};
 use whorl_schedule::loop_ir::{LoopProgram, Phase};
 use whorl_schedule::{LogSite, log_sites};
-use whorl_transform::distribute::distribute;
-use whorl_transform::simplify::simplify;
+use whorl_transform::flatten::PASSES;
 
 /// What a machine leaves: results and what was logged, or the message of the assertion that failed.
 #[derive(Clone, PartialEq, Debug)]
@@ -73,17 +72,22 @@ pub fn same_bits(flat: &Program, args: &[ArrayData]) -> Result<Run, String> {
     whorl_schedule::verify(&loops).map_err(|e| format!("ill-formed Loop IR: {e}"))?;
     let evaluated = guarded("the evaluator", || evaluated(&loops, args))?;
     compare("the evaluator", &expected, &evaluated)?;
-    for (name, vector) in [
-        ("the CPU", VectorMode::Auto),
-        ("the CPU with narrow vectors", VectorMode::Narrow),
-        ("the CPU without vectors", VectorMode::Scalar),
+    for (name, vector, team) in [
+        ("the CPU", VectorMode::Auto, 1),
+        ("the CPU with narrow vectors", VectorMode::Narrow, 1),
+        ("the CPU without vectors", VectorMode::Scalar, 1),
+        ("the CPU by a team of two", VectorMode::Auto, 2),
+        ("the CPU by a team of five", VectorMode::Auto, 5),
+        ("the CPU with narrow vectors by a team of three", VectorMode::Narrow, 3),
+        ("the CPU without vectors by a team of two", VectorMode::Scalar, 2),
     ] {
         let executable = guarded("compile", || {
-            whorl_cpu::compile(&loops, &Options { threads: 1, vector, ..Options::default() }).map_err(|e| e.to_string())
+            let options = Options { threads: 1, vector, team: TeamOptions::eager(team), ..Options::default() };
+            whorl_cpu::compile(&loops, &options).map_err(|e| e.to_string())
         })?;
-        let run = guarded(name, || Ok(executed(&loops, &executable, args, 2)))?;
+        let run = guarded(name, || Ok(executed(&loops, &executable, args, 2, team)))?;
         compare(name, &expected, &run)?;
-        if loops.runs.is_some() && vector == VectorMode::Auto {
+        if loops.runs.is_some() && vector == VectorMode::Auto && team == 1 {
             for threads in [1, 2] {
                 let together = guarded(name, || Ok(executable.run_to_end(args, threads)))?;
                 let mut together = together.map(|results| Outcome { results, logs: Vec::new() }).map_err(stopped);
@@ -103,9 +107,7 @@ pub fn flatten(program: Program) -> Result<Program, String> {
         Ok(()) => Ok(program),
         Err(e) => Err(format!("{pass} made ill-formed Core: {e:?}\n{}", print::print(&program))),
     };
-    let program = checked("simplify", guarded("simplify", || Ok(simplify(program)))?)?;
-    let program = checked("distribute", guarded("distribute", || Ok(distribute(&program)))?)?;
-    checked("simplify after distribute", guarded("simplify after distribute", || Ok(simplify(program)))?)
+    PASSES.iter().try_fold(program, |program, (name, pass)| checked(name, guarded(name, || Ok(pass(program)))?))
 }
 
 /// The program with everything it computes at its top as a result, so that all of it is compared, not only what is asserted.
@@ -153,11 +155,11 @@ fn evaluated(loops: &LoopProgram, args: &[ArrayData]) -> Result<Run, String> {
 pub fn paced(flat: &Program, args: &[ArrayData]) -> Result<(), String> {
     let expected = guarded("the interpreter on flat Core", || Ok(interpreted(flat, args)))?;
     let loops = guarded("schedule", || whorl_schedule::schedule(flat).map_err(|e| e.to_string()))?;
-    let options = Options { threads: 1, ..Options::default() };
+    let options = Options { threads: 1, team: TeamOptions::eager(5), ..Options::default() };
     let executable = guarded("compile", || whorl_cpu::compile(&loops, &options).map_err(|e| e.to_string()))?;
-    for chunk in [1, 2, 3, usize::MAX] {
-        let run = guarded("the CPU", || Ok(executed(&loops, &executable, args, chunk)))?;
-        compare(&format!("the CPU in chunks of {chunk} steps"), &expected, &run)?;
+    for (chunk, team) in [(1, 1), (1, 2), (2, 1), (3, 3), (usize::MAX, 1), (usize::MAX, 5)] {
+        let run = guarded("the CPU", || Ok(executed(&loops, &executable, args, chunk, team)))?;
+        compare(&format!("the CPU in chunks of {chunk} steps by a team of {team}"), &expected, &run)?;
     }
     for threads in [1, 2, 3, 8] {
         let run = guarded("the CPU", || Ok(executable.run_to_end(args, threads)))?;
@@ -186,14 +188,15 @@ fn poisoned_run(executable: &Executable, run: usize, args: &[ArrayData]) -> Resu
     Ok(state)
 }
 
-/// Run after run, phase after phase, as the host does it; every train scan so many steps at a time.
-fn executed(loops: &LoopProgram, executable: &Executable, args: &[ArrayData], chunk: usize) -> Run {
+/// Run after run, phase after phase, as the host does it; every train scan so many steps at a time, each run by so many threads.
+fn executed(loops: &LoopProgram, executable: &Executable, args: &[ArrayData], chunk: usize, team: usize) -> Run {
     let (mut rows, mut logs) = (Vec::new(), Vec::new());
     let sites = log_sites(loops);
     for run in 0..loops.runs.unwrap_or(1) {
         let mut state = poisoned_run(executable, run, args).map_err(|e| e.to_string())?;
         // A ring of another size for each run.
         state.set_ring(run + 1);
+        executable.set_threads(&mut state, team);
         for (k, phase) in loops.phases.iter().enumerate() {
             let n = if let Phase::Train { n, .. } = phase { *n } else { 0 };
             let mut from = 0usize;

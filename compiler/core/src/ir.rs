@@ -309,7 +309,8 @@ pub enum Form {
 /// An accumulator is a sum that lanes add to: the body's first results are the accumulators' new values, each reached from
 /// its parameter only through `add(acc, v)`, `index_add(acc, v, i…)`, and accumulators of inner `Map`s or carries of
 /// inner `Scan`s that obey the same rule. Lanes thread it in order 0, 1, …; a schedule may sum in another, fixed order.
-/// In scatters, which distribution makes, `index_set(acc, v, i…)` counts as adding where the positions begin with the index.
+/// In scatters, which distribution makes, `index_set(acc, v, i…)` counts as adding where a position is the lane's own: no two lanes set
+/// one place.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Map {
     pub n: usize,

@@ -201,8 +201,7 @@ fn compile_one(
     let (context, functions) = tools;
     context.clear();
     context.set_disasm(text);
-    let is_phase = matches!(jobs.jobs[k], Job::Phase(_));
-    context.func.signature = signature(isa.default_call_conv(), is_phase);
+    context.func.signature = signature(isa.default_call_conv(), jobs.jobs[k].has_range());
     context.func.name = UserFuncName::user(0, k as u32);
     let mut sites = Vec::new();
     let mut builder = FunctionBuilder::new(&mut context.func, functions);
@@ -236,7 +235,8 @@ fn emit(
     builder.switch_to_block(entry);
     builder.seal_block(entry);
     let params = builder.block_params(entry).to_vec();
-    let frame = Frame { program, constants, target, arena: params[0], context: params[1] };
+    let range = params.get(2).copied().zip(params.get(3).copied());
+    let frame = Frame { program, constants, target, arena: params[0], context: params[1], range };
     match &jobs.jobs[k] {
         Job::Lanes(plan) => lanes::emit(&mut lanes::Narrow { builder, frame: &frame }, program, plan)?,
         Job::Block(nodes) => Control { builder, frame: &frame, jobs, sites }.here(nodes)?,
@@ -254,7 +254,7 @@ fn link(isa: OwnedTargetIsa, jobs: &Jobs, pieces: Vec<Piece>) -> Result<Code, Cp
     let mut module = JITModule::new(JITBuilder::with_isa(isa, default_libcall_names()));
     let mut ids = Vec::new();
     for (k, job) in jobs.jobs.iter().enumerate() {
-        let signature = signature(convention, matches!(job, Job::Phase(_)));
+        let signature = signature(convention, job.has_range());
         ids.push(module.declare_function(&format!("whorl_{k}"), Linkage::Local, &signature).map_err(failed)?);
     }
     let mut sites = Vec::new();

@@ -15,9 +15,10 @@ use crate::CpuError;
 use crate::emit::calls::{call, signature};
 use crate::emit::value::memory;
 use crate::frame::Frame;
-use crate::jobs::{Callee, JobId, Jobs, list_key, node_key};
+use crate::jobs::{Callee, Job, JobId, Jobs, list_key, node_key};
 use crate::lanes;
 use crate::runtime::{self, CheckSite, LogSite, MatMulSite, Site, SortSite};
+use crate::share::{self, Divided, LoopSite, Share};
 
 pub struct Control<'x, 'b, 'p> {
     pub builder: &'x mut FunctionBuilder<'b>,
@@ -89,13 +90,13 @@ impl Control<'_, '_, '_> {
                     lanes::emit(&mut machine, self.frame.program, plan)
                 }
                 Some(Callee::Function(job)) => {
-                    self.call_job(*job);
+                    self.lane_loop(node, *job);
                     Ok(())
                 }
                 None => Err(CpuError::internal("a lane loop without a function")),
             },
-            Node::MatMul(m) => self.matmul(m),
-            Node::Sort(s) => self.sort(s),
+            Node::MatMul(m) => self.matmul(node, m),
+            Node::Sort(s) => self.sort(node, s),
             Node::Log { site, log: _, dims, value, mask, steps, spans: _ } => {
                 self.log(*site, dims, value, mask.as_ref(), steps)
             }
@@ -210,6 +211,27 @@ impl Control<'_, '_, '_> {
         Ok(())
     }
 
+    /// By the run's thread, or with its team.
+    fn lane_loop(&mut self, node: &Node, job: JobId) {
+        let range = match &self.jobs.jobs[job.0 as usize] {
+            Job::Lanes(plan) => plan.range,
+            Job::Block(_) | Job::Phase(_) => None,
+        };
+        let (Some(range), Some(share)) = (range, self.share(node)) else {
+            self.call_job(job);
+            return;
+        };
+        let site = self.site(LoopSite { range, share });
+        let function = self.import(job);
+        let function = self.builder.ins().func_addr(I64, function);
+        let args = [self.frame.arena, self.frame.context, site, function];
+        call(self.builder, share::lane_loop as *const u8, &args, None);
+    }
+
+    fn share(&self, node: &Node) -> Option<Share> {
+        self.jobs.shares.get(&node_key(node)).copied()
+    }
+
     fn call_job(&mut self, job: JobId) -> Value {
         let callee = self.import(job);
         let call = self.builder.ins().call(callee, &[self.frame.arena, self.frame.context]);
@@ -223,7 +245,8 @@ impl Control<'_, '_, '_> {
         if let Some((callee, _)) = known {
             return callee;
         }
-        let signature = signature(self.builder.func.signature.call_conv, false);
+        let ranged = self.jobs.jobs[job.0 as usize].has_range();
+        let signature = signature(self.builder.func.signature.call_conv, ranged);
         let signature = self.builder.import_signature(signature);
         let name = ExternalName::user(name);
         self.builder.import_function(ExtFuncData { name, signature, colocated: false, patchable: false })
@@ -304,26 +327,38 @@ impl Control<'_, '_, '_> {
         Ok(self.builder.ins().stack_addr(I64, slot, 0))
     }
 
-    fn matmul(&mut self, m: &MatMul) -> Result<(), CpuError> {
-        let site = MatMulSite::new(m)?;
-        let site = self.site(site);
+    fn matmul(&mut self, node: &Node, m: &MatMul) -> Result<(), CpuError> {
+        let divided = self.share(node).map(|share| Divided::product(m, share)).transpose()?.flatten();
         let a = self.frame.pointer(self.builder, &m.a)?;
         let b = self.frame.pointer(self.builder, &m.b)?;
         let c = self.frame.pointer(self.builder, &m.c)?;
         let bias = self.maybe_pointer(m.epilogue.as_ref().map(|e| &e.bias))?;
-        call(self.builder, runtime::matmul as *const u8, &[site, a, b, c, bias], None);
+        if let Some(divided) = divided {
+            let site = self.site(divided);
+            let args = [self.frame.context, site, a, b, c, bias];
+            call(self.builder, share::divided_matmul as *const u8, &args, None);
+        } else {
+            let site = self.site(MatMulSite::new(m)?);
+            call(self.builder, runtime::matmul as *const u8, &[site, a, b, c, bias], None);
+        }
         Ok(())
     }
 
-    fn sort(&mut self, s: &Sort) -> Result<(), CpuError> {
+    fn sort(&mut self, node: &Node, s: &Sort) -> Result<(), CpuError> {
         let mut dtypes = Vec::new();
         for view in &s.from {
             dtypes.push(self.frame.buffer(view.buffer)?.dtype);
         }
-        let site = self.site(SortSite::new(s, &dtypes)?);
         let views: Vec<&View> = s.from.iter().chain(&s.to).collect();
         let pointers = self.pointers(&views)?;
-        call(self.builder, runtime::sort as *const u8, &[site, pointers], None);
+        let divided = self.share(node).map(|share| Divided::sort(s, &dtypes, share)).transpose()?.flatten();
+        if let Some(divided) = divided {
+            let site = self.site(divided);
+            call(self.builder, share::divided_sort as *const u8, &[self.frame.context, site, pointers], None);
+        } else {
+            let site = self.site(SortSite::new(s, &dtypes)?);
+            call(self.builder, runtime::sort as *const u8, &[site, pointers], None);
+        }
         Ok(())
     }
 }

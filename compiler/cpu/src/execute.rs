@@ -11,7 +11,8 @@ use crate::build::{Code, FunctionText, build, disassemble};
 use crate::ring::{Dropped, RING, Ring};
 use crate::runtime::{Context, Lap, ticks};
 use crate::state::{Arena, Bytes, RunState};
-use crate::{CpuError, Options, RunError};
+use crate::team::threads_of;
+use crate::{CpuError, Options, RunError, fission};
 
 /// Machine code of a program, and the constants that it reads. Any number of runs may execute it at once.
 pub struct Executable {
@@ -33,13 +34,15 @@ type RunResult = Result<Vec<ArrayData>, RunError>;
 impl Executable {
     pub(crate) fn new(program: &LoopProgram, options: &Options) -> Result<Executable, CpuError> {
         check(program)?;
-        let program = program.clone();
+        let mut program = program.clone();
+        fission::divide(&mut program, options);
         let constants: Vec<Option<Bytes>> = program.buffers.iter().map(constant).collect::<Result<_, _>>()?;
         let code = build(&program, &addresses(&constants), options)?;
         let phases = code.phases.clone();
         Ok(Executable { program, options: options.clone(), constants, phases, code: Mutex::new(Some(code)) })
     }
 
+    /// The program as it is executed: with long reductions divided, where there are teams.
     pub fn program(&self) -> &LoopProgram {
         &self.program
     }
@@ -72,8 +75,15 @@ impl Executable {
         let number = self.program.runs.map(|_| run);
         let nodes = || self.program.phases.iter().map(|p| cost::leaves(&self.program, p.body()).len()).sum();
         let laps = if self.options.profile { vec![Lap::default(); nodes()] } else { Vec::new() };
-        let context = Box::new(Context { step: 0, ring, run: number, failure: None, laps, last: 0 });
+        let context = Box::new(Context { step: 0, ring, run: number, failure: None, team: None, laps, last: 0 });
         RunState { run, arena: Bytes::none(), context }
+    }
+
+    /// From now on, so many threads do the large loops of the run together: those that [`Options::team`] has code for.
+    pub fn set_threads(&self, state: &mut RunState, threads: usize) {
+        let team = self.options.team;
+        // What a sleeping thread is woken for is worth more than what one does that waits for it.
+        state.set_team(threads.min(team.threads), team.worth.saturating_mul(5));
     }
 
     /// Runs one phase; of a train phase, the steps `from..to`, which a straight one ignores. A run that has failed stays failed.
@@ -163,7 +173,7 @@ impl Executable {
                 if run >= runs {
                     return;
                 }
-                let row = self.run_one(run, inputs);
+                let row = self.run_one(run, inputs, threads_of(run, runs, threads));
                 rows.lock().unwrap_or_else(|e| e.into_inner()).push((run, row));
             }
         };
@@ -177,8 +187,9 @@ impl Executable {
         Ok((0..self.program.outputs.len()).map(|k| self.stacked(k, &rows)).collect())
     }
 
-    fn run_one(&self, run: usize, inputs: &[ArrayData]) -> Result<Vec<ArrayData>, RunError> {
+    fn run_one(&self, run: usize, inputs: &[ArrayData], threads: usize) -> Result<Vec<ArrayData>, RunError> {
         let mut state = self.new_run(run, inputs)?;
+        self.set_threads(&mut state, threads);
         state.set_sink(Box::new(Dropped));
         for (k, phase) in self.program.phases.iter().enumerate() {
             let to = match phase {

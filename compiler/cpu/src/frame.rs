@@ -16,6 +16,8 @@ pub struct Frame<'p> {
     pub target: Target,
     pub arena: Value,
     pub context: Value,
+    /// Of a function that does part of a loop: from where, and to where.
+    pub range: Option<(Value, Value)>,
 }
 
 impl<'p> Frame<'p> {

@@ -8,8 +8,9 @@ use std::ops::Range;
 use whorl_schedule::cost;
 use whorl_schedule::loop_ir::{LoopProgram, Node, Phase};
 
+use crate::Options;
 use crate::lanes::{self, Plan};
-use crate::{Options, VectorMode};
+use crate::share::{self, Share};
 
 /// Which function.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -24,6 +25,17 @@ pub enum Job<'p> {
     Phase(&'p Phase),
 }
 
+impl Job<'_> {
+    /// Whether the function is told from where to where it is to go.
+    pub fn has_range(&self) -> bool {
+        match self {
+            Job::Lanes(plan) => plan.range.is_some(),
+            Job::Block(_) => false,
+            Job::Phase(_) => true,
+        }
+    }
+}
+
 /// All functions of a program, and which node is where.
 #[derive(Debug, Default)]
 pub struct Jobs<'p> {
@@ -36,6 +48,8 @@ pub struct Jobs<'p> {
     pub loops: HashMap<usize, Callee>,
     /// Lists that are cut, by their address and length.
     pub cuts: HashMap<(usize, usize), Vec<JobId>>,
+    /// What is worth several threads, by the address of its node.
+    pub shares: HashMap<usize, Share>,
     /// Where time is measured: the numbers of nodes without bodies, as [`cost::leaves`] counts them; empty where it is not.
     pub laps: HashMap<usize, u32>,
 }
@@ -64,14 +78,14 @@ const CALL: usize = 6;
 
 impl<'p> Jobs<'p> {
     pub fn of(program: &'p LoopProgram, options: &Options) -> Jobs<'p> {
-        let (mut jobs, mode) = (Jobs::default(), options.vector);
+        let mut jobs = Jobs::default();
         if options.profile {
             let leaves = program.phases.iter().flat_map(|p| cost::leaves(program, p.body()));
             jobs.laps = leaves.enumerate().map(|(k, l)| (node_key(l.node), k as u32)).collect();
         }
         for phase in &program.phases {
             let (Phase::Straight(nodes) | Phase::Train { body: nodes, .. }) = phase;
-            let weight = jobs.list(program, nodes, mode);
+            let weight = jobs.list(program, nodes, &share::in_phase(program, phase, options));
             let id = jobs.push(Job::Phase(phase), weight);
             jobs.phases.push(id);
         }
@@ -85,8 +99,8 @@ impl<'p> Jobs<'p> {
     }
 
     /// Gives every loop of the list its place, and returns what the list weighs where it stands.
-    fn list(&mut self, program: &LoopProgram, nodes: &'p [Node], mode: VectorMode) -> usize {
-        let weights: Vec<usize> = nodes.iter().map(|node| self.node(program, node, mode)).collect();
+    fn list(&mut self, program: &LoopProgram, nodes: &'p [Node], options: &Options) -> usize {
+        let weights: Vec<usize> = nodes.iter().map(|node| self.node(program, node, options)).collect();
         let total = weights.iter().sum();
         if total <= CONTROL {
             return total;
@@ -111,15 +125,18 @@ impl<'p> Jobs<'p> {
         weight
     }
 
-    fn node(&mut self, program: &LoopProgram, node: &'p Node, mode: VectorMode) -> usize {
+    fn node(&mut self, program: &LoopProgram, node: &'p Node, options: &Options) -> usize {
+        let share = Share::of(program, node, options);
+        let parts = share.map_or(1, |s| s.parts);
+        self.shares.extend(share.map(|share| (node_key(node), share)));
         match node {
-            Node::Loop { body, .. } => CALL + self.list(program, body, mode),
+            Node::Loop { body, .. } => CALL + self.list(program, body, options),
             Node::While { condition, body, .. } => {
-                2 * CALL + self.list(program, condition, mode) + self.list(program, body, mode)
+                2 * CALL + self.list(program, condition, options) + self.list(program, body, options)
             }
-            Node::Switch { arms, .. } => arms.iter().map(|arm| CALL + self.list(program, arm, mode)).sum(),
-            Node::Lanes(l) => self.lane_loop(node, lanes::plan(program, l, mode)),
-            Node::Cumulative(c) => self.lane_loop(node, lanes::plan::cumulative(program, c, mode)),
+            Node::Switch { arms, .. } => arms.iter().map(|arm| CALL + self.list(program, arm, options)).sum(),
+            Node::Lanes(l) => self.lane_loop(node, lanes::plan(program, l, options.vector, parts)),
+            Node::Cumulative(c) => self.lane_loop(node, lanes::plan::cumulative(program, c, options.vector, parts)),
             Node::MatMul(_) | Node::Sort(_) | Node::Log { .. } | Node::Check(_) => 2 * CALL,
         }
     }
@@ -127,7 +144,7 @@ impl<'p> Jobs<'p> {
     fn lane_loop(&mut self, node: &'p Node, plan: Plan) -> usize {
         let cost = lanes::plan::size_of_code(&plan);
         let scalar = lanes::normal::rank(&plan.lanes) == 0;
-        if scalar && cost <= INLINE {
+        if scalar && cost <= INLINE && plan.range.is_none() {
             self.loops.insert(node_key(node), Callee::Inline(Box::new(plan)));
             return cost;
         }

@@ -12,6 +12,7 @@ mod build;
 mod control;
 mod emit;
 mod execute;
+mod fission;
 mod frame;
 mod jobs;
 mod kernels;
@@ -19,7 +20,9 @@ mod lanes;
 mod paired;
 mod ring;
 mod runtime;
+mod share;
 mod state;
+mod team;
 mod wide;
 
 use std::fmt;
@@ -33,6 +36,7 @@ pub use execute::Executable;
 pub use ring::{Dropped, Kept, LogElement, Sink};
 pub use runtime::{Lap, lap_ticks, ticks};
 pub use state::{Arena, RunState};
+pub use team::threads_of;
 
 /// How to compile.
 #[derive(Clone, Debug)]
@@ -42,12 +46,42 @@ pub struct Options {
     pub vector: VectorMode,
     /// Measures the time of every node without bodies: see [`RunState::laps`].
     pub profile: bool,
+    pub team: TeamOptions,
 }
+
+/// Several threads in one run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TeamOptions {
+    /// The most threads that one run will have.
+    pub threads: usize,
+    /// What is done on several threads takes so many nanoseconds on one, by a rough estimate.
+    pub worth: u64,
+}
+
+impl TeamOptions {
+    /// One thread a run.
+    pub const ALONE: TeamOptions = TeamOptions { threads: 1, worth: WORTH };
+
+    /// As many for a run as there are left for one, of so many threads for so many runs, and no more than the machine has cores.
+    pub fn of(runs: usize, threads: usize) -> TeamOptions {
+        let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+        let last = runs.saturating_sub(1);
+        TeamOptions { threads: threads_of(last, runs, threads).min(cores), ..TeamOptions::ALONE }
+    }
+
+    /// For tests: so many for a run, and everything that can be is done in parts.
+    pub fn eager(threads: usize) -> TeamOptions {
+        TeamOptions { threads, worth: 0 }
+    }
+}
+
+/// A fork and its join take about a microsecond: see docs/notes/028.
+const WORTH: u64 = 4000;
 
 impl Default for Options {
     fn default() -> Options {
         let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
-        Options { threads, vector: VectorMode::Auto, profile: false }
+        Options { threads, vector: VectorMode::Auto, profile: false, team: TeamOptions::ALONE }
     }
 }
 

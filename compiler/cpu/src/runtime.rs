@@ -6,6 +6,7 @@ use whorl_core::check::{Check, Fault, Step};
 use whorl_core::ir::{DType, Lit, Shape, Spans};
 
 use crate::ring::{LogElement, Ring};
+use crate::team::Team;
 
 /// A run's part of the host's world. Generated code writes `step`, at offset 0, and hands the whole to the functions below.
 #[repr(C)]
@@ -17,6 +18,8 @@ pub struct Context {
     /// Which run it is, of a program of several.
     pub run: Option<usize>,
     pub failure: Option<Box<Fault>>,
+    /// The threads that do large loops together, where the run has several.
+    pub team: Option<Team>,
     /// Of a profile: for each node without bodies.
     pub laps: Vec<Lap>,
     /// When the last of these ended.
@@ -65,7 +68,7 @@ pub unsafe extern "C" fn lap(context: *mut Context, node: i64) {
 pub fn lap_ticks() -> f64 {
     const TIMES: u32 = 200_000;
     let (ring, laps) = (Ring::new(0), vec![Lap::default()]);
-    let mut context = Context { step: 0, ring, run: None, failure: None, laps, last: 0 };
+    let mut context = Context { step: 0, ring, run: None, failure: None, team: None, laps, last: 0 };
     let lap = std::hint::black_box(lap as unsafe extern "C" fn(*mut Context, i64));
     let begin = ticks();
     for _ in 0..TIMES {

@@ -6,6 +6,7 @@ use std::ptr::NonNull;
 use crate::RunError;
 use crate::ring::{Kept, LogElement, Sink};
 use crate::runtime::{Context, Lap};
+use crate::team::Team;
 
 /// Zeroed bytes at a multiple of 64.
 #[derive(Debug)]
@@ -105,6 +106,14 @@ impl RunState {
     /// The ring holds so many elements; what is in it is handed over.
     pub fn set_ring(&mut self, capacity: usize) {
         self.context.ring.set_capacity(capacity);
+    }
+
+    /// From now on, so many threads do the large loops of the run together; the caller's own is one of them.
+    pub(crate) fn set_team(&mut self, threads: usize, wake_after: u64) {
+        let team = &mut self.context.team;
+        if team.as_ref().map_or(1, Team::size) != threads.max(1) {
+            *team = (threads > 1).then(|| Team::new(threads, wake_after));
+        }
     }
 
     /// Of a profile: how often each node without bodies was executed, and how long that took, by the nodes' numbers in

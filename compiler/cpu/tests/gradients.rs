@@ -10,8 +10,7 @@ use whorl_core::ir::*;
 use whorl_core::verify::verify;
 use whorl_schedule::schedule;
 use whorl_transform::ad::vjp;
-use whorl_transform::distribute::distribute;
-use whorl_transform::simplify::simplify;
+use whorl_transform::flatten::flatten;
 
 /// The gradients of the sum of all float results by all float parameters.
 fn gradient_program(p: &Program) -> Program {
@@ -50,7 +49,7 @@ fn gradients_of_generated_programs() {
         let traced = gradient_program(&p);
         verify(&traced).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
         let expected = interp::run(&traced, &args).expect("runs");
-        let flat = simplify(distribute(&simplify(traced.clone())));
+        let flat = flatten(traced.clone());
         verify(&flat).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
         let got = interp::run(&flat, &args).expect("runs");
         for (k, (g, e)) in got.results.iter().zip(&expected.results).enumerate() {

@@ -28,7 +28,7 @@ fn sums_of_products_are_matrix_products() {
     for body in [by_rows, by_places] {
         let text = format!("fn main() {{\n  let (a, b) = (normal(key(1), 7, 5), normal(key(2), 5, 6))\n  {body}\n}}\n");
         let program = whorl_transform::simplify::simplify(common::trace(&text).program);
-        let flat = whorl_transform::simplify::simplify(whorl_transform::distribute::distribute(&program));
+        let flat = whorl_transform::flatten::flatten(program.clone());
         let shown = whorl_core::print::print(&flat);
         assert!(shown.contains("dot[") && !shown.contains("reduce["), "{body}\n{shown}");
     }

@@ -17,13 +17,14 @@
 //!
 //! Branches. A `Switch` whose choice varies over lanes becomes selects. Arms that cost little are computed for all lanes; an arm
 //! that costs more is computed only where some lane takes it (a uniform branch on `any`), so that resetting environments
-//! costs nothing in steps where none is done.
+//! costs nothing in steps where none is done; and one that costs much, of many lanes, for those that take it alone ([`compact`]).
 //!
 //! Accumulators (see `whorl_core::ir::Map`) stay as they are for the level of their `Map`: what lanes add is summed over that
 //! level first. If it is a product of matrices with the level as a batch axis, the level becomes a contracted axis instead:
 //! this is how the gradient of a layer becomes one matrix product.
 
 mod access;
+mod compact;
 mod contract;
 pub(crate) mod cost;
 mod forms;

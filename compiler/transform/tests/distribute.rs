@@ -341,3 +341,68 @@ fn lanes_that_add_the_same_at_the_place_of_an_outer_lane() {
     });
     assert_eq!(maps(&check(&p).main.body), 0);
 }
+
+fn whiles(body: &Body) -> usize {
+    let inner = |f: &Form| matches!(f, Form::While(_)) as usize + f.bodies().iter().map(|b| whiles(b)).sum::<usize>();
+    body.stmts.iter().map(|s| if let Op::Form(f) = &s.op { inner(f) } else { 0 }).sum()
+}
+
+/// Lanes `[rows, columns]` (no columns: one level) where those with x above `above` take an arm of so many tanh.
+fn few_of_many(rows: usize, columns: Option<usize>, above: f32, costly: usize, logs: bool) -> Program {
+    let shape: Vec<usize> = std::iter::once(rows).chain(columns).collect();
+    let wide: Vec<usize> = shape.iter().copied().chain([3]).collect();
+    let lane = move |b: &mut Builder, x: Atom, row: Atom, i: Atom, weight: Atom| {
+        let takes = b.prim1(Prim::Compare(Compare::Gt), &[x, Lit::f32(above).into()]);
+        b.begin();
+        let no = b.end(vec![x, row]);
+        b.begin();
+        let mut y = b.prim1(Prim::Dot(Dot::matmul(1)), &[row, weight]);
+        for _ in 0..costly {
+            y = b.unary(Unary::Tanh, y);
+        }
+        let place = b.prim1(Prim::Convert(DType::F32), &[i]);
+        let sum = b.reduce(Monoid::Sum, &[0], y);
+        let sum = b.add(sum, place);
+        if logs {
+            b.effect(Effect::Log { name: "sum".into(), value: sum, mask: Lit::bool(true).into() });
+        }
+        let yes = b.end(vec![sum, y]);
+        b.form(Form::Switch(Switch { which: takes, arms: vec![no, yes] })).to_vec()
+    };
+    program(&[f32s(&shape), f32s(&wide), f32s(&[3, 3])], |b, a| {
+        b.map(rows, |b, i| {
+            let (x, row) = (index(b, a[0], i), index(b, a[1], i));
+            match columns {
+                None => lane(b, x, row, i, a[2]),
+                Some(n) => b
+                    .map(n, |b, j| {
+                        let (x, row) = (index(b, x, j), index(b, row, j));
+                        lane(b, x, row, i, a[2])
+                    })
+                    .to_vec(),
+            }
+        })
+        .to_vec()
+    })
+}
+
+#[test]
+fn a_costly_arm_is_computed_for_the_lanes_that_take_it() {
+    // The numbers lie between -1 and 1.5.
+    for above in [9.0, 1.2, 0.0, -9.0] {
+        for (rows, columns) in [(64, None), (100, None), (5000, None), (10, Some(13)), (7, Some(64))] {
+            assert_eq!(whiles(&check(&few_of_many(rows, columns, above, 6, false)).main.body), 1);
+        }
+    }
+}
+
+#[test]
+fn an_arm_that_logs_or_is_cheap_or_of_few_lanes_is_computed_for_all() {
+    for p in [
+        few_of_many(100, None, 1.2, 6, true),
+        few_of_many(100, None, 1.2, 2, false),
+        few_of_many(60, None, 1.2, 6, false),
+    ] {
+        assert_eq!(whiles(&check(&p).main.body), 0);
+    }
+}

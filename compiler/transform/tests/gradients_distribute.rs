@@ -6,8 +6,7 @@ use whorl_core::ir::*;
 use whorl_core::prim::*;
 use whorl_core::verify::verify;
 use whorl_transform::ad::vjp;
-use whorl_transform::distribute::distribute;
-use whorl_transform::simplify::simplify;
+use whorl_transform::flatten::flatten;
 
 fn f32s(shape: &[usize]) -> Type {
     Type::new(DType::F32, shape)
@@ -42,7 +41,7 @@ fn layers_over_a_batch() {
     let body = b.end(back.results.into_iter().chain(back.gradients).collect());
     let p = Program { vars: b.vars, main: Function { params, body } };
     verify(&p).expect("well-formed");
-    let flat = simplify(distribute(&simplify(p.clone())));
+    let flat = flatten(p.clone());
     verify(&flat).expect("well-formed");
     let count = |is: &dyn Fn(&Prim) -> bool| {
         flat.main.body.stmts.iter().filter(|s| matches!(&s.op, Op::Prim(q, _) if is(q))).count()

@@ -237,7 +237,7 @@ fn chunk<E: Engine>(
 ) -> Result<(), RunFailure<E::Error>> {
     let execute = |run: usize, state: &mut E::State| {
         let failed = |(step, error)| RunFailure { run, step, error };
-        engine.execute(phase, state, from, to).map_err(failed)
+        engine.execute(phase, state, from, to, threads).map_err(failed)
     };
     if threads <= 1 || states.len() <= 1 {
         return first_failure(states.iter_mut().enumerate().map(|(run, s)| execute(run, s)).collect());
@@ -300,6 +300,7 @@ mod tests {
             s: &mut Self::State,
             from: usize,
             to: usize,
+            _: usize,
         ) -> Result<(), (Option<u64>, Self::Error)> {
             let run = (s.0 / 10_000) as usize;
             for step in from as u64..to as u64 {
@@ -363,7 +364,7 @@ mod tests {
             let pace = Pace { threads: 2, fixed_chunk: Some(step.max(1)), ..Pace::default() };
             let states = || {
                 let mut states: Vec<_> = (0..3).map(|run| engine.start(run).expect("a state")).collect();
-                states.iter_mut().for_each(|s| engine.execute(1, s, 0, step).expect("steps"));
+                states.iter_mut().for_each(|s| engine.execute(1, s, 0, step, 1).expect("steps"));
                 states.iter().map(|s| engine.state_arrays(1, s)).collect()
             };
             let saved = Saved { phase: 1, step, states: states() };

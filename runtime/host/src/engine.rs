@@ -54,13 +54,15 @@ pub trait Engine: Sync {
     /// The state of a run that had come to a step of a `Train` phase, from what [`Engine::state_arrays`] gave there. An error says what
     /// is wrong with the arrays.
     fn restore(&self, run: usize, phase: usize, arrays: &[StateArray]) -> Result<Self::State, String>;
-    /// Executes a phase; of a `Train` phase the steps `from..to`. An error comes with the step.
+    /// Executes a phase; of a `Train` phase the steps `from..to`. An error comes with the step. All runs together have so many threads;
+    /// they are begun in order, by whatever thread is free.
     fn execute(
         &self,
         phase: usize,
         state: &mut Self::State,
         from: usize,
         to: usize,
+        threads: usize,
     ) -> Result<(), (Option<u64>, Self::Error)>;
     /// What was logged since the last call, in order.
     fn take_logs(&self, state: &mut Self::State) -> Vec<LogValue>;

@@ -4,6 +4,7 @@ pub mod elem;
 pub mod math;
 pub mod matmul;
 pub mod ops;
+pub mod part;
 mod scratch;
 pub mod simd;
 pub mod sort;

@@ -2,10 +2,12 @@
 //!
 //! Keys become unsigned integers in the order of `Prim::Sort`: floats -inf < … -0 = +0 … inf < NaN, all NaNs being
 //! equal. One key of at most 32 bits, the usual case (a random permutation is a sort of positions by random keys), is packed
-//! with its position into 64 bits and sorted by radix, which is stable by itself.
+//! with its position into 64 bits and sorted by radix, which is stable by itself. A key that is a `bool` parts the positions in one pass.
 
 use crate::elem::Elem;
+use crate::part::part_words;
 use crate::scratch::Scratch;
+use crate::simd::Level;
 
 /// One array of a sort, and the places of its elements: `[row, position]` at `row * …_row + position * …_element`, in elements.
 #[repr(C)]
@@ -62,7 +64,12 @@ pub unsafe extern "C" fn sort_rows(desc: *const SortDesc, inputs: *const *const 
                 base: outputs[i].offset(row as isize * operands[i].out_row * operands[i].elem.bytes() as isize),
                 stride: operands[i].out_element,
             };
-            if desc.keys == 1 && operands[0].elem != Elem::F64 {
+            if part_row(operands, desc.keys, n, place, target, spare) {
+                continue;
+            }
+            if desc.keys == 1 && operands[0].elem == Elem::Bool {
+                part(place(0), order);
+            } else if desc.keys == 1 && operands[0].elem != Elem::F64 {
                 order_by_short_key(operands[0].elem, place(0), order, spare);
             } else {
                 order_by_keys(&operands[..desc.keys], place, order);
@@ -139,10 +146,60 @@ unsafe fn ordered(elem: Elem, column: Column, at: usize) -> u64 {
     }
 }
 
+/// Sorts a row of words by a `bool`, where that is all there is and nothing lies apart.
+///
+/// # Safety
+/// As [`sort_rows`], of one row; `spare` must have room for as many words.
+unsafe fn part_row(
+    operands: &[SortOperand],
+    keys: usize,
+    n: usize,
+    from: impl Fn(usize) -> Column,
+    to: impl Fn(usize) -> ColumnMut,
+    spare: &mut [u64],
+) -> bool {
+    let [key, word] = operands else { return false };
+    let dense = |o: &SortOperand| o.in_element == 1 && o.out_element == 1;
+    if keys != 1 || key.elem != Elem::Bool || word.elem.bytes() != 4 || !dense(key) || !dense(word) {
+        return false;
+    }
+    // SAFETY: the caller's. Words that are sorted in place are read from a copy; flags are written when they have been read.
+    unsafe {
+        let mut words = from(1).base.cast::<u32>();
+        let sorted = to(1).base.cast::<u32>();
+        if words == sorted.cast_const() {
+            let copy = spare.as_mut_ptr().cast::<u32>();
+            copy.copy_from_nonoverlapping(words, n);
+            words = copy;
+        }
+        let first = part_words(Level::of_machine(), from(0).base, words, n, sorted);
+        let flags = to(0).base;
+        flags.write_bytes(0, first);
+        flags.add(first).write_bytes(1, n - first);
+    }
+    true
+}
+
+/// Positions of `false`, then those of `true`.
+///
+/// # Safety
+/// The column must have `order.len()` elements of `bool`.
+unsafe fn part(column: Column, order: &mut [u64]) {
+    // SAFETY: the caller's.
+    let is = |at: usize| unsafe { column.get::<u8>(at) } != 0;
+    let count = (0..order.len()).filter(|at| !is(*at)).count();
+    let mut next = [0, count];
+    for at in 0..order.len() {
+        let side = &mut next[usize::from(is(at))];
+        order[*side] = at as u64;
+        *side += 1;
+    }
+}
+
 /// Leaves the sorted positions in the low halves of `order`.
 ///
 /// # Safety
-/// The column must have `order.len()` elements of `elem`, which is not `F64`.
+/// The column must have `order.len()` elements of `elem`, which is neither `F64` nor `Bool`.
 unsafe fn order_by_short_key(elem: Elem, column: Column, order: &mut [u64], spare: &mut [u64]) {
     macro_rules! fill {
         ($t:ty, $key:expr) => {
@@ -157,8 +214,8 @@ unsafe fn order_by_short_key(elem: Elem, column: Column, order: &mut [u64], spar
         Elem::F32 => fill!(f32, ordered_f32),
         Elem::I32 => fill!(u32, |x: u32| x ^ 1 << 31),
         Elem::U32 => fill!(u32, |x: u32| x),
-        Elem::U8 | Elem::Bool => fill!(u8, |x: u8| x),
-        Elem::F64 => unreachable!("a key of 64 bits"),
+        Elem::U8 => fill!(u8, |x: u8| x),
+        Elem::F64 | Elem::Bool => unreachable!("sorted in another way"),
     }
     sort_packed(order, spare);
 }

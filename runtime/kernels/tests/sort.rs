@@ -3,6 +3,8 @@
 use std::cmp::Ordering;
 
 use whorl_kernels::elem::Elem;
+use whorl_kernels::part::part_words;
+use whorl_kernels::simd::Level;
 use whorl_kernels::sort::{SortDesc, SortOperand, sort_rows};
 
 fn operand(elem: Elem, n: usize) -> SortOperand {
@@ -125,6 +127,73 @@ fn several_keys_and_strides() {
         for (p, &w) in want.iter().enumerate() {
             let at = p * rows + row;
             assert_eq!((out.0[at], out.1[at], out.2[at]), (first[w], second[w], payload[w]));
+        }
+    }
+}
+
+/// Sorts rows of a `bool` key with payloads of words (every `stride`-th), and of a byte if `third`; in place if asked.
+fn check_bools(n: usize, stride: usize, third: bool, in_place: bool) {
+    let rows = 3;
+    let mut keys: Vec<u8> = (0..rows * n).map(|i| u8::from(hash(i).is_multiple_of(3) == (i / n != 1))).collect();
+    let mut words: Vec<u32> = (0..rows * n * stride).map(hash).collect();
+    let mut bytes: Vec<u8> = (0..rows * n).map(|i| hash(i) as u8).collect();
+    let (before_keys, before_words, before_bytes) = (keys.clone(), words.clone(), bytes.clone());
+    let strided = SortOperand {
+        in_row: (n * stride) as isize,
+        in_element: stride as isize,
+        out_row: (n * stride) as isize,
+        out_element: stride as isize,
+        ..operand(Elem::I32, n)
+    };
+    let operands = [operand(Elem::Bool, n), strided, operand(Elem::U8, n)];
+    let desc = SortDesc { rows, n, operands: 2 + usize::from(third), keys: 1, operand: operands.as_ptr() };
+    let (mut out_keys, mut out_words, mut out_bytes) =
+        (vec![9u8; rows * n], vec![0u32; words.len()], vec![0u8; rows * n]);
+    let inputs = [keys.as_mut_ptr(), words.as_mut_ptr().cast(), bytes.as_mut_ptr()];
+    let apart = [out_keys.as_mut_ptr(), out_words.as_mut_ptr().cast(), out_bytes.as_mut_ptr()];
+    let outputs = if in_place { inputs } else { apart };
+    // SAFETY: the arrays have rows × n elements, words `stride` times as many.
+    unsafe { sort_rows(&desc, inputs.as_ptr().cast(), outputs.as_ptr()) };
+    if in_place {
+        (out_keys, out_words, out_bytes) = (keys, words, bytes);
+    }
+    for row in 0..rows {
+        let mut want: Vec<usize> = (row * n..row * n + n).collect();
+        want.sort_by_key(|&at| before_keys[at]);
+        for (i, &w) in want.iter().enumerate() {
+            let at = row * n + i;
+            assert_eq!(out_keys[at], before_keys[w], "n {n}, row {row}, place {i}");
+            assert_eq!(out_words[at * stride], before_words[w * stride], "n {n}, row {row}, place {i}");
+            assert!(!third || out_bytes[at] == before_bytes[w]);
+        }
+    }
+}
+
+#[test]
+fn bools_part_in_two() {
+    for n in [1, 2, 15, 16, 17, 63, 64, 500, 1000] {
+        for (stride, third) in [(1, false), (1, true), (3, false)] {
+            for in_place in [false, true] {
+                check_bools(n, stride, third, in_place);
+            }
+        }
+    }
+}
+
+#[test]
+fn parting_is_the_same_at_every_level() {
+    for n in [0, 1, 15, 16, 33, 256, 1001] {
+        let flags: Vec<u8> = (0..n).map(|i| u8::from(hash(i) % 5 > 1)).collect();
+        let words: Vec<u32> = (0..n).map(|i| hash(i + 7)).collect();
+        let mut want: Vec<u32> = (0..n).filter(|i| flags[*i] == 0).map(|i| words[i]).collect();
+        let first = want.len();
+        want.extend((0..n).filter(|i| flags[*i] != 0).map(|i| words[i]));
+        for level in Level::available() {
+            let mut to = vec![0u32; n + 1];
+            to[n] = 77;
+            // SAFETY: the arrays have n elements and one more to see that it stays.
+            let count = unsafe { part_words(level, flags.as_ptr(), words.as_ptr(), n, to.as_mut_ptr()) };
+            assert_eq!((count, &to[..n], to[n]), (first, &want[..], 77), "{level:?}, n {n}");
         }
     }
 }

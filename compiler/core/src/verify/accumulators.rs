@@ -1,6 +1,6 @@
 //! The rule of a `Map`'s accumulators: each is only ever added to, and handed on once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{Flaw, additive_operands, ensure};
 use crate::ir::*;
@@ -13,14 +13,16 @@ pub fn check(map: &Map) -> Result<(), Flaw> {
 }
 
 /// Checks that result k of the body is `params[k]` with things added, and that nothing else reads it on its way.
-/// In a map, setting a place that the map's `index` is part of counts as adding: lanes write apart.
+/// In a map, setting a place that is the lane's own counts as adding: one that its `index`, or what is made of that, is part of.
 fn additive(body: &Body, params: &[Option<Var>], index: Option<Var>) -> Result<(), Flaw> {
     // A parameter's current sum, and which it is. A sum leaves when it is handed on.
     let mut sums: HashMap<Var, usize> = params.iter().enumerate().filter_map(|(k, v)| v.map(|v| (v, k))).collect();
     // The sums that were handed on already, which nobody may read any more.
     let mut spent: HashMap<Var, usize> = HashMap::new();
+    let made = body.stmts.iter().filter(|_| index.is_some()).flat_map(|s| &s.outs);
+    let lane: HashSet<Var> = index.iter().chain(made).copied().collect();
     for stmt in &body.stmts {
-        let handed = handed_on(stmt, &sums, index)?;
+        let handed = handed_on(stmt, &sums, &lane)?;
         let mut uses = Vec::new();
         each_use(stmt, &mut |a| uses.extend(a.var().filter(|v| sums.contains_key(v) || spent.contains_key(v))));
         for used in &uses {
@@ -52,13 +54,13 @@ fn additive(body: &Body, params: &[Option<Var>], index: Option<Var>) -> Result<(
 }
 
 /// Which sums the statement takes, and the variables that are those sums after it.
-fn handed_on(stmt: &Stmt, sums: &HashMap<Var, usize>, index: Option<Var>) -> Result<Vec<(Var, Var)>, Flaw> {
+fn handed_on(stmt: &Stmt, sums: &HashMap<Var, usize>, lane: &HashSet<Var>) -> Result<Vec<(Var, Var)>, Flaw> {
     let sum = |a: &Atom| a.var().filter(|v| sums.contains_key(v));
     let carried = |carries: &[Carry]| -> Vec<(Var, Var)> {
         carries.iter().zip(&stmt.outs).filter_map(|(c, out)| Some((sum(&c.init)?, *out))).collect()
     };
     match &stmt.op {
-        Op::Prim(Prim::IndexSet(_), args) if index.is_some_and(|i| args[2..].contains(&i.into())) => {
+        Op::Prim(Prim::IndexSet(_), args) if args[2..].iter().any(|a| a.var().is_some_and(|v| lane.contains(&v))) => {
             Ok(sum(&args[0]).into_iter().map(|v| (v, stmt.outs[0])).collect())
         }
         Op::Prim(prim, args) => {

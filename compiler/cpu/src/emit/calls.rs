@@ -31,10 +31,10 @@ pub fn remainder(builder: &mut FunctionBuilder, dtype: DType, a: Value, b: Value
     call(builder, function, &[a, b], Some(ty)).expect("a result was asked for")
 }
 
-/// `fn(arena, context) -> status`, with `from` and `to` for phases: the shape of all generated functions.
-pub fn signature(convention: CallConv, phase: bool) -> Signature {
+/// `fn(arena, context) -> status`, with `from` and `to` for phases and lane loops of a range: the shape of all generated functions.
+pub fn signature(convention: CallConv, range: bool) -> Signature {
     let mut signature = Signature::new(convention);
-    let params = if phase { 4 } else { 2 };
+    let params = if range { 4 } else { 2 };
     signature.params.extend((0..params).map(|_| AbiParam::new(I64)));
     signature.returns.push(AbiParam::new(I64));
     signature

@@ -40,13 +40,19 @@ pub trait Machine {
     /// Sixteen of them, in memory.
     type Slot: Copy;
     type Loop;
+    type Branch;
 
     /// The most lanes of a group.
     const WIDTH: usize;
 
     /// `for index in (0..n).step_by(step)`, which runs at least once.
     fn begin_loop(&mut self, n: usize, step: usize) -> (Self::Loop, Self::Int);
+    /// `for index in (from..to).step_by(step)` of the function's own range, in which there is something.
+    fn begin_range(&mut self, step: usize) -> (Self::Loop, Self::Int);
     fn end_loop(&mut self, started: Self::Loop);
+    /// What follows is done if the function's range ends at `at`.
+    fn begin_last(&mut self, at: usize) -> Self::Branch;
+    fn end_last(&mut self, begun: Self::Branch);
     fn scaled(&mut self, x: Self::Int, by: i64) -> Self::Int;
     fn plus(&mut self, x: Self::Int, y: Self::Int) -> Self::Int;
 

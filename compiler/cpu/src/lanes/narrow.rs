@@ -108,6 +108,16 @@ impl<'b> Narrow<'_, 'b, '_> {
         (0..width).map(|k| self.moved(places[k], offsets[k.min(offsets.len() - 1)])).collect()
     }
 
+    /// A loop's block, the one behind it, its index from `first` on, and the next.
+    fn turns(&mut self, first: Value, step: usize) -> (Block, Block, Value, Value) {
+        let (body, done) = (self.builder.create_block(), self.builder.create_block());
+        let at = self.builder.append_block_param(body, I64);
+        self.builder.ins().jump(body, &[BlockArg::Value(first)]);
+        self.builder.switch_to_block(body);
+        let next = self.builder.ins().iadd_imm_s(at, step as i64);
+        (body, done, at, next)
+    }
+
     fn rotated(&mut self, v: Lane4, bytes: usize) -> Lane4 {
         Lane4::one(shuffle(self.builder, v.lo, v.lo, std::array::from_fn(|k| ((k + bytes) % 16) as u8)))
     }
@@ -129,23 +139,43 @@ impl Machine for Narrow<'_, '_, '_> {
     type Cell = Cell;
     type Slot = StackSlot;
     type Loop = Started;
+    type Branch = Block;
 
     const WIDTH: usize = 4;
 
     fn begin_loop(&mut self, n: usize, step: usize) -> (Started, Value) {
-        let (body, done) = (self.builder.create_block(), self.builder.create_block());
-        let at = self.builder.append_block_param(body, I64);
         let zero = self.builder.ins().iconst(I64, 0);
-        self.builder.ins().jump(body, &[BlockArg::Value(zero)]);
-        self.builder.switch_to_block(body);
-        let next = self.builder.ins().iadd_imm_s(at, step as i64);
+        let (body, done, at, next) = self.turns(zero, step);
         let more = self.builder.ins().icmp_imm_s(IntCC::SignedLessThan, next, n as i64);
+        (Started { body, done, next, more }, at)
+    }
+
+    fn begin_range(&mut self, step: usize) -> (Started, Value) {
+        let (from, to) = self.frame.range.expect("a function of a range");
+        let (body, done, at, next) = self.turns(from, step);
+        let more = self.builder.ins().icmp(IntCC::SignedLessThan, next, to);
         (Started { body, done, next, more }, at)
     }
 
     fn end_loop(&mut self, Started { body, done, next, more }: Started) {
         self.builder.ins().brif(more, body, &[BlockArg::Value(next)], done, &[]);
         self.builder.seal_block(body);
+        self.builder.seal_block(done);
+        self.builder.switch_to_block(done);
+    }
+
+    fn begin_last(&mut self, at: usize) -> Block {
+        let (_, to) = self.frame.range.expect("a function of a range");
+        let (here, done) = (self.builder.create_block(), self.builder.create_block());
+        let is = self.builder.ins().icmp_imm_s(IntCC::Equal, to, at as i64);
+        self.builder.ins().brif(is, here, &[], done, &[]);
+        self.builder.seal_block(here);
+        self.builder.switch_to_block(here);
+        done
+    }
+
+    fn end_last(&mut self, done: Block) {
+        self.builder.ins().jump(done, &[]);
         self.builder.seal_block(done);
         self.builder.switch_to_block(done);
     }

@@ -11,7 +11,7 @@ use super::narrow::Narrow;
 use super::normal::{make_last, normalise, rank, size};
 use crate::VectorMode;
 use crate::wide::{self, Wide};
-use whorl_schedule::view_of;
+use whorl_schedule::{operands, view_of};
 
 /// A lane loop ready for emission: its dimensions are in the order of its loops.
 #[derive(Clone, Debug)]
@@ -27,6 +27,17 @@ pub struct Plan {
     pub depth: Vec<usize>,
     /// Stores write what the one reduction has folded so far.
     pub cumulative: bool,
+    /// Of a function that does part of the lanes.
+    pub range: Option<Range>,
+}
+
+/// Which part of its lanes a function does is said by its arguments: from where to where in this dimension.
+#[derive(Clone, Copy, Debug)]
+pub struct Range {
+    pub level: usize,
+    /// Where ranges may end: after so many, or their multiples, or at `whole`; what the dimension has behind it belongs to the last.
+    pub unit: usize,
+    pub whole: usize,
 }
 
 impl Plan {
@@ -41,7 +52,8 @@ impl Plan {
     }
 }
 
-pub fn plan(program: &LoopProgram, lanes: &Lanes, mode: VectorMode) -> Plan {
+/// A loop that is to be done in `parts` (at most) has a range.
+pub fn plan(program: &LoopProgram, lanes: &Lanes, mode: VectorMode, parts: usize) -> Plan {
     let lanes = normalise(lanes);
     let wide = mode == VectorMode::Auto && wide::supported() && wide::fits(program, &lanes);
     let width = if wide { Wide::WIDTH } else { Narrow::WIDTH };
@@ -49,7 +61,8 @@ pub fn plan(program: &LoopProgram, lanes: &Lanes, mode: VectorMode) -> Plan {
         VectorMode::Scalar => None,
         VectorMode::Auto | VectorMode::Narrow => choose(&lanes, width),
     };
-    let mut plan = Plan { lanes, vector: None, width, unroll: 1, depth: Vec::new(), cumulative: false };
+    let (depth, cumulative, range) = (Vec::new(), false, None);
+    let mut plan = Plan { lanes, vector: None, width, unroll: 1, depth, cumulative, range };
     if let Some(d) = vector {
         plan.vector = Some(d);
         if d < plan.lanes.dims.len() && !has_scatter(&plan.lanes) {
@@ -58,6 +71,7 @@ pub fn plan(program: &LoopProgram, lanes: &Lanes, mode: VectorMode) -> Plan {
         }
         plan.unroll = unroll(&plan);
     }
+    plan.range = divide(&mut plan, parts);
     plan.depth = depths(&plan.lanes);
     if plan.lanes.reduced.contains(&0) {
         // Nothing is folded: ops are not to be reached.
@@ -67,7 +81,7 @@ pub fn plan(program: &LoopProgram, lanes: &Lanes, mode: VectorMode) -> Plan {
 }
 
 /// The loop that leaves prefix results: a fold whose every step is stored.
-pub fn cumulative(program: &LoopProgram, c: &Cumulative, mode: VectorMode) -> Plan {
+pub fn cumulative(program: &LoopProgram, c: &Cumulative, mode: VectorMode, parts: usize) -> Plan {
     let turned = |view: &View| {
         let mut view = view.clone();
         if c.reverse
@@ -88,11 +102,36 @@ pub fn cumulative(program: &LoopProgram, c: &Cumulative, mode: VectorMode) -> Pl
         reductions: vec![Reduction { kind, value: Value(0), into, order: ReduceOrder::Sequential }],
         spans: c.spans.clone(),
     };
-    Plan { cumulative: true, ..plan(program, &lanes, mode) }
+    Plan { cumulative: true, ..plan(program, &lanes, mode, parts) }
 }
 
 pub fn has_scatter(lanes: &Lanes) -> bool {
     lanes.ops.iter().any(|op| matches!(op.kind, LaneKind::Scatter { .. }))
+}
+
+/// The range of a loop of so many parts: along its longest dimension of which all lanes write places of their own, so that the same
+/// thread comes to the same elements loop after loop.
+fn divide(plan: &mut Plan, parts: usize) -> Option<Range> {
+    let lanes = &plan.lanes;
+    if parts < 2 || has_scatter(lanes) || (0..rank(lanes)).any(|d| size(lanes, d) == 0) {
+        return None;
+    }
+    let stores = lanes.ops.iter().filter(|op| matches!(op.kind, LaneKind::Store(..)));
+    let stored = stores.filter_map(|op| view_of(&op.kind));
+    let written: Vec<&View> = stored.chain(lanes.reductions.iter().map(|r| &r.into)).collect();
+    let apart = |d: &usize| written.iter().all(|view| view.strides[*d] != 0);
+    let level = (0..lanes.dims.len()).filter(apart).max_by_key(|d| (size(lanes, *d), std::cmp::Reverse(*d)))?;
+    let n = size(lanes, level);
+    let mut step = 1;
+    if plan.vector == Some(level) {
+        plan.unroll = plan.unroll.min(n / plan.width / parts).max(1);
+        step = plan.width * plan.unroll;
+    }
+    let whole = n / step * step;
+    // Two threads that write one line of the cache wait for each other.
+    let line = 64usize.next_multiple_of(step);
+    let unit = if whole / line >= 4 * parts { line } else { step };
+    (whole.div_ceil(unit) >= 2).then_some(Range { level, unit, whole })
 }
 
 /// Roughly, instructions for four lanes, memory aside.
@@ -203,8 +242,9 @@ fn scatters_overlap(lanes: &Lanes) -> bool {
 
 /// Enough bodies to hide what the loop itself costs, and to keep a reduction's additions apart.
 fn unroll(plan: &Plan) -> usize {
+    let two = plan.is_wide() && in_pairs(plan);
     if plan.along() {
-        return 16 / plan.width;
+        return 16 / plan.width * if two { 2 } else { 1 };
     }
     let interleaved = plan.lanes.reductions.iter().any(|r| r.order == ReduceOrder::Interleaved);
     if plan.is_wide() && interleaved {
@@ -215,11 +255,44 @@ fn unroll(plan: &Plan) -> usize {
     let most = match body_cost(&plan.lanes, d) {
         0..=12 => 4,
         13..=32 => 2,
-        33..=400 if plan.is_wide() => 2,
+        _ if two => 2,
         _ => 1,
     };
     most.min(size(&plan.lanes, d) / plan.width).max(1)
 }
+
+/// Whether two groups are computed together, so that one goes on where the other waits for a result: a chain of operations, such as a block of
+/// random numbers, keeps half of the machine idle. Their values must fit into the registers, or be few beside the work.
+fn in_pairs(plan: &Plan) -> bool {
+    let ops = &plan.lanes.ops;
+    let mut last = vec![0; ops.len()];
+    for (k, op) in ops.iter().enumerate() {
+        operands(&op.kind).iter().for_each(|v| last[v.0 as usize] = k);
+    }
+    plan.lanes.reductions.iter().for_each(|r| last[r.value.0 as usize] = ops.len());
+    let (mut live, mut most, mut cost) = (0, 0, 0);
+    let mut ends = vec![0; ops.len() + 1];
+    for (k, op) in ops.iter().enumerate() {
+        // Literals are operands in memory.
+        if !matches!(op.kind, LaneKind::Lit(_)) && last[k] > k {
+            live += if op.dtype == DType::F64 { 2 } else { 1 };
+            ends[last[k]] += if op.dtype == DType::F64 { 2 } else { 1 };
+        }
+        most = most.max(live);
+        live -= ends[k];
+        cost += op_cost(op);
+    }
+    let vector = plan.vector.expect("a vector dimension");
+    let fits = 2 * most + TEMPORARIES <= REGISTERS || cost >= WORTH_A_SPILL * most;
+    fits && cost <= MOST_IN_PAIRS && size(&plan.lanes, vector) >= 2 * plan.width
+}
+
+/// Vector registers, and how many an elementary function takes beside its operand, about.
+const REGISTERS: usize = 32;
+const TEMPORARIES: usize = 8;
+const WORTH_A_SPILL: usize = 60;
+/// Of a body whose code is not to be there twice.
+const MOST_IN_PAIRS: usize = 2000;
 
 fn depths(lanes: &Lanes) -> Vec<usize> {
     let all = rank(lanes);

@@ -99,21 +99,27 @@ impl<M: Machine> Walker<'_, '_, M> {
         let group = |k: usize, width: usize| Group { start: (lanes * k) as i64, width, ..base.clone() };
         let step = lanes * unroll;
         let whole = n / step * step;
+        let ranged = self.plan.range.is_some_and(|r| r.level == level);
         if whole > 0 {
             self.groups = (0..unroll).map(|k| group(k, lanes)).collect();
-            self.counted(level, whole, step)?;
+            if ranged { self.ranged(level, step)? } else { self.counted(level, whole, step)? }
         }
         let rest = n - whole;
         if rest > 0 {
+            let last = ranged.then(|| self.machine.begin_last(whole));
             self.groups = (0..rest.div_ceil(lanes)).map(|k| group(k, (rest - lanes * k).min(lanes))).collect();
             self.index[level] = Index { var: None, add: whole as i64 };
             self.level(level + 1)?;
+            last.into_iter().for_each(|last| self.machine.end_last(last));
         }
         self.groups = outside;
         Ok(())
     }
 
     fn plain_loop(&mut self, level: usize) -> Result<(), CpuError> {
+        if self.plan.range.is_some_and(|r| r.level == level) {
+            return self.ranged(level, 1);
+        }
         let n = size(&self.plan.lanes, level);
         let cost = body_cost_at(self.plan, level) * self.groups.len();
         // A reduction's partial results stay in registers where positions mod 16 are known.
@@ -147,6 +153,15 @@ impl<M: Machine> Walker<'_, '_, M> {
         self.expect(level)?;
         let (started, at) = self.machine.begin_loop(n, step);
         self.bodies(level, Some(at), bodies)?;
+        self.machine.end_loop(started);
+        Ok(())
+    }
+
+    /// The loop of `level` over the function's own range.
+    fn ranged(&mut self, level: usize, step: usize) -> Result<(), CpuError> {
+        self.expect(level)?;
+        let (started, at) = self.machine.begin_range(step);
+        self.bodies(level, Some(at), 1)?;
         self.machine.end_loop(started);
         Ok(())
     }

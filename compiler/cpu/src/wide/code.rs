@@ -189,6 +189,8 @@ pub struct Code {
     pub labels: u32,
     /// Bytes of memory of the function's own, behind the places of registers.
     pub memory: usize,
+    /// Where the function's own range is kept: so many bytes from [`FRAME`], and eight more.
+    pub range: Option<i32>,
 }
 
 /// The function's first argument: where the run's arena is.
@@ -344,6 +346,17 @@ impl Code {
 
     pub fn jump(&mut self, op: Op, label: Label) {
         self.push(Inst::new(Kind::Jump(op, label), None, &[]));
+    }
+
+    /// Where the third and the fourth argument of the function are: from where it does its loop, and to where.
+    pub fn range(&mut self) -> (Memory, Memory) {
+        let at = match self.range {
+            Some(at) => at,
+            None => self.allocate(1),
+        };
+        self.range = Some(at);
+        let from = Memory { base: FRAME, index: None, scale: 1, bytes: at };
+        (from, Memory { bytes: at + 8, ..from })
     }
 
     /// Memory of the function's own, in vectors: the distance in bytes from [`FRAME`].

@@ -1,6 +1,6 @@
 //! From instructions with places to bytes.
 //!
-//! The function is `fn(arena, context) -> status` of the System V convention; its constants lie behind its code.
+//! The function is `fn(arena, context, from, to) -> status` of the System V convention (the last two where it has a range); its constants lie behind its code.
 
 use std::collections::HashMap;
 
@@ -109,6 +109,12 @@ impl Emitter<'_> {
             self.plain(Op::Mov_r64_rm64, &[rbp, rsp], None)?;
             self.plain(Op::Sub_rm64_imm32, &[rsp], Some(Immediate::Signed(frame as i32)))?;
             self.plain(Op::And_rm64_imm32, &[rsp], Some(Immediate::Signed(-64)))?;
+        }
+        if let Some(at) = self.code.range {
+            for (k, argument) in [Register::RDX, Register::RCX].into_iter().enumerate() {
+                let to = self.in_frame(self.allocation.frame + at as usize + 8 * k);
+                self.plain(Op::Mov_rm64_r64, &[to, Final::Register(argument)], None)?;
+            }
         }
         for (k, info) in self.code.regs.iter().enumerate() {
             if let (Some(constant), Place::Register(r)) = (&info.constant, self.allocation.places[k]) {

@@ -24,9 +24,16 @@ pub struct Started {
     from: usize,
     at: Reg,
     step: i32,
-    n: i32,
+    end: End,
     /// How many chains of addresses there were before.
     chains: usize,
+}
+
+/// Where a loop ends.
+enum End {
+    At(i32),
+    /// Where the function's range does.
+    OfRange,
 }
 
 pub struct Wide<'p> {
@@ -99,6 +106,13 @@ impl<'p> Wide<'p> {
         self.code.vector_by(op, Fold::No, &[v.into(), v.into()], by)
     }
 
+    fn started(&mut self, at: Reg, step: usize, end: End) -> (Started, Reg) {
+        let label = self.code.label();
+        let from = self.code.insts.len();
+        self.code.place(label);
+        (Started { label, from, at, step: step as i32, end, chains: self.chains.len() }, at)
+    }
+
     fn slot_memory(&mut self, slot: i32, var: Option<Reg>, add: i64) -> Memory {
         let Some(var) = var else {
             return Memory { base: FRAME, index: None, scale: 1, bytes: slot + 128 * (add % 16) as i32 };
@@ -143,27 +157,50 @@ impl Machine for Wide<'_> {
     type Cell = (DType, Lane);
     type Slot = i32;
     type Loop = Started;
+    type Branch = (Label, usize);
 
     const WIDTH: usize = 16;
 
     fn begin_loop(&mut self, n: usize, step: usize) -> (Started, Reg) {
         let at = self.code.general(Op::Mov_r32_imm32, &[], Some(Immediate::Word(0)));
         self.code.last().out = Some((at, super::code::Part::Half));
-        let label = self.code.label();
-        let from = self.code.insts.len();
-        self.code.place(label);
-        (Started { label, from, at, step: step as i32, n: n as i32, chains: self.chains.len() }, at)
+        self.started(at, step, End::At(n as i32))
     }
 
-    fn end_loop(&mut self, Started { label, from, at, step, n, chains }: Started) {
+    fn begin_range(&mut self, step: usize) -> (Started, Reg) {
+        let (from, _) = self.code.range();
+        let at = self.code.general(Op::Mov_r64_rm64, &[from.into()], None);
+        self.started(at, step, End::OfRange)
+    }
+
+    fn end_loop(&mut self, Started { label, from, at, step, end, chains }: Started) {
         self.code.push(Inst {
             tied: true,
             immediate: Some(Immediate::Signed(step)),
             ..Inst::new(Kind::Plain(Op::Add_rm64_imm32), Some(at), &[])
         });
-        self.code.effect(Op::Cmp_rm64_imm32, &[at.into()], Some(Immediate::Signed(n)));
+        match end {
+            End::At(n) => self.code.effect(Op::Cmp_rm64_imm32, &[at.into()], Some(Immediate::Signed(n))),
+            End::OfRange => {
+                let (_, to) = self.code.range();
+                self.code.effect(Op::Cmp_r64_rm64, &[at.into(), to.into()], None);
+            }
+        }
         self.code.jump(Op::Jl_rel32_64, label);
         self.code.loops.push(Extent { from, to: self.code.insts.len() - 1 });
+        self.chains.forget(chains);
+    }
+
+    fn begin_last(&mut self, at: usize) -> (Label, usize) {
+        let (_, to) = self.code.range();
+        self.code.effect(Op::Cmp_rm64_imm32, &[to.into()], Some(Immediate::Signed(at as i32)));
+        let label = self.code.label();
+        self.code.jump(Op::Jne_rel32_64, label);
+        (label, self.chains.len())
+    }
+
+    fn end_last(&mut self, (label, chains): (Label, usize)) {
+        self.code.place(label);
         self.chains.forget(chains);
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 use whorl_core::ir::{ArrayData, DType, Lit, Shape, Spans};
-use whorl_cpu::{Options, RunError, VectorMode, compile};
+use whorl_cpu::{Options, RunError, TeamOptions, VectorMode, compile};
 use whorl_schedule::loop_ir::*;
 use whorl_schedule::{EvalError, evaluate};
 
@@ -179,18 +179,26 @@ pub fn same(a: &ArrayData, b: &ArrayData) -> Result<(), String> {
     Ok(())
 }
 
-/// Compiled code, both ways, on one thread and two, leaves what the evaluator leaves.
+/// Compiled code, in all ways, by one thread and by teams, leaves what the evaluator leaves.
 #[track_caller]
 pub fn check(program: &LoopProgram, args: &[ArrayData]) {
     let expected = evaluate(program, args);
-    for (vector, threads) in [(VectorMode::Auto, 1), (VectorMode::Narrow, 1), (VectorMode::Scalar, 2)] {
-        let executable = compile(program, &Options { threads, vector, ..Options::default() }).expect("compiles");
+    for (vector, threads) in [
+        (VectorMode::Auto, 1),
+        (VectorMode::Narrow, 1),
+        (VectorMode::Scalar, 2),
+        (VectorMode::Auto, 2),
+        (VectorMode::Auto, 5),
+        (VectorMode::Narrow, 3),
+    ] {
+        let team = TeamOptions::eager(threads);
+        let executable = compile(program, &Options { threads, vector, team, ..Options::default() }).expect("compiles");
         match (&expected, executable.run_to_end(args, threads)) {
             (Ok(expected), Ok(got)) => {
                 assert_eq!(expected.results.len(), got.len());
                 for (k, (e, g)) in expected.results.iter().zip(&got).enumerate() {
                     if let Err(what) = same(e, g) {
-                        panic!("{vector:?}: result {k}: {what}\n{:?}", program.phases);
+                        panic!("{vector:?} by {threads}: result {k}: {what}\n{:?}", program.phases);
                     }
                 }
             }

@@ -105,13 +105,13 @@ fn like<'a>(t: &mut Tracer<'a>, g: &Given<'a>, value: f64) -> R<Value<'a>> {
     Ok(t.renew_keys(&v))
 }
 
-fn products<'a>(t: &mut Tracer<'a>, g: &Given<'a>, x: &Arg<'a>, y: &Arg<'a>) -> R<Atom> {
+fn products<'a>(t: &mut Tracer<'a>, g: &Given<'a>, x: &Arg<'a>, y: &Arg<'a>, contracted: bool) -> R<Atom> {
     let mut products = Vec::new();
     t.leafwise(&format!("`{}`", g.name), &[x.clone(), y.clone()], &mut |t, pair| {
         let atoms = t.numbers(&format!("`{}`", g.name), g.span, pair)?;
         let types = [t.b.ty(atoms[0]), t.b.ty(atoms[1])];
         let vectors = types.iter().all(|ty| ty.rank() == 1);
-        products.push(if vectors {
+        products.push(if vectors && contracted {
             t.prim(Prim::Dot(Dot::matmul(1)), &atoms, g.span)?
         } else {
             t.prim(Prim::Binary(Binary::Mul), &atoms, g.span)?
@@ -129,13 +129,14 @@ fn products<'a>(t: &mut Tracer<'a>, g: &Given<'a>, x: &Arg<'a>, y: &Arg<'a>) -> 
 }
 
 fn dot<'a>(t: &mut Tracer<'a>, g: &Given<'a>) -> R<Value<'a>> {
-    Ok(Value::Leaf(products(t, g, &g.arg(0), &g.arg(1))?))
+    Ok(Value::Leaf(products(t, g, &g.arg(0), &g.arg(1), true)?))
 }
 
 fn norm<'a>(t: &mut Tracer<'a>, g: &Given<'a>) -> R<Value<'a>> {
     let x = g.arg(0);
     let x = Arg { value: t.settle(&x.value, x.span)?, ..x };
-    let squares = products(t, g, &x, &x)?;
+    // A sum adds up in sixteen lanes; nothing makes a product of matrices of it.
+    let squares = products(t, g, &x, &x, false)?;
     if !t.b.ty(squares).dtype.is_float() {
         return fail(Diagnostic::error("E0201", "`norm` is of floats").at(x.span, "").help("`f32(x)` converts"));
     }

@@ -11,7 +11,7 @@ use whorl_source::Span;
 use super::cost::{CHEAP, cost};
 use super::levels::Levels;
 use super::notes::{Became, Choice};
-use super::{Distributor, Value, prims};
+use super::{Distributor, Value, compact, prims};
 
 pub(crate) fn form(d: &mut Distributor, form: &Form, outs: &[Var]) -> SmallVec<[Value; 2]> {
     match form {
@@ -260,7 +260,7 @@ fn varying_switch(d: &mut Distributor, s: &Switch, which: &Value) -> SmallVec<[V
             }
         } else {
             let before = sofar.unwrap_or_else(|| zeros(d, &s.arms[k]));
-            guarded(d, &takes, &s.arms[k], &before, &ranks)
+            guarded(d, &takes, &s.arms[k], costs[k], &before, &ranks)
         });
         d.mask = outer.clone();
     }
@@ -290,12 +290,26 @@ fn zeros(d: &mut Distributor, arm: &Body) -> Vec<Value> {
     arm.results.iter().map(|a| Value::uniform(d.b.zeros(&d.source_type(*a)))).collect()
 }
 
-/// `if any(takes) { select(takes, arm, before) } else { before }`
-fn guarded(d: &mut Distributor, takes: &Value, arm: &Body, before: &[Value], ranks: &[usize]) -> Vec<Value> {
+/// `if any(takes) { select(takes, arm, before) } else { before }`; of many lanes, only those that take the arm compute it.
+fn guarded(
+    d: &mut Distributor,
+    takes: &Value,
+    arm: &Body,
+    cost: usize,
+    before: &[Value],
+    ranks: &[usize],
+) -> Vec<Value> {
     let any = any_lane(d, takes);
+    let of_lane = |v: &Value| v.levels.without(&takes.levels).is_empty() && v.sums.is_empty();
+    let reads = if before.iter().all(of_lane) { compact::reads(d, takes, arm, cost) } else { None };
     d.b.begin();
-    let results = d.body(arm);
-    let merged = merge(d, takes, &results, before, ranks);
+    let merged = match reads {
+        Some(reads) => compact::compacted(d, takes, arm, &reads, before, ranks),
+        None => {
+            let results = d.body(arm);
+            merge(d, takes, &results, before, ranks)
+        }
+    };
     let levels: Vec<Levels> = merged.iter().zip(before).map(|(m, b)| m.levels.union(&b.levels)).collect();
     let atoms = merged.iter().zip(&levels).map(|(v, l)| d.spread(v, l)).collect();
     let yes = d.b.end(atoms);

@@ -1,0 +1,364 @@
+//! Threads that do one run's large loops together.
+//!
+//! ```text
+//! the run's thread ── fork: parts 0, 1, 2 ── part 0 ── what nobody has begun ── waits for the others ── goes on
+//! worker 1 ─ waits ──────────────── part 1 ── what nobody has begun ── waits …
+//! worker 2 ─ sleeps ……
+//! ```
+//!
+//! Control flow is the run's thread's alone: a loop that is worth it is offered in parts, of which each worker takes its own, so that
+//! loop after loop the same elements stay in the same cache. What a worker does not come to in time (it sleeps, or the machine has
+//! other work), the others do. So nobody ever waits for a thread that has not begun, and how many threads there really are
+//! changes nothing but the time.
+
+use std::cell::{Cell, OnceCell, UnsafeCell};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// How many of `threads` run `run` of `runs` may have for itself. Runs are taken up in order, by whatever thread is free, so that only
+/// the last ones, fewer than threads, have some left over.
+pub fn threads_of(run: usize, runs: usize, threads: usize) -> usize {
+    let last = runs % threads.max(1);
+    if run + last < runs { 1 } else { threads / last.max(1) }
+}
+
+/// A bit for each part in one word: no more threads than that.
+pub const MOST: usize = 64;
+/// A worker without work looks for it all the time for so long,
+const LOOK: Duration = Duration::from_micros(5);
+/// then between turns of others on its core for so long, and then sleeps.
+const YIELD: Duration = Duration::from_micros(50);
+
+/// Cache lines of its own; processors fetch them in pairs.
+#[repr(align(128))]
+#[derive(Default)]
+struct Apart<T>(T);
+
+/// What the threads of a team have in common.
+#[derive(Default)]
+struct Shared {
+    /// A bit for each part that nobody has begun. Whoever takes a bit away does that part.
+    open: Apart<AtomicU64>,
+    /// Parts that are not done, but for the first, which is the run's thread's.
+    left: Apart<AtomicUsize>,
+    /// Whoever sleeps.
+    asleep: Apart<AtomicU64>,
+    work: Apart<Work>,
+    stop: AtomicBool,
+}
+
+/// What is to be done. Written by the run's thread while no part is open or being done; read by whoever has taken a part.
+#[derive(Default)]
+struct Work(UnsafeCell<Option<Call>>);
+
+/// A function of the number of the part, with its environment.
+#[derive(Clone, Copy)]
+struct Call {
+    function: unsafe fn(*const (), usize),
+    environment: *const (),
+}
+
+// SAFETY: the environment of a `Call` is a reference to what is `Sync`, borrowed by `fork` until all have done with it. The cell is
+// written and read at different times, as said at `Work`, in an order that `open` and `left` make.
+unsafe impl Send for Work {}
+// SAFETY: as above.
+unsafe impl Sync for Work {}
+
+/// A run's thread and its helpers, which are started when first they are wanted.
+pub struct Team {
+    size: usize,
+    shared: Arc<Shared>,
+    workers: OnceCell<Vec<JoinHandle<()>>>,
+    /// Sleepers are woken when so much work, in nanoseconds, was done without them.
+    wake_after: u64,
+    done_alone: Cell<u64>,
+}
+
+impl Team {
+    /// So many threads, the caller's own among them. To wake one costs microseconds, which `wake_after` nanoseconds of work pay for.
+    pub fn new(size: usize, wake_after: u64) -> Team {
+        let (size, shared) = (size.clamp(1, MOST), Arc::default());
+        Team { size, shared, workers: OnceCell::new(), wake_after, done_alone: Cell::new(0) }
+    }
+
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Does parts `0..parts` of `part`, some on other threads, and returns when all are done. They take about so many nanoseconds
+    /// together. What the parts write, the caller sees, and the other way round.
+    pub fn fork<F: Fn(usize) + Sync>(&self, parts: usize, nanoseconds: u64, part: &F) {
+        /// # Safety
+        /// The environment is a `&F`.
+        unsafe fn call<F: Fn(usize)>(environment: *const (), number: usize) {
+            // SAFETY: the caller's promise.
+            unsafe { (*environment.cast::<F>())(number) }
+        }
+        if self.size == 1 || parts < 2 || parts > MOST {
+            return (0..parts).for_each(part);
+        }
+        let shared = &*self.shared;
+        let all = (u64::MAX >> (MOST - parts)) & !1;
+        let work = Call { function: call::<F>, environment: (&raw const *part).cast() };
+        // SAFETY: no part is open, and none is being done: this thread is the only one that opens parts (`Team` is not `Sync`), and has
+        // waited for `left` to become zero. So nobody else reads or writes the cell.
+        unsafe { *shared.work.0.0.get() = Some(work) };
+        shared.left.0.store(parts - 1, Ordering::Relaxed);
+        // Release: whoever takes a part sees the work, `left`, and all that the run has written.
+        shared.open.0.store(all, Ordering::Release);
+        self.wake(all, nanoseconds);
+        // Should the part panic, nobody must be left with a reference to it.
+        let waits = Waits(shared);
+        part(0);
+        while let Some(number) = shared.take_any() {
+            part(number);
+            shared.left.0.fetch_sub(1, Ordering::Relaxed);
+        }
+        drop(waits);
+    }
+
+    /// Wakes those of `wanted` that sleep, if it is worth it. A worker that falls asleep just now is not woken: nobody depends on it.
+    fn wake(&self, wanted: u64, nanoseconds: u64) {
+        let asleep = match self.workers.get() {
+            Some(_) => self.shared.asleep.0.load(Ordering::Relaxed) & wanted,
+            None => wanted,
+        };
+        if asleep == 0 {
+            return;
+        }
+        let alone = self.done_alone.get().saturating_add(nanoseconds);
+        self.done_alone.set(if alone < self.wake_after { alone } else { 0 });
+        if alone >= self.wake_after {
+            let workers = self.workers.get_or_init(|| self.started());
+            let number = |k: usize| 1u64 << (k + 1);
+            let sleeping = workers.iter().enumerate().filter(|(k, _)| asleep & number(*k) != 0);
+            sleeping.for_each(|(_, worker)| worker.thread().unpark());
+        }
+    }
+
+    /// Where the system gives no more threads, there are fewer.
+    fn started(&self) -> Vec<JoinHandle<()>> {
+        let start = |number: usize| {
+            let shared = self.shared.clone();
+            let name = format!("whorl-team-{number}");
+            std::thread::Builder::new().name(name).spawn(move || shared.work_as(number)).ok()
+        };
+        (1..self.size).map_while(start).collect()
+    }
+}
+
+impl Drop for Team {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Release);
+        for worker in self.workers.take().into_iter().flatten() {
+            worker.thread().unpark();
+            // A worker that has panicked has told so already.
+            let _ = worker.join();
+        }
+    }
+}
+
+/// Waits when it is dropped, until all parts that somebody has begun are done; the others are begun no more.
+struct Waits<'s>(&'s Shared);
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        let shared = self.0;
+        while shared.take_any().is_some() {
+            shared.left.0.fetch_sub(1, Ordering::Relaxed);
+        }
+        let mut waiting = Waiting::default();
+        // Acquire, of what the workers release: what they wrote is seen from here on.
+        while shared.left.0.load(Ordering::Acquire) > 0 {
+            waiting.turn();
+        }
+    }
+}
+
+impl Shared {
+    /// Takes a part that nobody has begun. What follows may read the work: it stays until the part is done.
+    fn take(&self, bit: u64) -> bool {
+        self.open.0.load(Ordering::Relaxed) & bit != 0 && self.open.0.fetch_and(!bit, Ordering::Acquire) & bit != 0
+    }
+
+    fn take_any(&self) -> Option<usize> {
+        loop {
+            let open = self.open.0.load(Ordering::Relaxed);
+            if open == 0 {
+                return None;
+            }
+            let number = open.trailing_zeros() as usize;
+            if self.take(1 << number) {
+                return Some(number);
+            }
+        }
+    }
+
+    fn work_as(&self, number: usize) {
+        let own = 1 << number;
+        loop {
+            if !self.wait_for(own) {
+                return;
+            }
+            let mut taken = self.take(own).then_some(number);
+            while let Some(number) = taken {
+                // A panic must not leave the run waiting for ever.
+                let done = Done(self);
+                // SAFETY: a part was taken, so the work is there, and stays until `left` has become less by `done`.
+                unsafe {
+                    if let Some(call) = *self.work.0.0.get() {
+                        (call.function)(call.environment, number);
+                    }
+                }
+                drop(done);
+                taken = self.take_any();
+            }
+        }
+    }
+
+    /// Waits for the part to be open. Not, if the team is no more.
+    fn wait_for(&self, own: u64) -> bool {
+        let mut waiting = Waiting::default();
+        loop {
+            if self.open.0.load(Ordering::Relaxed) & own != 0 {
+                return true;
+            }
+            if self.stop.load(Ordering::Acquire) {
+                return false;
+            }
+            if waiting.turn() > YIELD {
+                self.asleep.0.fetch_or(own, Ordering::Relaxed);
+                std::thread::park();
+                self.asleep.0.fetch_and(!own, Ordering::Relaxed);
+                waiting = Waiting::default();
+            }
+        }
+    }
+}
+
+/// A part is done when this is dropped.
+struct Done<'s>(&'s Shared);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        // Release: the run's thread sees what the part has written. The work is not touched any more.
+        self.0.left.0.fetch_sub(1, Ordering::Release);
+    }
+}
+
+/// Somebody who waits: at first all the time, then between turns of others.
+struct Waiting {
+    begin: Option<Instant>,
+    waited: Duration,
+}
+
+impl Default for Waiting {
+    fn default() -> Waiting {
+        Waiting { begin: None, waited: Duration::ZERO }
+    }
+}
+
+impl Waiting {
+    /// Lets a moment pass, and says how long it has been.
+    fn turn(&mut self) -> Duration {
+        if self.waited < LOOK {
+            (0..8).for_each(|_| std::hint::spin_loop());
+        } else {
+            std::thread::yield_now();
+        }
+        self.waited = self.begin.get_or_insert_with(Instant::now).elapsed();
+        self.waited
+    }
+}
+
+impl std::fmt::Debug for Team {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.debug_struct("Team").field("size", &self.size).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every part once, and all that was written is seen, whoever did it.
+    #[test]
+    fn every_part_is_done_once() {
+        for size in [1, 2, 3, 5, 8, 64] {
+            let team = Team::new(size, 0);
+            for turn in 0..2000usize {
+                let parts = turn % (size + 3);
+                let cells: Vec<UnsafeCell<usize>> = (0..parts).map(|_| UnsafeCell::new(turn)).collect();
+                struct Cells<'c>(&'c [UnsafeCell<usize>]);
+                // SAFETY: each part has a cell of its own.
+                unsafe impl Sync for Cells<'_> {}
+                let cells_of_parts = Cells(&cells);
+                team.fork(parts, 0, &|k| {
+                    let cells = &cells_of_parts;
+                    // SAFETY: as above.
+                    unsafe { *cells.0[k].get() += k + 1 };
+                });
+                let sums: Vec<usize> = cells.into_iter().map(UnsafeCell::into_inner).collect();
+                assert_eq!(sums, (0..parts).map(|k| turn + k + 1).collect::<Vec<_>>());
+            }
+        }
+    }
+
+    /// Runs are begun in order; what threads are left over, the last ones have.
+    #[test]
+    fn threads_are_shared_out() {
+        let of = |runs: usize, threads: usize| (0..runs).map(|k| threads_of(k, runs, threads)).collect::<Vec<_>>();
+        assert_eq!(of(1, 1), [1]);
+        assert_eq!(of(1, 8), [8]);
+        assert_eq!(of(3, 8), [2, 2, 2]);
+        assert_eq!(of(4, 2), [1, 1, 1, 1]);
+        assert_eq!(of(3, 2), [1, 1, 2]);
+        assert_eq!(of(6, 4), [1, 1, 1, 1, 2, 2]);
+        assert_eq!(of(8, 8), [1; 8]);
+    }
+
+    /// Many more threads than cores, and so many forks that falling asleep in each would take minutes.
+    #[test]
+    fn too_many_threads_do_no_harm() {
+        let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+        let alone = Team::new(1, 0);
+        let many = Team::new((4 * cores).min(MOST), 0);
+        let work = |team: &Team| {
+            let total = AtomicU64::new(0);
+            let begin = Instant::now();
+            for turn in 0..20_000u64 {
+                team.fork(8, 100, &|k| {
+                    let sum = (0..500u64).fold(turn, |sum, x| std::hint::black_box(sum ^ x));
+                    total.fetch_add(sum & 1 | k as u64, Ordering::Relaxed);
+                });
+            }
+            (total.into_inner(), begin.elapsed())
+        };
+        let (expected, took) = work(&alone);
+        let (total, together) = work(&many);
+        assert_eq!(total, expected);
+        // Not to be worse by much; on an idle machine it is better. The machine may do other work.
+        assert!(together < 20 * took + Duration::from_secs(2), "{together:?}, and {took:?} alone");
+    }
+
+    /// A part that panics stops the run, and no thread waits for ever.
+    #[test]
+    fn a_panic_in_a_part_hangs_nobody() {
+        let team = Team::new(3, 0);
+        for _ in 0..50 {
+            let panics = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                team.fork(3, 0, &|k| {
+                    if k == 0 {
+                        std::panic::resume_unwind(Box::new(()))
+                    }
+                });
+            }));
+            assert!(panics.is_err());
+            let done = AtomicUsize::new(0);
+            team.fork(3, 0, &|_| _ = done.fetch_add(1, Ordering::Relaxed));
+            assert_eq!(done.into_inner(), 3);
+        }
+    }
+}

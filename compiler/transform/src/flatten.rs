@@ -1,0 +1,33 @@
+//! The passes from traced Core to flat Core, in order.
+
+use whorl_core::ir::Program;
+
+use crate::distribute::{Notes, distribute, distribute_noted};
+use crate::fission::fission;
+use crate::simplify::simplify;
+use crate::sink::sink;
+
+pub type Pass = (&'static str, fn(Program) -> Program);
+
+/// What tests look at after each.
+pub const PASSES: &[Pass] =
+    &[("simplify", simplify), ("sink", sink), ("distribute", |p| distribute(&p)), ("simplify again", simplify), ("fission", fission)];
+
+/// Core as it is scheduled: simplified, with statements in the arms that need them, with inner maps distributed and loops split.
+pub fn flatten(program: Program) -> Program {
+    PASSES.iter().fold(program, |program, (name, pass)| {
+        let program = pass(program);
+        if cfg!(debug_assertions)
+            && let Err(e) = whorl_core::verify::verify(&program)
+        {
+            panic!("{name} made ill-formed Core: {e:?}\n{}", whorl_core::print::print(&program));
+        }
+        program
+    })
+}
+
+/// The same, with what became of each `for`, for reports.
+pub fn flatten_noted(program: Program) -> (Program, Notes) {
+    let (program, notes) = distribute_noted(&sink(simplify(program)));
+    (fission(simplify(program)), notes)
+}

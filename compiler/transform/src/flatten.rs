@@ -10,8 +10,13 @@ use crate::sink::sink;
 pub type Pass = (&'static str, fn(Program) -> Program);
 
 /// What tests look at after each.
-pub const PASSES: &[Pass] =
-    &[("simplify", simplify), ("sink", sink), ("distribute", |p| distribute(&p)), ("simplify again", simplify), ("fission", fission)];
+pub const PASSES: &[Pass] = &[
+    ("simplify", simplify),
+    ("sink", sink),
+    ("distribute", |p| distribute(&p)),
+    ("simplify again", simplify),
+    ("fission", fission),
+];
 
 /// Core as it is scheduled: simplified, with statements in the arms that need them, with inner maps distributed and loops split.
 pub fn flatten(program: Program) -> Program {

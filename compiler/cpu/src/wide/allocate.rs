@@ -126,7 +126,7 @@ fn intervals(code: &Code) -> Vec<Interval> {
     // What is seldom gone through has a weight all the same, but a small one.
     let mut weights: Vec<f64> = depths.iter().map(|d| 8f64.powi((*d).min(6) as i32)).collect();
     for detour in code.detours() {
-        weights[detour.from..detour.to].iter_mut().for_each(|w| *w /= 64.0);
+        weights[detour.from..detour.to].iter_mut().for_each(|w| *w /= 1e6);
     }
     let mut touch = |reg: Reg, at: usize, weight: f64, hints: &[Reg]| {
         if reg == ARENA || reg == FRAME {

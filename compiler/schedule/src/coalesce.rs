@@ -109,12 +109,14 @@ impl<'a> Classes<'a> {
         let Node::Lanes(l) = node else { return false };
         let is = |x: BufferId, class: BufferId| self.of[x.0 as usize] == class;
         let sizes = full(l);
+        // One lane does one thing after the other: what it has read before it writes is not spoiled, wherever it is.
+        let alone = sizes.iter().product::<usize>() == 1;
         let mut loads: Vec<(usize, &View)> = Vec::new();
         for (k, op) in l.ops.iter().enumerate() {
-            if let LaneKind::Load(v) = &op.kind
-                && is(v.buffer, b)
-            {
-                loads.push((k, v));
+            match &op.kind {
+                LaneKind::Load(v) if is(v.buffer, b) => loads.push((k, v)),
+                LaneKind::Gather(v, _) if alone && is(v.buffer, b) => loads.push((k, v)),
+                _ => {}
             }
         }
         let same = |v: &View, w: &View| {
@@ -124,10 +126,11 @@ impl<'a> Classes<'a> {
         each_view(node, &mut |v, _| fits &= !v.dynamic.iter().any(|d| is(d.index, b)));
         for (k, op) in l.ops.iter().enumerate() {
             match &op.kind {
-                LaneKind::Gather(v, _) | LaneKind::Scatter { view: v, .. } => {
-                    fits &= !is(v.buffer, a) && !is(v.buffer, b)
+                LaneKind::Gather(v, _) => fits &= !is(v.buffer, a) && (alone || !is(v.buffer, b)),
+                LaneKind::Scatter { view: v, .. } => fits &= !is(v.buffer, a) && !is(v.buffer, b),
+                LaneKind::Store(w, _) if is(w.buffer, a) => {
+                    fits &= loads.iter().all(|(at, v)| *at < k && (alone || same(v, w)));
                 }
-                LaneKind::Store(w, _) if is(w.buffer, a) => fits &= loads.iter().all(|(at, v)| *at < k && same(v, w)),
                 LaneKind::Store(w, _) if is(w.buffer, b) => {
                     // Both are written: fine if with the same value.
                     fits &= l.ops.iter().all(|other| match (&other.kind, &op.kind) {

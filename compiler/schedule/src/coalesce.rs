@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 use crate::accesses::*;
 use crate::array::injective;
 use crate::clean::rename;
+use crate::fuse::gcd;
 use crate::lanes::{view_of, writes};
 use crate::liveness::{BufferSet, Liveness};
 use crate::loop_ir::*;
@@ -129,7 +130,7 @@ impl<'a> Classes<'a> {
                 LaneKind::Gather(v, _) => fits &= !is(v.buffer, a) && (alone || !is(v.buffer, b)),
                 LaneKind::Scatter { view: v, .. } => fits &= !is(v.buffer, a) && !is(v.buffer, b),
                 LaneKind::Store(w, _) if is(w.buffer, a) => {
-                    fits &= loads.iter().all(|(at, v)| *at < k && (alone || same(v, w)));
+                    fits &= loads.iter().all(|(at, v)| *at < k && (alone || same(v, w) || rows(&sizes, v, w)));
                 }
                 LaneKind::Store(w, _) if is(w.buffer, b) => {
                     // Both are written: fine if with the same value.
@@ -160,6 +161,18 @@ impl<'a> Classes<'a> {
         self.members.insert(name, members);
         self.writers.insert(name, writers);
     }
+}
+
+/// Whether the views are rows of one array, at positions known at run time: the same row or different ones, so that lanes meet only themselves.
+fn rows(sizes: &[usize], v: &View, w: &View) -> bool {
+    let step = v.dynamic.iter().chain(&w.dynamic).fold(0, |g, d| gcd(g, d.stride.unsigned_abs()));
+    let reach: usize = sizes.iter().zip(&v.strides).map(|(n, s)| n.saturating_sub(1) * s.unsigned_abs()).sum();
+    let apart = v.offset.abs_diff(w.offset);
+    v.strides == w.strides
+        && v.strides.iter().all(|s| *s >= 0)
+        && injective(sizes, &v.strides)
+        && reach < step
+        && apart.is_multiple_of(step)
 }
 
 fn collect<'a>(

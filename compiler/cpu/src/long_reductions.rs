@@ -29,21 +29,21 @@ pub fn divide(program: &mut LoopProgram, options: &Options) {
     let start = program.arena_bytes.next_multiple_of(64);
     for phase in &mut phases {
         let options = &share::in_phase(program, phase, options);
-        let mut fission = Fission { start, program, options };
+        let mut divided = LongReductions { start, program, options };
         let (Phase::Straight(nodes) | Phase::Train { body: nodes, .. }) = phase;
-        fission.list(nodes);
+        divided.list(nodes);
     }
     program.phases = phases;
 }
 
-struct Fission<'x> {
+struct LongReductions<'x> {
     program: &'x mut LoopProgram,
     options: &'x Options,
     /// Where the arena ended before: one loop after the other uses what is behind.
     start: usize,
 }
 
-impl Fission<'_> {
+impl LongReductions<'_> {
     fn list(&mut self, nodes: &mut Vec<Node>) {
         let mut all = Vec::with_capacity(nodes.len());
         for mut node in nodes.drain(..) {

@@ -20,18 +20,21 @@ def arguments():
     parser.add_argument("--seeds", type=int, default=1, help="independent runs, vmapped")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--total-steps", type=int, default=500_000, help="environment steps a seed")
+    parser.add_argument("--n-envs", type=int, default=4, help="environments a seed")
+    parser.add_argument("--n-steps", type=int, default=128, help="steps a rollout")
+    parser.add_argument("--minibatches", type=int, default=4, help="minibatches an epoch")
     parser.add_argument("--cores", type=int, default=1, help="pin to this many cores (0: leave the affinity alone)")
     parser.add_argument("--no-anneal", action="store_true", help="keep the step size constant")
     parser.add_argument("--repeat", type=int, default=1, help="timed runs of the compiled function; the fastest counts")
     return parser.parse_args()
 
 
-N_ENVS, N_STEPS, EPOCHS, MINIBATCHES = 4, 128, 4, 4
+EPOCHS = 4
 LR, GAMMA, LAMBDA, CLIP = 2.5e-4, 0.99, 0.95, 0.2
 ENTROPY_COEF, VALUE_COEF, MAX_GRAD_NORM = 0.01, 0.5, 0.5
 
 
-def make_train(total_steps, anneal):
+def make_train(args):
     import distrax
     import flax.linen as nn
     import gymnax
@@ -40,7 +43,8 @@ def make_train(total_steps, anneal):
     import optax
     from flax.linen.initializers import orthogonal
 
-    n_updates = total_steps // (N_ENVS * N_STEPS)
+    n_envs, n_steps, minibatches = args.n_envs, args.n_steps, args.minibatches
+    n_updates = args.total_steps // (n_envs * n_steps)
     env, env_params = gymnax.make("CartPole-v1")
 
     class Network(nn.Module):
@@ -76,11 +80,11 @@ def make_train(total_steps, anneal):
     network = Network()
 
     def step_size(count):
-        return LR * (1 - (count // (MINIBATCHES * EPOCHS)) / n_updates)
+        return LR * (1 - (count // (minibatches * EPOCHS)) / n_updates)
 
     optimizer = optax.chain(
         optax.clip_by_global_norm(MAX_GRAD_NORM),
-        optax.adam(step_size if anneal else LR, eps=1e-5),
+        optax.adam(LR if args.no_anneal else step_size, eps=1e-5),
     )
 
     def env_step(key, state, episode, action):
@@ -101,7 +105,7 @@ def make_train(total_steps, anneal):
         action = policy.sample(seed=sample_key)
         log_prob = policy.log_prob(action)
         key, step_key = jax.random.split(key)
-        step_keys = jax.random.split(step_key, N_ENVS)
+        step_keys = jax.random.split(step_key, n_envs)
         next_obs, env_state, episode, reward, done = jax.vmap(env_step)(step_keys, env_state, episode, action)
         step = Step(obs, action, log_prob, value, reward, done, episode.last_return)
         return (params, env_state, episode, next_obs, key), step
@@ -134,10 +138,10 @@ def make_train(total_steps, anneal):
     def update(carry, _):
         params, opt_state, env_state, episode, obs, key = carry
         rollout = (params, env_state, episode, obs, key)
-        (_, env_state, episode, obs, key), steps = jax.lax.scan(act, rollout, None, N_STEPS)
+        (_, env_state, episode, obs, key), steps = jax.lax.scan(act, rollout, None, n_steps)
         advantage = advantages(steps, network.apply(params, obs)[1])
         batch = (steps, advantage, advantage + steps.value)
-        size = N_ENVS * N_STEPS
+        size = n_envs * n_steps
 
         def epoch(carry, _):
             params, opt_state, key = carry
@@ -146,7 +150,7 @@ def make_train(total_steps, anneal):
 
             def shuffled(x):
                 x = jnp.take(x.reshape((size,) + x.shape[2:]), order, axis=0)
-                return x.reshape((MINIBATCHES, -1) + x.shape[1:])
+                return x.reshape((minibatches, -1) + x.shape[1:])
 
             (params, opt_state), losses = jax.lax.scan(learn, (params, opt_state), jax.tree.map(shuffled, batch))
             return (params, opt_state, key), losses
@@ -159,9 +163,9 @@ def make_train(total_steps, anneal):
         key, init_key = jax.random.split(key)
         params = network.init(init_key, jnp.zeros(4))
         key, reset_key = jax.random.split(key)
-        obs, env_state = jax.vmap(env.reset, in_axes=(0, None))(jax.random.split(reset_key, N_ENVS), env_params)
+        obs, env_state = jax.vmap(env.reset, in_axes=(0, None))(jax.random.split(reset_key, n_envs), env_params)
         key, run_key = jax.random.split(key)
-        zeros = jnp.zeros(N_ENVS)
+        zeros = jnp.zeros(n_envs)
         episode = Episode(zeros, zeros.astype(jnp.int32), zeros, zeros.astype(jnp.int32))
         carry = (params, optimizer.init(params), env_state, episode, obs, run_key)
         return jax.lax.scan(update, carry, None, n_updates)
@@ -179,7 +183,7 @@ def main():
 
     jax.tree_map = jax.tree.map  # gymnax 0.0.8 still calls it by the name that JAX has removed
 
-    train, n_updates = make_train(args.total_steps, not args.no_anneal)
+    train, n_updates = make_train(args)
     keys = jax.random.split(jax.random.PRNGKey(args.seed), args.seeds)
     many = args.seeds > 1
     function = jax.jit(jax.vmap(train) if many else train)
@@ -197,11 +201,11 @@ def main():
         _, (returns, done, _losses) = jax.block_until_ready(compiled(keys))
         run_s = min(run_s, time.perf_counter() - start)
 
-    shape = (args.seeds, n_updates, N_STEPS, N_ENVS)
+    shape = (args.seeds, n_updates, args.n_steps, args.n_envs)
     returns, done = np.asarray(returns).reshape(shape), np.asarray(done).reshape(shape)
     tail = slice(n_updates - max(1, n_updates // 20), None)
     final = [float(returns[i, tail][done[i, tail]].mean()) for i in range(args.seeds)]
-    env_steps = args.seeds * n_updates * N_STEPS * N_ENVS
+    env_steps = args.seeds * n_updates * args.n_steps * args.n_envs
     print(json.dumps({
         "trace_s": round(trace_s, 3),
         "compile_s": round(compile_s, 3),

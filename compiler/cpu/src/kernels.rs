@@ -5,7 +5,7 @@
 
 use whorl_core::ir::DType;
 use whorl_kernels::elem::Elem;
-use whorl_kernels::matmul::{Epilogue, MatmulDesc, matmul_f32, matmul_f64};
+use whorl_kernels::matmul::{Epilogue, MatmulDesc, Plan};
 use whorl_kernels::sort::{SortDesc, SortOperand, sort_rows};
 use whorl_schedule::loop_ir::{Activation, MatMul, Sort, View};
 
@@ -45,9 +45,14 @@ fn rows(sizes: &[usize], operands: &[&[isize]]) -> Rows {
 
 #[derive(Debug)]
 pub struct MatMulSite {
-    double: bool,
-    desc: MatmulDesc,
+    plan: Planned,
     outer: Vec<Vec<isize>>,
+}
+
+#[derive(Debug)]
+enum Planned {
+    F32(Plan<f32>),
+    F64(Plan<f64>),
 }
 
 impl MatMulSite {
@@ -81,7 +86,9 @@ impl MatMulSite {
                 Some(Activation::Relu) => Epilogue::BiasRelu,
             },
         };
-        Ok(MatMulSite { double: m.dtype == DType::F64, desc, outer })
+        let double = m.dtype == DType::F64;
+        let plan = if double { Planned::F64(Plan::<f64>::new(&desc)) } else { Planned::F32(Plan::<f32>::new(&desc)) };
+        Ok(MatMulSite { plan, outer })
     }
 }
 
@@ -92,12 +99,15 @@ pub unsafe extern "C" fn matmul(site: *const MatMulSite, a: *const u8, b: *const
     unsafe {
         let site = &*site;
         for at in &site.outer {
-            if site.double {
-                let (a, b, c) = (a.cast::<f64>(), b.cast::<f64>(), c.cast::<f64>());
-                matmul_f64(&site.desc, a.offset(at[0]), b.offset(at[1]), c.offset(at[2]), bias.cast());
-            } else {
-                let (a, b, c) = (a.cast::<f32>(), b.cast::<f32>(), c.cast::<f32>());
-                matmul_f32(&site.desc, a.offset(at[0]), b.offset(at[1]), c.offset(at[2]), bias.cast());
+            match &site.plan {
+                Planned::F32(plan) => {
+                    let (a, b, c) = (a.cast::<f32>(), b.cast::<f32>(), c.cast::<f32>());
+                    plan.run(a.offset(at[0]), b.offset(at[1]), c.offset(at[2]), bias.cast());
+                }
+                Planned::F64(plan) => {
+                    let (a, b, c) = (a.cast::<f64>(), b.cast::<f64>(), c.cast::<f64>());
+                    plan.run(a.offset(at[0]), b.offset(at[1]), c.offset(at[2]), bias.cast());
+                }
             }
         }
     }

@@ -229,3 +229,77 @@ fn inverse_roots() {
         build.check();
     }
 }
+
+/// Dividends of 24 bits whose quotients by `y` are next to a point halfway between two floats: `2^k x - m y` is small, `m` odd and of 25 bits.
+fn nearly_halfway(y: u32) -> Vec<f32> {
+    // Newton's iteration, modulo 2^32.
+    let inverse = (0..5).fold(y, |x, _| x.wrapping_mul(2u32.wrapping_sub(y.wrapping_mul(x))));
+    let mut all = Vec::new();
+    for k in [24, 25] {
+        for difference in (-31i64..32).step_by(2) {
+            let m = u64::from((-difference as u32).wrapping_mul(inverse) % (1 << k)) | 1 << 24;
+            let x = (m as i64 * i64::from(y) + difference) >> k;
+            if (1 << 23..1 << 24).contains(&x) {
+                all.push(x as f32);
+            }
+        }
+    }
+    all
+}
+
+/// Many numbers divided by one, for which compiled code need not divide. What is strange stands apart from what is not.
+#[test]
+fn by_one_number() {
+    let random = &mut Random(16);
+    let mut divisors: Vec<f32> = special(DType::F32).iter().map(|lit| f32::from_bits(lit.bits as u32)).collect();
+    for k in 0..600 {
+        let mantissa = (1 << 23 | random.bits() as u32 & 0x7f_ffff | 1) as f32;
+        divisors.push(mantissa * 2f32.powi(random.below(46) as i32 - 46) * if k % 9 == 0 { -1.0 } else { 1.0 });
+    }
+    let n = 160;
+    let mut dividends = Vec::new();
+    for y in &divisors {
+        let mut row = nearly_halfway(y.to_bits() & 0x7f_ffff | 0x80_0001);
+        assert!(row.len() > 8);
+        let scale = 2f32.powi(random.below(100) as i32 - 60);
+        row.iter_mut().for_each(|x| *x *= scale);
+        row.truncate(60);
+        row.extend([0.0, -0.0, -scale, scale]);
+        while row.len() < 96 {
+            row.push((random.bits() as i32) as f32 * scale);
+        }
+        while row.len() < 128 {
+            row.push(f32::from_bits(random.bits() as u32));
+        }
+        row.extend(special(DType::F32).iter().rev().take(n - 128).map(|lit| f32::from_bits(lit.bits as u32)));
+        dividends.extend(row.into_iter().map(Lit::f32));
+    }
+    let rows = divisors.len();
+    let divisors: Vec<Lit> = divisors.into_iter().map(Lit::f32).collect();
+    let mut build = Build::new();
+    let x = build.input(ArrayData::from_lits(DType::F32, &[rows, n], &dividends));
+    let y = build.input(ArrayData::from_lits(DType::F32, &[rows], &divisors));
+    let out = build.output(DType::F32, &[rows, n]);
+    let ops = vec![
+        load(x, &[n as isize, 1], DType::F32),
+        load(y, &[1, 0], DType::F32),
+        op(LaneKind::Binary(Binary::Div, Value(0), Value(1)), DType::F32),
+        store(out, &[n as isize, 1], 2, DType::F32),
+    ];
+    build.straight(vec![lanes(&[rows, n], ops)]);
+    build.check();
+    // The same for divisors that are known.
+    for y in [1.1f32, 3.0, -7.0, 0.0, 1e-30, 1048576.0, 1048577.0] {
+        let mut build = Build::new();
+        let x = build.input(ArrayData::from_lits(DType::F32, &[rows * n], &dividends));
+        let out = build.output(DType::F32, &[rows * n]);
+        let ops = vec![
+            load(x, &[1], DType::F32),
+            op(LaneKind::Lit(Lit::f32(y)), DType::F32),
+            op(LaneKind::Binary(Binary::Div, Value(0), Value(1)), DType::F32),
+            store(out, &[1], 2, DType::F32),
+        ];
+        build.straight(vec![lanes(&[rows * n], ops)]);
+        build.check();
+    }
+}

@@ -55,7 +55,7 @@ fn integers_by_literals() {
     let random = &mut Random(3);
     for d in [DType::I32, DType::U32, DType::U8] {
         for b in [Binary::Div, Binary::Rem, Binary::Shl, Binary::Shr, Binary::ShrLogical] {
-            for by in [0u64, 1, 3, 7, 8, 16, 31, 32, 0x8000_0000, 0xffff_ffff] {
+            for by in [0u64, 1, 3, 7, 8, 10, 16, 31, 32, 641, 0xffff, 0x8000_0000, 0x8000_0001, 0xffff_ffff] {
                 let lit = Lit { dtype: d, bits: if d == DType::U8 { by & 0xff } else { by } };
                 let mut build = Build::new();
                 let input = build.input(random.array(d, &[37]));

@@ -17,7 +17,7 @@ use crate::loop_ir::*;
 use crate::space::{Space, common, full, respaced};
 
 /// Longer loops spill more than they save.
-const MOST_OPS: usize = 300;
+const MOST_OPS: usize = 480;
 /// How far back a loop looks for company.
 const LOOK_BACK: usize = 96;
 

@@ -36,7 +36,7 @@ use whorl_source::Span;
 pub use accesses::{Touch, bodies, each_access, each_view};
 pub use arena::{Interval, lifetimes};
 pub use eval::{EvalError, LogEntry, Outcome, evaluate};
-pub use lanes::{view_of, view_of_mut};
+pub use lanes::{operands, view_of, view_of_mut};
 pub use log_sites::{LogSite, log_sites};
 pub use loop_ir::*;
 pub use print::{memory_map, memory_table, print, print_some};

@@ -48,6 +48,13 @@ fn cartpole() {
 }
 
 #[test]
+fn classic_control() {
+    for name in ["pendulum", "acrobot", "mountain_car", "mountain_car_continuous"] {
+        passes(&format!("stdlib/env/{name}.whorl"));
+    }
+}
+
+#[test]
 fn rl() {
     passes("stdlib/rl.whorl");
 }

@@ -5,14 +5,20 @@ use whorl_core::ir::Program;
 use crate::distribute::{Notes, distribute, distribute_noted};
 use crate::fission::fission;
 use crate::simplify::simplify;
+use crate::sink::sink;
 
 pub type Pass = (&'static str, fn(Program) -> Program);
 
 /// What tests look at after each.
-pub const PASSES: &[Pass] =
-    &[("simplify", simplify), ("distribute", |p| distribute(&p)), ("simplify again", simplify), ("fission", fission)];
+pub const PASSES: &[Pass] = &[
+    ("simplify", simplify),
+    ("sink", sink),
+    ("distribute", |p| distribute(&p)),
+    ("simplify again", simplify),
+    ("fission", fission),
+];
 
-/// Core as it is scheduled: simplified, with inner maps distributed and loops split.
+/// Core as it is scheduled: simplified, with statements in the arms that need them, with inner maps distributed and loops split.
 pub fn flatten(program: Program) -> Program {
     PASSES.iter().fold(program, |program, (name, pass)| {
         let program = pass(program);
@@ -27,6 +33,6 @@ pub fn flatten(program: Program) -> Program {
 
 /// The same, with what became of each `for`, for reports.
 pub fn flatten_noted(program: Program) -> (Program, Notes) {
-    let (program, notes) = distribute_noted(&simplify(program));
+    let (program, notes) = distribute_noted(&sink(simplify(program)));
     (fission(simplify(program)), notes)
 }

@@ -8,5 +8,6 @@ pub mod flatten;
 pub mod nests;
 pub mod ranges;
 pub mod simplify;
+pub mod sink;
 pub mod stages;
 pub mod trap;

@@ -196,9 +196,32 @@ fn rule(s: &Simplifier, prim: &mut Prim, args: &mut Atoms, outs: &[Var]) -> Opti
             if s.is_all(args[1], 1.0) && fits(args[0]) {
                 return Some(args[0]);
             }
-            (s.is_all(args[0], 1.0) && fits(args[1])).then_some(args[1])
+            if s.is_all(args[0], 1.0) && fits(args[1]) {
+                return Some(args[1]);
+            }
+            // Of floats, not: infinities, and the sign of the zero.
+            let zero = args.iter().find(|a| !ty.dtype.is_float() && s.is_all(**a, 0.0))?;
+            if fits(*zero) {
+                return Some(*zero);
+            }
+            (*prim, *args) = (Prim::Broadcast { shape: ty.shape, axes: SmallVec::new() }, smallvec![*zero]);
+            None
         }
         Prim::Binary(Binary::Div) => (s.is_all(args[1], 1.0) && fits(args[0])).then_some(args[0]),
+        Prim::Binary(Binary::Rem) if matches!(ty.dtype, DType::U32 | DType::U8) => {
+            let Atom::Lit(by) = args[1] else { return None };
+            // What is left of what was left.
+            if matches!(s.def(args[0]), Some((Prim::Binary(Binary::Rem), inner)) if inner[1] == args[1]) {
+                return Some(args[0]);
+            }
+            if matches!(s.def(args[0]), Some((Prim::Binary(Binary::And), inner)) if inner[1] == mask_of(by).into()) {
+                return Some(args[0]);
+            }
+            if by.bits.is_power_of_two() {
+                (*prim, args[1]) = (Prim::Binary(Binary::And), mask_of(by).into());
+            }
+            None
+        }
         Prim::Binary(Binary::And) if ty.dtype == DType::Bool => {
             if s.is_all(args[1], 1.0) && fits(args[0]) {
                 return Some(args[0]);
@@ -253,6 +276,11 @@ fn rule(s: &Simplifier, prim: &mut Prim, args: &mut Atoms, outs: &[Var]) -> Opti
         | Prim::Dot(_)
         | Prim::Sort { .. } => None,
     }
+}
+
+/// Of a power of two, the bits below it.
+fn mask_of(power: Lit) -> Lit {
+    Lit { bits: power.bits.wrapping_sub(1), ..power }
 }
 
 /// The carries of a loop that never runs its body.

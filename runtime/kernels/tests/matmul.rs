@@ -2,7 +2,7 @@
 
 use whorl_kernels::math::MathFn;
 use whorl_kernels::math::scalar::{unary_f32, unary_f64};
-use whorl_kernels::matmul::{Epilogue, MatmulDesc, matmul_f32_at, matmul_f64_at};
+use whorl_kernels::matmul::{Epilogue, MatmulDesc, Plan};
 use whorl_kernels::simd::Level;
 
 struct Random(u64);
@@ -30,7 +30,7 @@ fn layout(kind: usize, batch: usize, rows: usize, columns: usize) -> ([isize; 3]
 }
 
 macro_rules! check {
-    ($name:ident, $t:ty, $kernel:ident, $unary:ident) => {
+    ($name:ident, $t:ty, $unary:ident) => {
         fn $name(random: &mut Random, m: usize, n: usize, k: usize) {
             let batch = 1 + random.below(2);
             let (sa, a_size) = layout(random.below(5), batch, m, k);
@@ -93,8 +93,10 @@ macro_rules! check {
             }
             for level in Level::available() {
                 let mut got = c.clone();
-                // SAFETY: the arrays have the sizes of their layouts.
-                unsafe { $kernel(level, &desc, a.as_ptr(), b.as_ptr(), got.as_mut_ptr(), bias.as_ptr()) };
+                // SAFETY: the level is available, and the arrays have the sizes of their layouts.
+                unsafe {
+                    Plan::<$t>::at(level, &desc).run(a.as_ptr(), b.as_ptr(), got.as_mut_ptr(), bias.as_ptr());
+                }
                 for (i, (g, w)) in got.iter().zip(&want).enumerate() {
                     assert_eq!(g.to_bits(), w.to_bits(), "{level:?} at {i}: {g} for {w}, {desc:?}");
                 }
@@ -103,8 +105,8 @@ macro_rules! check {
     };
 }
 
-check!(check_f32, f32, matmul_f32_at, unary_f32);
-check!(check_f64, f64, matmul_f64_at, unary_f64);
+check!(check_f32, f32, unary_f32);
+check!(check_f64, f64, unary_f64);
 
 #[test]
 fn all_paths_agree_to_the_bit() {

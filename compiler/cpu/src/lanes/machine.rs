@@ -109,6 +109,16 @@ pub trait Machine {
         literal: Option<u64>,
         width: usize,
     ) -> Result<Self::Lane, CpuError>;
+    /// `a / b` of floats, where `b` is the same for all lanes of this group and several others.
+    fn divide_by_one(
+        &mut self,
+        dtype: DType,
+        a: Self::Lane,
+        b: Self::Lane,
+        literal: Option<u64>,
+    ) -> Result<Self::Lane, CpuError> {
+        self.binary(Binary::Div, dtype, a, b, literal, Self::WIDTH)
+    }
     /// Of operands of type `dtype`.
     fn compare(&mut self, op: Compare, dtype: DType, a: Self::Lane, b: Self::Lane) -> Self::Lane;
     fn select(&mut self, c: Self::Lane, dtype: DType, a: Self::Lane, b: Self::Lane) -> Self::Lane;

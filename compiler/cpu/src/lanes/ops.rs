@@ -1,9 +1,11 @@
 //! The ops of a body.
 
 use whorl_core::ir::{DType, Lit};
+use whorl_core::prim::Binary;
 use whorl_schedule::loop_ir::{LaneIndex, LaneKind, LaneOp, Value as Op, View};
 
 use super::machine::{LaneOffset, Machine};
+use super::normal::size;
 use super::plan::Plan;
 use super::walk::{Group, Walker};
 use crate::CpuError;
@@ -62,7 +64,11 @@ impl<M: Machine> Walker<'_, '_, M> {
             }
             LaneKind::Binary(op, a, b) => {
                 let literal = literal_of(self.plan, *b);
+                let shared = *op == Binary::Div && dtype.is_float() && self.shared(*a, *b);
                 let (a, b) = (self.get(group, *a)?, self.get(group, *b)?);
+                if shared {
+                    return self.machine.divide_by_one(dtype, a, b, literal).map(Some);
+                }
                 self.machine.binary(*op, dtype, a, b, literal, width)?
             }
             LaneKind::Compare(op, a, b) => {
@@ -98,6 +104,14 @@ impl<M: Machine> Walker<'_, '_, M> {
                 return Ok(None);
             }
         }))
+    }
+
+    /// Whether many vectors of `a` meet one value of `b`.
+    fn shared(&self, a: Op, b: Op) -> bool {
+        const MANY: usize = 4;
+        let depth = |v: Op| self.plan.depth[v.0 as usize];
+        let vectors = |d: usize| size(&self.plan.lanes, d) / M::WIDTH;
+        self.plan.vector.is_some_and(|d| depth(b) <= d && depth(a) > d && vectors(d) >= MANY)
     }
 
     fn position(&mut self, d: usize, group: &Group<M>) -> M::Lane {

@@ -11,7 +11,7 @@ use super::narrow::Narrow;
 use super::normal::{make_last, normalise, rank, size};
 use crate::VectorMode;
 use crate::wide::{self, Wide};
-use whorl_schedule::view_of;
+use whorl_schedule::{operands, view_of};
 
 /// A lane loop ready for emission: its dimensions are in the order of its loops.
 #[derive(Clone, Debug)]
@@ -242,8 +242,9 @@ fn scatters_overlap(lanes: &Lanes) -> bool {
 
 /// Enough bodies to hide what the loop itself costs, and to keep a reduction's additions apart.
 fn unroll(plan: &Plan) -> usize {
+    let two = plan.is_wide() && in_pairs(plan);
     if plan.along() {
-        return 16 / plan.width;
+        return 16 / plan.width * if two { 2 } else { 1 };
     }
     let interleaved = plan.lanes.reductions.iter().any(|r| r.order == ReduceOrder::Interleaved);
     if plan.is_wide() && interleaved {
@@ -254,10 +255,44 @@ fn unroll(plan: &Plan) -> usize {
     let most = match body_cost(&plan.lanes, d) {
         0..=12 => 4,
         13..=32 => 2,
+        _ if two => 2,
         _ => 1,
     };
     most.min(size(&plan.lanes, d) / plan.width).max(1)
 }
+
+/// Whether two groups are computed together, so that one goes on where the other waits for a result: a chain of operations, such as a block of
+/// random numbers, keeps half of the machine idle. Their values must fit into the registers, or be few beside the work.
+fn in_pairs(plan: &Plan) -> bool {
+    let ops = &plan.lanes.ops;
+    let mut last = vec![0; ops.len()];
+    for (k, op) in ops.iter().enumerate() {
+        operands(&op.kind).iter().for_each(|v| last[v.0 as usize] = k);
+    }
+    plan.lanes.reductions.iter().for_each(|r| last[r.value.0 as usize] = ops.len());
+    let (mut live, mut most, mut cost) = (0, 0, 0);
+    let mut ends = vec![0; ops.len() + 1];
+    for (k, op) in ops.iter().enumerate() {
+        // Literals are operands in memory.
+        if !matches!(op.kind, LaneKind::Lit(_)) && last[k] > k {
+            live += if op.dtype == DType::F64 { 2 } else { 1 };
+            ends[last[k]] += if op.dtype == DType::F64 { 2 } else { 1 };
+        }
+        most = most.max(live);
+        live -= ends[k];
+        cost += op_cost(op);
+    }
+    let vector = plan.vector.expect("a vector dimension");
+    let fits = 2 * most + TEMPORARIES <= REGISTERS || cost >= WORTH_A_SPILL * most;
+    fits && cost <= MOST_IN_PAIRS && size(&plan.lanes, vector) >= 2 * plan.width
+}
+
+/// Vector registers, and how many an elementary function takes beside its operand, about.
+const REGISTERS: usize = 32;
+const TEMPORARIES: usize = 8;
+const WORTH_A_SPILL: usize = 60;
+/// Of a body whose code is not to be there twice.
+const MOST_IN_PAIRS: usize = 2000;
 
 fn depths(lanes: &Lanes) -> Vec<usize> {
     let all = rank(lanes);

@@ -131,7 +131,9 @@ impl<M: Machine> Walker<'_, '_, M> {
             ReductionKind::ArgMax | ReductionKind::ArgMin => return self.fold_best(k, r, dtype, g, v),
         };
         let cell = match &self.accumulators[k] {
-            Accumulator::Along(cells) | Accumulator::Sequential(cells) => cells[g],
+            // Groups behind the sixteenth lane go on with the first.
+            Accumulator::Along(cells) => cells[g % cells.len()],
+            Accumulator::Sequential(cells) => cells[g],
             Accumulator::Registers(groups) => {
                 let cells = groups[g].clone();
                 cells[self.position_in_reduced().1 as usize % 16]

@@ -3,6 +3,8 @@
 //! An interval reaches from the first write to the last use, and to the end of every loop that it is used in and written before.
 //! Where registers run out, what costs least goes to memory for good: constants before all else, as most instructions read them from there.
 
+use smallvec::SmallVec;
+
 use super::code::{ARENA, Class, Code, FRAME, Fold, Operand, Reg};
 
 /// Where a register's value is.
@@ -22,8 +24,9 @@ pub struct Allocation {
     pub frame: usize,
 }
 
-/// Vectors 30 and 31 are for what is in memory.
-pub const SCRATCH_VECTORS: [u8; 2] = [30, 31];
+/// For operands that are in memory, and for a result that goes there.
+pub const SCRATCH_VECTORS: [u8; 2] = [29, 30];
+pub const SCRATCH_RESULT: u8 = 31;
 pub const SCRATCH_MASKS: [u8; 2] = [6, 7];
 /// rax and r11.
 pub const SCRATCH_GENERAL: [u8; 2] = [0, 11];
@@ -43,8 +46,8 @@ struct Interval {
     /// What its uses cost from memory.
     weight: f64,
     constant: bool,
-    /// A register that dies where this one is written.
-    hint: Option<Reg>,
+    /// Registers that may die where this one is written.
+    hints: SmallVec<[Reg; 3]>,
 }
 
 pub fn allocate(code: &Code) -> Allocation {
@@ -55,7 +58,7 @@ pub fn allocate(code: &Code) -> Allocation {
     let intervals = intervals(code);
     for class in [Class::Vector, Class::Mask, Class::General] {
         let numbers: Vec<u8> = match class {
-            Class::Vector => (0..30).collect(),
+            Class::Vector => (0..29).collect(),
             Class::Mask => (1..6).collect(),
             Class::General => GENERAL.to_vec(),
         };
@@ -77,7 +80,7 @@ fn scan(intervals: &[&Interval], numbers: Vec<u8>, places: &mut [Place], frame: 
             }
             lives
         });
-        let wanted = interval.hint.and_then(|h| match places[h.0 as usize] {
+        let wanted = interval.hints.iter().find_map(|h| match places[h.0 as usize] {
             Place::Register(r) => free.iter().position(|f| *f == r),
             Place::Stack(_) | Place::Nowhere => None,
         });
@@ -120,46 +123,55 @@ fn intervals(code: &Code) -> Vec<Interval> {
     for extent in &code.loops {
         depths[extent.from..=extent.to].iter_mut().for_each(|d| *d += 1);
     }
-    let mut touch = |reg: Reg, at: usize, weight: f64, hint: Option<Reg>| {
+    // What is seldom gone through has a weight all the same, but a small one.
+    let mut weights: Vec<f64> = depths.iter().map(|d| 8f64.powi((*d).min(6) as i32)).collect();
+    for detour in code.detours() {
+        weights[detour.from..detour.to].iter_mut().for_each(|w| *w /= 1e6);
+    }
+    let mut touch = |reg: Reg, at: usize, weight: f64, hints: &[Reg]| {
         if reg == ARENA || reg == FRAME {
             return;
         }
         // Constants are there before the first instruction.
         let at = at + 1;
         let constant = code.regs[reg.0 as usize].constant.is_some();
-        let new = || Interval { reg, from: if constant { 0 } else { at }, to: at, weight: 0.0, constant, hint };
+        let from = if constant { 0 } else { at };
+        let new = || Interval { reg, from, to: at, weight: 0.0, constant, hints: hints.into() };
         let interval = found[reg.0 as usize].get_or_insert_with(new);
         interval.to = interval.to.max(at);
         // A constant costs a read, where it costs anything; another value a write and reads, and the wait between them.
         interval.weight += weight * if constant { 1.0 } else { 20.0 };
     };
     for (at, inst) in code.insts.iter().enumerate() {
-        let weight = 8f64.powi(depths[at].min(6) as i32);
+        let weight = weights[at];
         let last = inst.ins.len().wrapping_sub(1);
         for (k, operand) in inst.ins.iter().enumerate() {
             match operand {
                 Operand::Reg(r, _) => {
                     let folds = k == last && inst.fold != Fold::No;
-                    touch(*r, at, if folds { weight } else { 3.0 * weight }, None);
+                    // Where the result is first what it is merged with, it may be in no operand's place.
+                    let until = if inst.merge.is_some_and(|m| m != *r) { at + 1 } else { at };
+                    touch(*r, until, if folds { weight } else { 3.0 * weight }, &[]);
                 }
                 Operand::Memory(m) => {
-                    [Some(m.base), m.index].into_iter().flatten().for_each(|r| touch(r, at, 3.0 * weight, None))
+                    [Some(m.base), m.index].into_iter().flatten().for_each(|r| touch(r, at, 3.0 * weight, &[]))
                 }
             }
         }
         if let Some(mask) = inst.mask {
-            touch(mask, at, 2.0 * weight, None);
+            touch(mask, at, 2.0 * weight, &[]);
+        }
+        if let Some(merge) = inst.merge {
+            touch(merge, at, 3.0 * weight, &[]);
         }
         if let Some((out, _)) = inst.out {
-            let dying = inst.ins.iter().find_map(|o| match o {
-                Operand::Reg(r, _)
-                    if code.class(*r) == code.class(out) && code.regs[r.0 as usize].constant.is_none() =>
-                {
-                    Some(*r)
-                }
-                Operand::Reg(..) | Operand::Memory(_) => None,
+            let operands = inst.ins.iter().filter_map(|o| match o {
+                Operand::Reg(r, _) => Some(*r),
+                Operand::Memory(_) => None,
             });
-            touch(out, at, weight, dying);
+            let same = |r: &Reg| code.class(*r) == code.class(out) && code.regs[r.0 as usize].constant.is_none();
+            let hints: SmallVec<[Reg; 3]> = inst.merge.into_iter().chain(operands).filter(same).collect();
+            touch(out, at, weight, &hints);
         }
     }
     let mut all: Vec<Interval> = found.into_iter().flatten().collect();

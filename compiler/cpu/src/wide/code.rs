@@ -23,7 +23,7 @@ pub enum Class {
 }
 
 /// How much of a register an operand names.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Part {
     Whole,
     /// 256 bits of a vector, 32 bits of a general register.
@@ -33,7 +33,7 @@ pub enum Part {
 }
 
 /// `base + index * scale + bytes`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Memory {
     pub base: Reg,
     /// A general register, or a vector of places.
@@ -42,7 +42,7 @@ pub struct Memory {
     pub bytes: i32,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Operand {
     Reg(Reg, Part),
     Memory(Memory),
@@ -60,7 +60,7 @@ impl From<Memory> for Operand {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Immediate {
     Byte(u8),
     /// Of an operation on 32 bits.
@@ -79,15 +79,17 @@ pub enum Fold {
     Each64,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Label(pub u32);
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Kind {
     Plain(Op),
-    /// `out = a * b + c` of `f64` or `f32`; which of the three instructions depends on the registers.
-    MulAdd {
-        double: bool,
+    /// `out = a * b + c`; which of the three instructions depends on the registers.
+    MulAdd(MulAdd),
+    /// `out` has the bit of `table` that the bits of a (4), b (2) and c (1) number.
+    Logic {
+        table: u8,
     },
     /// `out = a`, of any class.
     Copy,
@@ -97,6 +99,17 @@ pub enum Kind {
     Place(Label),
     /// What was here was for nothing.
     Nothing,
+}
+
+/// The kind of a product and sum.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct MulAdd {
+    /// `f64`, not `f32`.
+    pub double: bool,
+    /// `-(a * b)`
+    pub minus_product: bool,
+    /// `- c`
+    pub minus_sum: bool,
 }
 
 /// One instruction: operands in the order of the machine's manual, `out` first.
@@ -110,6 +123,8 @@ pub struct Inst {
     pub mask: Option<Reg>,
     /// Lanes outside of the mask become zero.
     pub zero: bool,
+    /// Lanes outside of the mask are this register's; of a product and sum, it is one of the operands.
+    pub merge: Option<Reg>,
     pub immediate: Option<Immediate>,
     pub fold: Fold,
 }
@@ -117,11 +132,12 @@ pub struct Inst {
 impl Inst {
     pub fn new(kind: Kind, out: Option<Reg>, ins: &[Operand]) -> Inst {
         let out = out.map(|r| (r, Part::Whole));
-        Inst { kind, out, tied: false, ins: ins.into(), mask: None, zero: false, immediate: None, fold: Fold::No }
+        let (mask, merge, immediate) = (None, None, None);
+        Inst { kind, out, tied: false, ins: ins.into(), mask, zero: false, merge, immediate, fold: Fold::No }
     }
 
     /// Every register that is read.
-    pub fn reads(&self) -> SmallVec<[Reg; 6]> {
+    pub fn reads(&self) -> SmallVec<[Reg; 8]> {
         let mut all = SmallVec::new();
         for operand in &self.ins {
             match operand {
@@ -133,6 +149,7 @@ impl Inst {
             }
         }
         all.extend(self.mask);
+        all.extend(self.merge);
         if self.tied {
             all.extend(self.out.map(|(r, _)| r));
         }
@@ -274,7 +291,7 @@ impl Code {
             }
             let leaves = match inst.kind {
                 Kind::Jump(..) | Kind::Place(_) => true,
-                Kind::Plain(_) | Kind::MulAdd { .. } | Kind::Copy | Kind::Nothing => false,
+                Kind::Plain(_) | Kind::MulAdd(_) | Kind::Logic { .. } | Kind::Copy | Kind::Nothing => false,
             };
             if leaves || inst.reads().contains(&to) || inst.reads().contains(&from) {
                 break;
@@ -295,6 +312,27 @@ impl Code {
                 *inst = Inst::new(Kind::Nothing, None, &[]);
             }
         }
+    }
+
+    /// What is jumped over: from behind each forward jump to its place.
+    pub fn detours(&self) -> Vec<Extent> {
+        let mut open: Vec<(Label, usize)> = Vec::new();
+        let mut all = Vec::new();
+        let mut placed = Vec::new();
+        for (at, inst) in self.insts.iter().enumerate() {
+            match inst.kind {
+                Kind::Jump(_, label) if !placed.contains(&label) => open.push((label, at + 1)),
+                Kind::Place(label) => {
+                    placed.push(label);
+                    if let Some(k) = open.iter().position(|(l, _)| *l == label) {
+                        all.push(Extent { from: open.remove(k).1, to: at });
+                    }
+                }
+                Kind::Plain(_) | Kind::MulAdd(_) | Kind::Logic { .. } | Kind::Copy | Kind::Jump(..) | Kind::Nothing => {
+                }
+            }
+        }
+        all
     }
 
     pub fn label(&mut self) -> Label {

@@ -7,9 +7,12 @@ use std::collections::HashMap;
 use iced_x86::{Code as Op, Encoder, Formatter, Instruction, IntelFormatter, OpKind, Register};
 
 use super::allocate::{
-    Allocation, CALLEE_SAVED, FRAME_REGISTER, Place, SCRATCH_GENERAL, SCRATCH_MASKS, SCRATCH_VECTORS, allocate,
+    Allocation, CALLEE_SAVED, FRAME_REGISTER, Place, SCRATCH_GENERAL, SCRATCH_MASKS, SCRATCH_RESULT, SCRATCH_VECTORS,
+    allocate,
 };
-use super::code::{Class, Code, Constant, FRAME, Fold, Immediate, Inst, Kind, Label, Memory, Operand, Part, Reg};
+use super::code::{
+    Class, Code, Constant, Extent, FRAME, Fold, Immediate, Inst, Kind, Label, Memory, MulAdd, Operand, Part, Reg,
+};
 use crate::CpuError;
 
 /// The function's bytes, to begin at a multiple of 64, and its text if that was asked for.
@@ -21,7 +24,10 @@ pub fn encode(code: &Code, text: bool) -> Result<(Vec<u8>, Option<String>), CpuE
         encoder: Encoder::new(64),
         at: 0,
         labels: HashMap::new(),
+        fresh_labels: 0,
         jumps: Vec::new(),
+        code_detours: code.detours(),
+        later: Vec::new(),
         pool: Vec::new(),
         places_in_pool: HashMap::new(),
         reads_of_pool: Vec::new(),
@@ -53,8 +59,13 @@ struct Emitter<'a> {
     /// Bytes so far.
     at: u64,
     labels: HashMap<u32, u64>,
+    /// How many labels there are beside the code's.
+    fresh_labels: u32,
     /// Ends of jumps, and where they go.
     jumps: Vec<(u64, Label)>,
+    code_detours: Vec<Extent>,
+    /// Detours that are still to be written, and where they begin.
+    later: Vec<(Label, Extent)>,
     pool: Vec<u8>,
     places_in_pool: HashMap<Vec<u8>, usize>,
     /// Where a distance to the pool is written, the end of that instruction, and the place in the pool.
@@ -110,9 +121,7 @@ impl Emitter<'_> {
                 self.load_constant(constant, r)?;
             }
         }
-        for inst in &self.code.insts {
-            self.inst(inst)?;
-        }
+        self.body()?;
         if self.code.regs.iter().any(|r| r.class == Class::Vector) {
             self.plain(Op::VEX_Vzeroupper, &[], None)?;
         }
@@ -125,7 +134,53 @@ impl Emitter<'_> {
         }
         let eax = Final::Register(Register::EAX);
         self.plain(Op::Xor_r32_rm32, &[eax, eax], None)?;
-        self.plain(Op::Retnq, &[], None)
+        self.plain(Op::Retnq, &[], None)?;
+        self.detours()
+    }
+
+    /// All instructions but those of detours, whose jumps are turned round: what is seldom done stands out of the way.
+    fn body(&mut self) -> Result<(), CpuError> {
+        self.range(0, self.code.insts.len())
+    }
+
+    fn range(&mut self, from: usize, to: usize) -> Result<(), CpuError> {
+        let mut at = from;
+        while at < to {
+            let detour = self.code_detours.iter().find(|d| d.from == at + 1 && d.to <= to).copied();
+            match (self.code.insts[at].kind, detour) {
+                (Kind::Jump(Op::Je_rel32_64, _), Some(detour)) => {
+                    self.fresh_labels += 1;
+                    let label = Label(self.code.labels + self.fresh_labels - 1);
+                    self.jump(Op::Jne_rel32_64, label)?;
+                    self.later.push((label, detour));
+                    at = detour.to;
+                }
+                _ => {
+                    self.inst(&self.code.insts[at])?;
+                    at += 1;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Behind the function's end, and back again.
+    fn detours(&mut self) -> Result<(), CpuError> {
+        while let Some((label, detour)) = self.later.pop() {
+            self.labels.insert(label.0, self.at);
+            self.range(detour.from, detour.to)?;
+            let Kind::Place(back) = self.code.insts[detour.to].kind else {
+                return Err(failed("a detour without an end"));
+            };
+            self.jump(Op::Jmp_rel32_64, back)?;
+        }
+        Ok(())
+    }
+
+    fn jump(&mut self, op: Op, label: Label) -> Result<(), CpuError> {
+        self.write(Instruction::with_branch(op, self.at).map_err(failed)?, None)?;
+        self.jumps.push((self.at, label));
+        Ok(())
     }
 
     fn place(&self, r: Reg) -> Place {
@@ -265,14 +320,11 @@ impl Emitter<'_> {
                 self.labels.insert(label.0, self.at);
                 return Ok(());
             }
-            Kind::Jump(op, label) => {
-                self.write(Instruction::with_branch(op, self.at).map_err(failed)?, None)?;
-                self.jumps.push((self.at, label));
-                return Ok(());
-            }
+            Kind::Jump(op, label) => return self.jump(op, label),
             Kind::Nothing => return Ok(()),
             Kind::Copy => return self.copy(inst),
-            Kind::MulAdd { double } => return self.mul_add(inst, double),
+            Kind::MulAdd(kind) => return self.mul_add(inst, kind),
+            Kind::Logic { table } => return self.logic(inst, table),
             Kind::Plain(op) => op,
         };
         let mut scratch = Scratch::default();
@@ -281,6 +333,9 @@ impl Emitter<'_> {
             Some((r, part)) => Some((r, self.out(r, inst.tied)?, part)),
             None => None,
         };
+        if let (Some(merge), Some((_, n, _))) = (inst.merge, out) {
+            self.load_into(merge, n)?;
+        }
         if let Some((r, n, part)) = out {
             operands.push(Final::Register(self.register(self.code.class(r), n, part)));
         }
@@ -302,12 +357,10 @@ impl Emitter<'_> {
             None => None,
         };
         self.full(op, &operands, inst.immediate, mask, inst.zero, each)?;
-        if let Some((r, n, _)) = out
-            && let Place::Stack(at) = self.place(r)
-        {
-            self.store(self.code.class(r), n, at)?;
+        match out {
+            Some((r, n, _)) => self.keep(r, n),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// The register that an instruction writes: a scratch one if the value is in memory, which holds it already if `read`.
@@ -357,28 +410,19 @@ impl Emitter<'_> {
         self.plain(op, &[Final::Register(to), Final::Register(from)], None)
     }
 
-    /// `out = a * b + c`: 132 (out = out * c + b), 213 (out = b * out + c) and 231 (out = b * c + out) by what `out` holds already.
-    fn mul_add(&mut self, inst: &Inst, double: bool) -> Result<(), CpuError> {
+    /// `out = a * b + c`: 213 (out = b * out + c) or 231 (out = a * b + out) by what `out` holds already.
+    fn mul_add(&mut self, inst: &Inst, kind: MulAdd) -> Result<(), CpuError> {
         let (Some((out, _)), [Operand::Reg(a, _), Operand::Reg(b, _), Operand::Reg(c, _)]) = (inst.out, &inst.ins[..])
         else {
             return Err(failed("a product and sum of something else"));
         };
-        let (op213, op231, fold) = if double {
-            (
-                Op::EVEX_Vfmadd213pd_zmm_k1z_zmm_zmmm512b64_er,
-                Op::EVEX_Vfmadd231pd_zmm_k1z_zmm_zmmm512b64_er,
-                Fold::Each64,
-            )
-        } else {
-            (
-                Op::EVEX_Vfmadd213ps_zmm_k1z_zmm_zmmm512b32_er,
-                Op::EVEX_Vfmadd231ps_zmm_k1z_zmm_zmmm512b32_er,
-                Fold::Each32,
-            )
-        };
-        let mut scratch = Scratch::default();
+        let (op213, op231) = products(kind);
+        let fold = if kind.double { Fold::Each64 } else { Fold::Each32 };
         let n = self.out(out, false)?;
-        let is = |this: &Self, r: Reg| this.place(r) == Place::Register(n);
+        if let Some(merge) = inst.merge {
+            self.load_into(merge, n)?;
+        }
+        let is = |this: &Self, r: Reg| inst.merge == Some(r) || this.place(r) == Place::Register(n);
         // Of the three, one is in `out` (or goes there), one in a register, one anywhere.
         let (op, register, anywhere) = if is(self, *c) {
             let in_memory = |r: Reg| !matches!(self.place(r), Place::Register(_));
@@ -394,17 +438,80 @@ impl Emitter<'_> {
             self.load_into(first, n)?;
             (op213, second, *c)
         };
+        self.three(op, n, register, anywhere, fold, inst, None)?;
+        self.keep(out, n)
+    }
+
+    /// `vpternlog`, whose first operand is the result: the table is turned to the order that suits the registers.
+    fn logic(&mut self, inst: &Inst, table: u8) -> Result<(), CpuError> {
+        let (Some((out, _)), [Operand::Reg(a, _), Operand::Reg(b, _), Operand::Reg(c, _)]) = (inst.out, &inst.ins[..])
+        else {
+            return Err(failed("logic of something else"));
+        };
+        let operands = [*a, *b, *c];
+        let n = self.out(out, false)?;
+        let in_register = operands.map(|r| matches!(self.place(r), Place::Register(_)));
+        let here = operands.iter().position(|r| self.place(*r) == Place::Register(n));
+        let first = match here {
+            Some(k) => k,
+            None => {
+                let k = in_register.iter().position(|r| *r).unwrap_or(0);
+                self.load_into(operands[k], n)?;
+                k
+            }
+        };
+        let others = [(first + 1) % 3, (first + 2) % 3];
+        let [second, third] = if in_register[others[0]] { others } else { [others[1], others[0]] };
+        // Bit `k` of the new table is that of the old one's number with the operands where they were.
+        let turned = (0..8u8)
+            .filter(|k| {
+                let bit = |place: usize| (k >> (2 - place)) & 1;
+                let number = bit(0) << (2 - first) | bit(1) << (2 - second) | bit(2) << (2 - third);
+                table >> number & 1 == 1
+            })
+            .fold(0, |all, k| all | 1 << k);
+        let op = if inst.fold == Fold::Each64 {
+            Op::EVEX_Vpternlogq_zmm_k1z_zmm_zmmm512b64_imm8
+        } else {
+            Op::EVEX_Vpternlogd_zmm_k1z_zmm_zmmm512b32_imm8
+        };
+        let immediate = Some(Immediate::Byte(turned));
+        self.three(op, n, operands[second], operands[third], inst.fold, inst, immediate)?;
+        self.keep(out, n)
+    }
+
+    /// An instruction on the vector `n`, a register, and a register or memory.
+    #[allow(clippy::too_many_arguments)]
+    fn three(
+        &mut self,
+        op: Op,
+        n: u8,
+        register: Reg,
+        anywhere: Reg,
+        fold: Fold,
+        inst: &Inst,
+        immediate: Option<Immediate>,
+    ) -> Result<(), CpuError> {
+        let mut scratch = Scratch::default();
         let register = self.loaded(register, Part::Whole, &mut scratch)?;
         let (last, each) = match self.folded(anywhere, fold) {
             Some(folded) => folded,
             None => (Final::Register(self.loaded(anywhere, Part::Whole, &mut scratch)?), false),
         };
-        let out_register = Final::Register(vector(n, Part::Whole));
-        self.full(op, &[out_register, Final::Register(register), last], None, None, false, each)?;
-        if let Place::Stack(at) = self.place(out) {
-            self.store(Class::Vector, n, at)?;
+        let mask = match inst.mask {
+            Some(mask) => Some(self.loaded(mask, Part::Whole, &mut scratch)?),
+            None => None,
+        };
+        let operands = [Final::Register(vector(n, Part::Whole)), Final::Register(register), last];
+        self.full(op, &operands, immediate, mask, inst.zero, each)
+    }
+
+    /// Puts a result that is in the `n`th register where it belongs.
+    fn keep(&mut self, out: Reg, n: u8) -> Result<(), CpuError> {
+        match self.place(out) {
+            Place::Stack(at) => self.store(self.code.class(out), n, at),
+            Place::Register(_) | Place::Nowhere => Ok(()),
         }
-        Ok(())
     }
 
     fn plain(&mut self, op: Op, operands: &[Final], immediate: Option<Immediate>) -> Result<(), CpuError> {
@@ -514,6 +621,36 @@ impl Emitter<'_> {
     }
 }
 
+/// The instructions for `out = out * second + third` and `out = second * third + out`.
+fn products(kind: MulAdd) -> (Op, Op) {
+    match (kind.double, kind.minus_product, kind.minus_sum) {
+        (false, false, false) => {
+            (Op::EVEX_Vfmadd213ps_zmm_k1z_zmm_zmmm512b32_er, Op::EVEX_Vfmadd231ps_zmm_k1z_zmm_zmmm512b32_er)
+        }
+        (false, false, true) => {
+            (Op::EVEX_Vfmsub213ps_zmm_k1z_zmm_zmmm512b32_er, Op::EVEX_Vfmsub231ps_zmm_k1z_zmm_zmmm512b32_er)
+        }
+        (false, true, false) => {
+            (Op::EVEX_Vfnmadd213ps_zmm_k1z_zmm_zmmm512b32_er, Op::EVEX_Vfnmadd231ps_zmm_k1z_zmm_zmmm512b32_er)
+        }
+        (false, true, true) => {
+            (Op::EVEX_Vfnmsub213ps_zmm_k1z_zmm_zmmm512b32_er, Op::EVEX_Vfnmsub231ps_zmm_k1z_zmm_zmmm512b32_er)
+        }
+        (true, false, false) => {
+            (Op::EVEX_Vfmadd213pd_zmm_k1z_zmm_zmmm512b64_er, Op::EVEX_Vfmadd231pd_zmm_k1z_zmm_zmmm512b64_er)
+        }
+        (true, false, true) => {
+            (Op::EVEX_Vfmsub213pd_zmm_k1z_zmm_zmmm512b64_er, Op::EVEX_Vfmsub231pd_zmm_k1z_zmm_zmmm512b64_er)
+        }
+        (true, true, false) => {
+            (Op::EVEX_Vfnmadd213pd_zmm_k1z_zmm_zmmm512b64_er, Op::EVEX_Vfnmadd231pd_zmm_k1z_zmm_zmmm512b64_er)
+        }
+        (true, true, true) => {
+            (Op::EVEX_Vfnmsub213pd_zmm_k1z_zmm_zmmm512b64_er, Op::EVEX_Vfnmsub231pd_zmm_k1z_zmm_zmmm512b64_er)
+        }
+    }
+}
+
 /// Registers for values that have none, within one instruction.
 #[derive(Default)]
 struct Scratch {
@@ -533,10 +670,10 @@ impl Scratch {
         all.get(*count - 1).copied().ok_or_else(|| failed("too few scratch registers"))
     }
 
-    /// For a result: what it is made of may be in the same, but for operands read after it is written, of which there are none.
+    /// For a result. A mask or a number may be in the place of what it is made of.
     fn last(class: Class) -> u8 {
         match class {
-            Class::Vector => SCRATCH_VECTORS[1],
+            Class::Vector => SCRATCH_RESULT,
             Class::Mask => SCRATCH_MASKS[1],
             Class::General => SCRATCH_GENERAL[1],
         }

@@ -5,7 +5,7 @@ use whorl_core::ir::DType;
 use whorl_core::prim::{Binary, Compare, Unary};
 use whorl_kernels::ops::Ops;
 
-use super::code::{Fold, Reg};
+use super::code::{Constant, Fold, Reg};
 use super::machine::{Lane, Wide};
 use super::ops;
 use crate::CpuError;
@@ -135,6 +135,15 @@ impl Wide<'_> {
                 self.ints().iand(x, mask)
             };
         }
+        if let Some(by) = literal.filter(|by| dtype != DType::I32 && *by != 0) {
+            let quotient = self.divided_by(x, by as u32);
+            if op == Binary::Div {
+                return quotient;
+            }
+            let mut v = self.ints();
+            let product = v.two(Op::EVEX_Vpmulld_zmm_k1z_zmm_zmmm512b32, quotient, y);
+            return v.isub(x, product);
+        }
         let (a, b) = (self.doubled(dtype, x), self.doubled(dtype, y));
         // i32::MIN / -1 is out of range, which gives i32::MIN: it wraps.
         let narrow = if dtype == DType::U32 {
@@ -158,6 +167,38 @@ impl Wide<'_> {
             let rest = v.isub(x, product);
             v.blend(by_zero, x, rest)
         }
+    }
+
+    /// The quotient by a number that is known, at least 3 and no power of two: a product's upper half (Granlund & Montgomery,
+    /// "Division by invariant integers using multiplication", 1994, figure 4.1).
+    fn divided_by(&mut self, x: Reg, by: u32) -> Reg {
+        let bits = 32 - (by - 1).leading_zeros();
+        // 2^(32 + bits) / by rounded up has 33 bits; without the last shift, or the leading one, 32 may do.
+        let exact = (1u64 << bits).wrapping_sub(by as u64);
+        let factor = ((exact << 32) / by as u64 + 1) as u32;
+        let short = ((1u128 << (31 + bits)).div_ceil(by as u128)) as u64;
+        if short <= u32::MAX as u64 && short * by as u64 - (1 << (31 + bits)) <= 1 << (bits - 1) {
+            let high = self.upper_half(x, short as u32);
+            return self.ints().ishr(high, bits - 1);
+        }
+        let high = self.upper_half(x, factor);
+        let mut v = self.ints();
+        let rest = v.isub(x, high);
+        let half = v.ishr(rest, 1);
+        let sum = v.iadd(half, high);
+        v.ishr(sum, bits - 1)
+    }
+
+    /// The upper 32 bits of x times a number.
+    fn upper_half(&mut self, x: Reg, by: u32) -> Reg {
+        let by = self.code.each64(by as u64);
+        let mut v = self.vectors(DType::F64);
+        let even = v.two(Op::EVEX_Vpmuludq_zmm_k1z_zmm_zmmm512b64, x, by);
+        let even = v.ishr(even, 32);
+        let odd = v.ishr(x, 32);
+        let odd = v.two(Op::EVEX_Vpmuludq_zmm_k1z_zmm_zmmm512b64, odd, by);
+        let odds = self.code.constant(Constant::Mask(0xaaaa));
+        self.ints().blend(odds, odd, even)
     }
 
     /// Both words of Threefry-2x32 (20 rounds) of `(k0, k1, c0, c1)`; see `whorl_kernels::math::threefry2x32`.

@@ -353,6 +353,13 @@ impl Machine for Wide<'_> {
         })
     }
 
+    fn divide_by_one(&mut self, dtype: DType, a: Lane, b: Lane, literal: Option<u64>) -> Result<Lane, CpuError> {
+        match dtype {
+            DType::F32 => Ok(Lane::one(self.quotient(a.lo, b.lo, literal))),
+            _ => self.binary(Binary::Div, dtype, a, b, literal, Self::WIDTH),
+        }
+    }
+
     fn compare(&mut self, op: Compare, dtype: DType, a: Lane, b: Lane) -> Lane {
         if dtype == DType::Bool {
             // False is less than true.

@@ -1,16 +1,19 @@
 //! Lane loops on x86-64 with AVX-512: vectors of 512 bits, from loop to bytes without Cranelift, which has none.
 //!
-//! [`machine`] writes what a loop does as [`code`] on virtual registers, with [`ops`], [`memory`], [`convert`] and [`integer`];
-//! [`allocate`] places those, [`encode`] makes bytes. Results are those of the portable path, bit for bit.
+//! [`machine`] writes what a loop does as [`code`] on virtual registers, with [`ops`], [`memory`], [`convert`], [`divide`] and [`integer`];
+//! [`improve`] makes it shorter, [`allocate`] places the registers, [`encode`] makes bytes. Results are those of the portable path, bit for bit.
 
 mod allocate;
 mod code;
 mod convert;
+mod divide;
 mod encode;
+mod improve;
 mod integer;
 mod machine;
 mod memory;
 mod ops;
+mod order;
 
 use whorl_core::prim::Binary;
 use whorl_schedule::loop_ir::{LaneIndex, LaneKind, LaneOp, Lanes, LoopProgram};
@@ -70,5 +73,7 @@ pub fn compile(
     let mut machine = Wide::new(program, constants);
     lanes::emit(&mut machine, program, plan)?;
     machine.code.clean();
+    improve::improve(&mut machine.code);
+    order::order(&mut machine.code);
     encode::encode(&machine.code, text)
 }

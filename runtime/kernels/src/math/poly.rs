@@ -14,6 +14,18 @@ pub fn poly<O: Ops>(o: &mut O, x: O::F, c: &[f64]) -> O::F {
     y
 }
 
+/// Twice [`poly`] of 2x: the same roundings, and no doubling of x.
+#[inline(always)]
+pub fn poly_of_double<O: Ops>(o: &mut O, x: O::F, c: &[f64]) -> O::F {
+    let scaled = |k: usize| c[k] * (2u64 << k) as f64;
+    let mut y = o.f(scaled(c.len() - 1));
+    for k in (0..c.len() - 1).rev() {
+        let c = o.f(scaled(k));
+        y = o.fma(y, x, c);
+    }
+    y
+}
+
 /// y with the sign of x, for y that is not negative, or that has the sign of x unless it is zero.
 #[inline(always)]
 pub fn with_sign_of<O: Ops, W: Width>(o: &mut O, y: O::F, x: O::F) -> O::F {

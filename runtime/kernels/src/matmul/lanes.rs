@@ -3,8 +3,9 @@
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
 
-use crate::math::exp::tanh;
+use super::tile::{Panel, rows};
 use crate::math::scalar::{ScalarF32, ScalarF64};
+use crate::math::tanh::tanh;
 use crate::math::{F32, F64};
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{avx2::Avx2, avx512::Avx512};
@@ -34,6 +35,16 @@ pub trait Lanes<T: Copy> {
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn relu(a: Self::V) -> Self::V;
     unsafe fn tanh(a: Self::V) -> Self::V;
+    /// [`rows`] as a function of its own: what is compiled alone gets the registers.
+    ///
+    /// # Safety
+    /// As [`rows`].
+    unsafe fn panel<const W: usize, const R: usize, const FULL: bool>(panel: &Panel<T>);
+    /// Lane j, for j below `lanes`, to `p[j * stride]`.
+    unsafe fn scatter(p: *mut T, stride: isize, v: Self::V, lanes: usize) {
+        // SAFETY: the caller's; a vector is its elements.
+        unsafe { scatter_each(p, stride, (&raw const v).cast(), lanes) }
+    }
     /// `to[p * to_row + j] = from[j * from_col + p]` for j, p below N.
     unsafe fn transpose(from: *const T, from_col: isize, to: *mut T, to_row: usize) {
         for j in 0..Self::N {
@@ -42,6 +53,16 @@ pub trait Lanes<T: Copy> {
                 unsafe { *to.add(p * to_row + j) = *from.offset(j as isize * from_col).add(p) };
             }
         }
+    }
+}
+
+/// # Safety
+/// `v` has so many lanes, and the places are good for them.
+#[inline(always)]
+unsafe fn scatter_each<T: Copy>(p: *mut T, stride: isize, v: *const T, lanes: usize) {
+    for j in 0..lanes {
+        // SAFETY: the caller's.
+        unsafe { *p.offset(j as isize * stride) = *v.add(j) };
     }
 }
 
@@ -102,6 +123,10 @@ macro_rules! portable {
             unsafe fn tanh(a: Self::V) -> Self::V {
                 a.map(|x| tanh::<_, $width>(&mut $machine, x))
             }
+            unsafe fn panel<const W: usize, const R: usize, const FULL: bool>(panel: &Panel<$t>) {
+                // SAFETY: the caller's.
+                unsafe { rows::<$t, Portable, W, R, FULL>(panel) }
+            }
         }
     };
 }
@@ -112,8 +137,12 @@ portable!(f64, 4, ScalarF64, F64);
 /// Element by element, for functions that have no vector form in f64.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-fn tanh_of_each<const N: usize>(x: [f64; N]) -> [f64; N] {
-    x.map(|x| tanh::<_, F64>(&mut ScalarF64, x))
+fn tanh_of_each<const N: usize>(mut x: [f64; N]) -> [f64; N] {
+    // No closure: it would not have the caller's instructions.
+    for x in &mut x {
+        *x = tanh::<_, F64>(&mut ScalarF64, *x);
+    }
+    x
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -123,7 +152,7 @@ pub struct Avx512Lanes;
 pub struct Avx2Lanes;
 
 macro_rules! vectors {
-    ($lanes:ty, $t:ty, $v:ty, $n:literal, $width:literal, $mask:ty, splat $splat:ident, load $load:ident, store $store:ident,
+    ($lanes:ty, $features:literal, $t:ty, $v:ty, $n:literal, $width:literal, $mask:ty, splat $splat:ident, load $load:ident, store $store:ident,
      fma $fma:ident, add $add:ident; $($rest:item)*) => {
         // SAFETY of every block: the trait's contract, which callers keep.
         #[cfg(target_arch = "x86_64")]
@@ -158,12 +187,17 @@ macro_rules! vectors {
                 // SAFETY: see above.
                 unsafe { $add(a, b) }
             }
+            #[target_feature(enable = $features)]
+            unsafe fn panel<const W: usize, const R: usize, const FULL: bool>(panel: &Panel<$t>) {
+                // SAFETY: see above.
+                unsafe { rows::<$t, $lanes, W, R, FULL>(panel) }
+            }
             $($rest)*
         }
     };
 }
 
-vectors! { Avx512Lanes, f32, __m512, 16, 4, __mmask16, splat _mm512_set1_ps, load _mm512_loadu_ps, store _mm512_storeu_ps,
+vectors! { Avx512Lanes, "avx512f", f32, __m512, 16, 4, __mmask16, splat _mm512_set1_ps, load _mm512_loadu_ps, store _mm512_storeu_ps,
     fma _mm512_fmadd_ps, add _mm512_add_ps;
     #[inline(always)]
     unsafe fn mask(lanes: usize) -> __mmask16 {
@@ -195,9 +229,22 @@ vectors! { Avx512Lanes, f32, __m512, 16, 4, __mmask16, splat _mm512_set1_ps, loa
         // SAFETY: see above.
         unsafe { transpose_16(from, from_col, to, to_row) }
     }
+    #[inline(always)]
+    unsafe fn scatter(p: *mut f32, stride: isize, v: __m512, lanes: usize) {
+        if stride.unsigned_abs() >= 1 << 26 {
+            // SAFETY: the caller's.
+            return unsafe { scatter_each(p, stride, (&raw const v).cast(), lanes) };
+        }
+        // SAFETY: see above; 16 strides fit in 32 bits.
+        unsafe {
+            let lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+            let at = _mm512_mullo_epi32(lane, _mm512_set1_epi32(stride as i32));
+            _mm512_mask_i32scatter_ps::<4>(p, u16::MAX >> (16 - lanes), at, v);
+        }
+    }
 }
 
-vectors! { Avx512Lanes, f64, __m512d, 8, 4, __mmask8, splat _mm512_set1_pd, load _mm512_loadu_pd, store _mm512_storeu_pd,
+vectors! { Avx512Lanes, "avx512f", f64, __m512d, 8, 4, __mmask8, splat _mm512_set1_pd, load _mm512_loadu_pd, store _mm512_storeu_pd,
     fma _mm512_fmadd_pd, add _mm512_add_pd;
     #[inline(always)]
     unsafe fn mask(lanes: usize) -> __mmask8 {
@@ -225,7 +272,7 @@ vectors! { Avx512Lanes, f64, __m512d, 8, 4, __mmask8, splat _mm512_set1_pd, load
     }
 }
 
-vectors! { Avx2Lanes, f32, __m256, 8, 2, __m256i, splat _mm256_set1_ps, load _mm256_loadu_ps, store _mm256_storeu_ps,
+vectors! { Avx2Lanes, "avx2,fma", f32, __m256, 8, 2, __m256i, splat _mm256_set1_ps, load _mm256_loadu_ps, store _mm256_storeu_ps,
     fma _mm256_fmadd_ps, add _mm256_add_ps;
     #[inline(always)]
     unsafe fn mask(lanes: usize) -> __m256i {
@@ -254,7 +301,7 @@ vectors! { Avx2Lanes, f32, __m256, 8, 2, __m256i, splat _mm256_set1_ps, load _mm
     }
 }
 
-vectors! { Avx2Lanes, f64, __m256d, 4, 2, __m256i, splat _mm256_set1_pd, load _mm256_loadu_pd, store _mm256_storeu_pd,
+vectors! { Avx2Lanes, "avx2,fma", f64, __m256d, 4, 2, __m256i, splat _mm256_set1_pd, load _mm256_loadu_pd, store _mm256_storeu_pd,
     fma _mm256_fmadd_pd, add _mm256_add_pd;
     #[inline(always)]
     unsafe fn mask(lanes: usize) -> __m256i {
@@ -283,7 +330,7 @@ vectors! { Avx2Lanes, f64, __m256d, 4, 2, __m256i, splat _mm256_set1_pd, load _m
     }
 }
 
-/// Transposes a block of 16 × 16 in registers: 64 shuffles.
+/// Transposes a block of 16 × 16 in registers: 48 insertions of four elements, which two ports do, and 32 shuffles, which one does.
 ///
 /// # Safety
 /// AVX-512F; 16 rows of 16 elements on both sides.
@@ -292,32 +339,25 @@ vectors! { Avx2Lanes, f64, __m256d, 4, 2, __m256i, splat _mm256_set1_pd, load _m
 unsafe fn transpose_16(from: *const f32, from_col: isize, to: *mut f32, to_row: usize) {
     // SAFETY: the caller's.
     unsafe {
-        let mut r = [_mm512_setzero_ps(); 16];
-        for (j, r) in r.iter_mut().enumerate() {
-            *r = _mm512_loadu_ps(from.offset(j as isize * from_col));
-        }
-        let mut t = r;
-        for i in 0..8 {
-            t[2 * i] = _mm512_unpacklo_ps(r[2 * i], r[2 * i + 1]);
-            t[2 * i + 1] = _mm512_unpackhi_ps(r[2 * i], r[2 * i + 1]);
-        }
-        let mut u = t;
-        for i in 0..4 {
-            for h in 0..2 {
-                let (a, b) = (_mm512_castps_pd(t[4 * i + h]), _mm512_castps_pd(t[4 * i + 2 + h]));
-                u[4 * i + 2 * h] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
-                u[4 * i + 2 * h + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
+        for g in 0..4 {
+            // Rows j, j + 4, j + 8 and j + 12, of each the same four elements.
+            let mut r = [_mm512_setzero_ps(); 4];
+            for (j, r) in r.iter_mut().enumerate() {
+                let from = from.offset(j as isize * from_col).add(4 * g);
+                let x = _mm512_castps128_ps512(_mm_loadu_ps(from));
+                let x = _mm512_insertf32x4::<1>(x, _mm_loadu_ps(from.offset(4 * from_col)));
+                let x = _mm512_insertf32x4::<2>(x, _mm_loadu_ps(from.offset(8 * from_col)));
+                *r = _mm512_insertf32x4::<3>(x, _mm_loadu_ps(from.offset(12 * from_col)));
             }
-        }
-        for c in 0..4 {
-            let a = _mm512_shuffle_f32x4::<0x88>(u[c], u[c + 4]);
-            let b = _mm512_shuffle_f32x4::<0xdd>(u[c], u[c + 4]);
-            let e = _mm512_shuffle_f32x4::<0x88>(u[c + 8], u[c + 12]);
-            let f = _mm512_shuffle_f32x4::<0xdd>(u[c + 8], u[c + 12]);
-            _mm512_storeu_ps(to.add(c * to_row), _mm512_shuffle_f32x4::<0x88>(a, e));
-            _mm512_storeu_ps(to.add((c + 4) * to_row), _mm512_shuffle_f32x4::<0x88>(b, f));
-            _mm512_storeu_ps(to.add((c + 8) * to_row), _mm512_shuffle_f32x4::<0xdd>(a, e));
-            _mm512_storeu_ps(to.add((c + 12) * to_row), _mm512_shuffle_f32x4::<0xdd>(b, f));
+            let a = _mm512_castps_pd(_mm512_unpacklo_ps(r[0], r[1]));
+            let b = _mm512_castps_pd(_mm512_unpacklo_ps(r[2], r[3]));
+            let c = _mm512_castps_pd(_mm512_unpackhi_ps(r[0], r[1]));
+            let d = _mm512_castps_pd(_mm512_unpackhi_ps(r[2], r[3]));
+            let to = to.add(4 * g * to_row);
+            _mm512_storeu_ps(to, _mm512_castpd_ps(_mm512_unpacklo_pd(a, b)));
+            _mm512_storeu_ps(to.add(to_row), _mm512_castpd_ps(_mm512_unpackhi_pd(a, b)));
+            _mm512_storeu_ps(to.add(2 * to_row), _mm512_castpd_ps(_mm512_unpacklo_pd(c, d)));
+            _mm512_storeu_ps(to.add(3 * to_row), _mm512_castpd_ps(_mm512_unpackhi_pd(c, d)));
         }
     }
 }

@@ -5,13 +5,13 @@
 
 mod lanes;
 mod prepare;
-
 mod tile;
 
 use crate::simd::Level;
 use lanes::Portable;
 #[cfg(target_arch = "x86_64")]
 use lanes::{Avx2Lanes, Avx512Lanes};
+use prepare::Form;
 
 /// What is done with a sum on its way to C.
 #[repr(u8)]
@@ -29,7 +29,6 @@ pub enum Epilogue {
 
 /// `C[i, j] = epilogue(Σ_p A[i, p] B[p, j])` for `batch` pairs, or `epilogue(C[i, j] + Σ…)` if `accumulate`, the sum being complete
 /// before C is added to it. Strides count elements, and may be zero or negative in A and B.
-#[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MatmulDesc {
     pub batch: usize,
@@ -52,63 +51,70 @@ pub struct MatmulDesc {
     pub epilogue: Epilogue,
 }
 
-/// # Safety
-/// `desc` must be readable; a, b and c must be valid for every element that its shape and strides reach, c for writing, each element of C
-/// at a place of its own that neither A nor B has; `bias` must hold n elements unless the epilogue is `None`.
-pub unsafe extern "C" fn matmul_f32(
-    desc: *const MatmulDesc,
-    a: *const f32,
-    b: *const f32,
-    c: *mut f32,
-    bias: *const f32,
-) {
-    // SAFETY: the caller's promises are the ones asked for, and the machine has its own level.
-    unsafe { matmul_f32_at(Level::of_machine(), &*desc, a, b, c, bias) }
+/// A product made ready for one machine: which operand is walked how is decided once, not at each call.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan<T> {
+    form: Form,
+    entry: unsafe fn(&Form, *const T, *const T, *mut T, *const T),
 }
 
-/// # Safety
-/// As [`matmul_f32`].
-pub unsafe extern "C" fn matmul_f64(
-    desc: *const MatmulDesc,
-    a: *const f64,
-    b: *const f64,
-    c: *mut f64,
-    bias: *const f64,
-) {
-    // SAFETY: the caller's promises are the ones asked for, and the machine has its own level.
-    unsafe { matmul_f64_at(Level::of_machine(), &*desc, a, b, c, bias) }
+impl<T> Plan<T> {
+    /// # Safety
+    /// a, b and c must be valid for every element that the plan's shape and strides reach, c for writing, each element of C at a place of
+    /// its own that neither A nor B has; `bias` must hold n elements unless the epilogue is `None`.
+    #[inline]
+    pub unsafe fn run(&self, a: *const T, b: *const T, c: *mut T, bias: *const T) {
+        // SAFETY: the caller's promises; the machine has the level that the entry was chosen for.
+        unsafe { (self.entry)(&self.form, a, b, c, bias) }
+    }
 }
 
-macro_rules! at_level {
-    ($name:ident, $t:ty, $doc:literal) => {
+macro_rules! plans {
+    ($t:ty, $name:ident) => {
+        impl Plan<$t> {
+            /// For this machine's level.
+            pub fn new(desc: &MatmulDesc) -> Plan<$t> {
+                // SAFETY: the machine has its own level.
+                unsafe { Plan::<$t>::at(Level::of_machine(), desc) }
+            }
+
+            /// # Safety
+            /// The machine must have the level.
+            pub unsafe fn at(level: Level, desc: &MatmulDesc) -> Plan<$t> {
+                #[cfg(target_arch = "x86_64")]
+                #[target_feature(enable = "avx512f")]
+                unsafe fn wide(form: &Form, a: *const $t, b: *const $t, c: *mut $t, bias: *const $t) {
+                    // SAFETY: the caller's promises; AVX-512F is here.
+                    unsafe { prepare::run::<$t, Avx512Lanes>(form, a, b, c, bias) }
+                }
+                #[cfg(target_arch = "x86_64")]
+                #[target_feature(enable = "avx2,fma")]
+                unsafe fn narrow(form: &Form, a: *const $t, b: *const $t, c: *mut $t, bias: *const $t) {
+                    // SAFETY: the caller's promises; AVX2 and FMA are here.
+                    unsafe { prepare::run::<$t, Avx2Lanes>(form, a, b, c, bias) }
+                }
+                match level {
+                    #[cfg(target_arch = "x86_64")]
+                    Level::Avx512 => Plan { form: Form::new::<$t, Avx512Lanes>(desc), entry: wide },
+                    #[cfg(target_arch = "x86_64")]
+                    Level::Avx2 => Plan { form: Form::new::<$t, Avx2Lanes>(desc), entry: narrow },
+                    Level::Portable => {
+                        Plan { form: Form::new::<$t, Portable>(desc), entry: prepare::run::<$t, Portable> }
+                    }
+                }
+            }
+        }
+
+        /// Plans and runs.
+        ///
         /// # Safety
-        #[doc = $doc]
-        pub unsafe fn $name(level: Level, desc: &MatmulDesc, a: *const $t, b: *const $t, c: *mut $t, bias: *const $t) {
-            #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx512f")]
-            unsafe fn wide(desc: &MatmulDesc, a: *const $t, b: *const $t, c: *mut $t, bias: *const $t) {
-                // SAFETY: the caller's promises; AVX-512F is here.
-                unsafe { prepare::run::<$t, Avx512Lanes>(desc, a, b, c, bias) }
-            }
-            #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx2,fma")]
-            unsafe fn narrow(desc: &MatmulDesc, a: *const $t, b: *const $t, c: *mut $t, bias: *const $t) {
-                // SAFETY: the caller's promises; AVX2 and FMA are here.
-                unsafe { prepare::run::<$t, Avx2Lanes>(desc, a, b, c, bias) }
-            }
-            match level {
-                // SAFETY: the caller's promises.
-                #[cfg(target_arch = "x86_64")]
-                Level::Avx512 => unsafe { wide(desc, a, b, c, bias) },
-                // SAFETY: the caller's promises.
-                #[cfg(target_arch = "x86_64")]
-                Level::Avx2 => unsafe { narrow(desc, a, b, c, bias) },
-                // SAFETY: the caller's promises.
-                Level::Portable => unsafe { prepare::run::<$t, Portable>(desc, a, b, c, bias) },
-            }
+        /// As [`Plan::run`].
+        pub unsafe fn $name(desc: &MatmulDesc, a: *const $t, b: *const $t, c: *mut $t, bias: *const $t) {
+            // SAFETY: the caller's promises.
+            unsafe { Plan::<$t>::new(desc).run(a, b, c, bias) }
         }
     };
 }
 
-at_level!(matmul_f32_at, f32, "As [`matmul_f32`]; the machine must have the level.");
-at_level!(matmul_f64_at, f64, "As [`matmul_f64`]; the machine must have the level.");
+plans!(f32, matmul_f32);
+plans!(f64, matmul_f64);

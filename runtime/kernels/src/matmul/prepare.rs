@@ -1,190 +1,223 @@
 //! Brings any product into the form of `tile.rs`: which operand is walked along vectors, what is packed, where the result goes.
 
 use super::lanes::Lanes;
-use super::tile::{Panel, run_epilogue, run_panel};
+use super::tile::{Panel, run_panel};
 use super::{Epilogue, MatmulDesc};
 use crate::scratch::Scratch;
 
 /// # Safety
-/// As [`super::matmul_f32`]; the instruction set of L must be there.
+/// As [`super::Plan::run`]; the instruction set of L must be there.
 #[inline(always)]
-pub unsafe fn run<T: Copy, L: Lanes<T>>(desc: &MatmulDesc, a: *const T, b: *const T, c: *mut T, bias: *const T) {
-    if desc.m == 0 || desc.n == 0 {
+pub unsafe fn run<T: Copy, L: Lanes<T>>(form: &Form, a: *const T, b: *const T, c: *mut T, bias: *const T) {
+    if form.m == 0 || form.n == 0 {
         return;
     }
-    let (plain, swapped) = (Product::new(desc, a, b, c, bias), Product::new(desc, a, b, c, bias).transposed());
-    let mut product = if swapped.cost::<T, L>() < plain.cost::<T, L>() { swapped } else { plain };
-    for _ in 0..desc.batch {
+    let (a, b) = if form.turned { (b, a) } else { (a, b) };
+    let mut product = Product { form, a, b, c, bias };
+    for _ in 0..form.batch {
         // SAFETY: the caller's, for each pair of the batch.
         unsafe { product.run::<L>() };
-        let (a_batch, b_batch) =
-            if product.bias_by_row { (desc.b_batch, desc.a_batch) } else { (desc.a_batch, desc.b_batch) };
-        product.a = product.a.wrapping_offset(a_batch);
-        product.b = product.b.wrapping_offset(b_batch);
-        product.c = product.c.wrapping_offset(desc.c_batch);
+        product.a = product.a.wrapping_offset(form.a_batch);
+        product.b = product.b.wrapping_offset(form.b_batch);
+        product.c = product.c.wrapping_offset(form.c_batch);
     }
 }
 
-/// One product, perhaps seen as Cᵀ = Bᵀ Aᵀ.
-#[derive(Clone, Copy)]
-struct Product<T> {
+/// A product's shape, perhaps seen as Cᵀ = Bᵀ Aᵀ, and what must be moved for it.
+#[derive(Clone, Copy, Debug)]
+pub struct Form {
+    batch: usize,
     m: usize,
     n: usize,
     k: usize,
-    a: *const T,
+    a_batch: isize,
     a_row: isize,
     a_col: isize,
-    b: *const T,
+    b_batch: isize,
     b_row: isize,
     b_col: isize,
-    c: *mut T,
+    c_batch: isize,
     c_row: isize,
     c_col: isize,
     accumulate: bool,
     epilogue: Epilogue,
-    bias: *const T,
-    /// Also says that the product is the transposed one.
-    bias_by_row: bool,
+    /// It is the transposed product: a and b change places, bias goes by rows.
+    turned: bool,
+    /// B is brought into rows of scratch memory.
+    packs: bool,
+    /// C is made in rows of scratch memory.
+    scatters: bool,
 }
 
-impl<T: Copy> Product<T> {
-    #[inline(always)]
-    fn new(d: &MatmulDesc, a: *const T, b: *const T, c: *mut T, bias: *const T) -> Product<T> {
-        Product {
+impl Form {
+    pub fn new<T: Copy, L: Lanes<T>>(d: &MatmulDesc) -> Form {
+        let plain = Form {
+            batch: d.batch,
             m: d.m,
             n: d.n,
             k: d.k,
-            a,
+            a_batch: d.a_batch,
             a_row: d.a_row,
             a_col: d.a_col,
-            b,
+            b_batch: d.b_batch,
             b_row: d.b_row,
             b_col: d.b_col,
-            c,
+            c_batch: d.c_batch,
             c_row: d.c_row,
             c_col: d.c_col,
             accumulate: d.accumulate,
             epilogue: d.epilogue,
-            bias,
-            bias_by_row: false,
+            turned: false,
+            packs: false,
+            scatters: false,
         }
+        .moving();
+        let turned = plain.transposed().moving();
+        if turned.cost::<T, L>() < plain.cost::<T, L>() { turned } else { plain }
     }
 
-    #[inline(always)]
-    fn transposed(self) -> Product<T> {
-        Product {
+    fn transposed(self) -> Form {
+        Form {
             m: self.n,
             n: self.m,
-            k: self.k,
-            a: self.b,
+            a_batch: self.b_batch,
             a_row: self.b_col,
             a_col: self.b_row,
-            b: self.a,
+            b_batch: self.a_batch,
             b_row: self.a_col,
             b_col: self.a_row,
-            c: self.c,
             c_row: self.c_col,
             c_col: self.c_row,
-            accumulate: self.accumulate,
-            epilogue: self.epilogue,
-            bias: self.bias,
-            bias_by_row: !self.bias_by_row,
+            turned: !self.turned,
+            ..self
         }
     }
 
-    /// Cycles, roughly: two vector fmas a cycle, a quarter of a cycle for an element that a transposition packs in registers, two
-    /// for one that moves alone.
-    #[inline(always)]
-    fn cost<U: Copy, L: Lanes<U>>(&self) -> usize {
+    fn moving(self) -> Form {
+        Form { packs: self.b_col != 1 && self.n > 1 && self.k > 0, scatters: self.c_col != 1 && self.n > 1, ..self }
+    }
+
+    /// Cycles, roughly: two vector fmas a cycle, a sixth of a cycle for an element that a transposition packs in registers, two for one that
+    /// moves alone.
+    fn cost<T: Copy, L: Lanes<T>>(&self) -> usize {
         let vectors = self.n.div_ceil(L::N);
         // Fewer than eight accumulators wait for each other.
         let fmas = (self.m * vectors / 2).max(4) * self.k;
         let blocks = if self.b_row == 1 { (self.n - self.n % L::N) * (self.k - self.k % L::N) } else { 0 };
-        let pack = if self.packs() { blocks / 4 + 2 * (self.n * self.k - blocks) } else { 0 };
-        let scatter = if self.scatters() { 2 * self.m * self.n } else { 0 };
+        let pack = if self.packs { blocks / 6 + 2 * (self.n * self.k - blocks) } else { 0 };
+        let scatter = if self.scatters { 2 * self.m * self.n } else { 0 };
         fmas + pack + scatter
     }
+}
 
-    #[inline(always)]
-    fn packs(&self) -> bool {
-        self.b_col != 1 && self.n > 1 && self.k > 0
-    }
+/// One product of a batch.
+struct Product<'f, T> {
+    form: &'f Form,
+    a: *const T,
+    b: *const T,
+    c: *mut T,
+    bias: *const T,
+}
 
-    #[inline(always)]
-    fn scatters(&self) -> bool {
-        self.c_col != 1 && self.n > 1
-    }
-
+impl<T: Copy> Product<'_, T> {
     /// # Safety
     /// As [`run`].
     #[inline(always)]
     unsafe fn run<L: Lanes<T>>(&self) {
+        let form = self.form;
         let wide = L::WIDTH * L::N;
         let room = |needed: bool, rows: usize| if needed { rows * wide } else { 0 };
-        let (packed, gathered) = (room(self.packs(), self.k), room(self.scatters(), self.m));
+        let packs = form.packs || self.lies_badly::<L>();
+        let (packed, gathered) = (room(packs, form.k), room(form.scatters, form.m));
         let mut scratch = (packed + gathered > 0).then(|| Scratch::take::<T>(packed + gathered));
         let scratch = scratch.as_mut().map_or(std::ptr::null_mut(), Scratch::pointer::<T>);
         let mut column = 0;
-        while column < self.n {
-            let columns = wide.min(self.n - column);
+        while column < form.n {
+            let columns = wide.min(form.n - column);
             // SAFETY: the caller's; columns stay below n, and the scratch has room for a packed panel of B and one of C.
             unsafe {
                 let mut panel = Panel {
-                    rows: self.m,
+                    rows: form.m,
                     columns,
-                    k: self.k,
+                    k: form.k,
                     a: self.a,
-                    a_row: self.a_row,
-                    a_col: self.a_col,
-                    b: self.b.offset(column as isize * self.b_col),
-                    b_row: self.b_row,
-                    c: self.c.offset(column as isize * self.c_col),
-                    c_row: self.c_row,
-                    accumulate: self.accumulate,
-                    epilogue: self.epilogue,
+                    a_row: form.a_row,
+                    a_col: form.a_col,
+                    b: self.b.offset(column as isize * form.b_col),
+                    b_row: form.b_row,
+                    c: self.c.offset(column as isize * form.c_col),
+                    c_row: form.c_row,
+                    accumulate: form.accumulate,
+                    epilogue: form.epilogue,
                     bias: self.bias,
-                    bias_by_row: self.bias_by_row,
+                    bias_by_row: form.turned,
                 };
-                if self.epilogue != Epilogue::None && !self.bias_by_row {
+                if form.epilogue != Epilogue::None && !form.turned {
                     panel.bias = self.bias.add(column);
                 }
-                if self.packs() {
-                    pack::<T, L>(panel.b, self.b_row, self.b_col, self.k, columns, scratch, wide);
+                if packs {
+                    pack::<T, L>(panel.b, form.b_row, form.b_col, form.k, columns, scratch, wide);
                     panel.b = scratch;
                     panel.b_row = wide as isize;
                 }
-                if self.scatters() {
+                if form.scatters {
                     let home = panel.c;
                     panel.c = scratch.add(packed);
                     panel.c_row = wide as isize;
-                    if self.accumulate {
-                        self.move_c(home, panel.c, wide, columns, false);
+                    if form.accumulate {
+                        self.fetch_c(home, panel.c, wide, columns);
                     }
                     run_panel::<T, L>(&panel);
-                    run_epilogue::<T, L>(&panel);
-                    self.move_c(home, panel.c, wide, columns, true);
+                    self.return_c::<L>(home, panel.c, wide, columns);
                 } else {
                     run_panel::<T, L>(&panel);
-                    run_epilogue::<T, L>(&panel);
                 }
             }
             column += columns;
         }
     }
 
-    /// Copies a panel of C between its home and scratch rows.
+    /// Whether rows of B lie badly, and are read often enough for copies to pay, which cost about as much as two rows of A: they begin within
+    /// lines of the cache, so that each vector is in two, or so far from each other that a panel of them finds few places in the cache.
+    #[inline(always)]
+    fn lies_badly<L: Lanes<T>>(&self) -> bool {
+        let line = L::N * size_of::<T>();
+        let row = self.form.b_row.unsigned_abs() * size_of::<T>();
+        let across = !(self.b as usize).is_multiple_of(line) || !row.is_multiple_of(line);
+        let apart = row >= 2048 && self.form.k >= 128;
+        self.form.m >= 16 && self.form.n >= L::N && (across || apart)
+    }
+
+    /// Copies a panel of C from its home to scratch rows.
     ///
     /// # Safety
     /// Both must be good for m rows of `columns`.
     #[inline(always)]
-    unsafe fn move_c(&self, home: *mut T, scratch: *mut T, scratch_row: usize, columns: usize, to_home: bool) {
-        for column in 0..columns {
-            for row in 0..self.m {
+    unsafe fn fetch_c(&self, home: *const T, scratch: *mut T, scratch_row: usize, columns: usize) {
+        for row in 0..self.form.m {
+            for column in 0..columns {
                 // SAFETY: the caller's.
                 unsafe {
-                    let home = home.offset(row as isize * self.c_row + column as isize * self.c_col);
-                    let scratch = scratch.add(row * scratch_row + column);
-                    if to_home { *home = *scratch } else { *scratch = *home }
+                    let home = home.offset(row as isize * self.form.c_row + column as isize * self.form.c_col);
+                    *scratch.add(row * scratch_row + column) = *home;
+                }
+            }
+        }
+    }
+
+    /// The way back.
+    ///
+    /// # Safety
+    /// As [`Product::fetch_c`]; the scratch rows have room for whole vectors.
+    #[inline(always)]
+    unsafe fn return_c<L: Lanes<T>>(&self, home: *mut T, scratch: *const T, scratch_row: usize, columns: usize) {
+        for row in 0..self.form.m {
+            for column in (0..columns).step_by(L::N) {
+                // SAFETY: the caller's.
+                unsafe {
+                    let home = home.offset(row as isize * self.form.c_row + column as isize * self.form.c_col);
+                    let v = L::load(scratch.add(row * scratch_row + column));
+                    L::scatter(home, self.form.c_col, v, L::N.min(columns - column));
                 }
             }
         }
@@ -205,6 +238,23 @@ unsafe fn pack<T: Copy, L: Lanes<T>>(
     to: *mut T,
     to_row: usize,
 ) {
+    if b_col == 1 {
+        let whole = columns - columns % L::N;
+        for p in 0..k {
+            // SAFETY: the caller's.
+            unsafe {
+                let (from, to) = (b.offset(p as isize * b_row), to.add(p * to_row));
+                for j in (0..whole).step_by(L::N) {
+                    L::store(to.add(j), L::load(from.add(j)));
+                }
+                if whole < columns {
+                    let mask = L::mask(columns - whole);
+                    L::store_some(to.add(whole), mask, L::load_some(from.add(whole), mask));
+                }
+            }
+        }
+        return;
+    }
     let (mut blocks_k, mut blocks_j) = (0, 0);
     if b_row == 1 {
         (blocks_k, blocks_j) = (k - k % L::N, columns - columns % L::N);

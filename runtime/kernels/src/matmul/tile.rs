@@ -28,14 +28,20 @@ pub struct Panel<T> {
 /// The panel's pointers must be good for its shape; the instruction set of L must be there.
 #[inline(always)]
 pub unsafe fn run_panel<T: Copy, L: Lanes<T>>(panel: &Panel<T>) {
-    // SAFETY: the caller's; a number of vectors that covers the columns.
+    // SAFETY: the caller's; a number of vectors that covers the columns, and full ones only where they fill it.
     unsafe {
         // Four rows by four vectors, and as many accumulators in narrower panels: 8 or more hide the latency of fma.
-        match panel.columns.div_ceil(L::N) {
-            1 => rows::<T, L, 1, 12>(panel),
-            2 => rows::<T, L, 2, 6>(panel),
-            3 => rows::<T, L, 3, 4>(panel),
-            _ => rows::<T, L, 4, 4>(panel),
+        let vectors = panel.columns.div_ceil(L::N);
+        let full = panel.columns == vectors * L::N;
+        match (vectors, full) {
+            (1, false) => L::panel::<1, 12, false>(panel),
+            (1, true) => L::panel::<1, 12, true>(panel),
+            (2, false) => L::panel::<2, 6, false>(panel),
+            (2, true) => L::panel::<2, 6, true>(panel),
+            (3, false) => L::panel::<3, 4, false>(panel),
+            (3, true) => L::panel::<3, 4, true>(panel),
+            (_, false) => L::panel::<4, 4, false>(panel),
+            (_, true) => L::panel::<4, 4, true>(panel),
         }
     }
 }
@@ -45,7 +51,7 @@ pub unsafe fn run_panel<T: Copy, L: Lanes<T>>(panel: &Panel<T>) {
 /// # Safety
 /// As [`run_panel`].
 #[inline(always)]
-unsafe fn rows<T: Copy, L: Lanes<T>, const W: usize, const R: usize>(panel: &Panel<T>) {
+pub unsafe fn rows<T: Copy, L: Lanes<T>, const W: usize, const R: usize, const FULL: bool>(panel: &Panel<T>) {
     if W > L::WIDTH {
         // Never called so; without this, tiles that spill would still be compiled.
         return;
@@ -54,21 +60,24 @@ unsafe fn rows<T: Copy, L: Lanes<T>, const W: usize, const R: usize>(panel: &Pan
     unsafe {
         let mut row = 0;
         while row + R <= panel.rows {
-            block::<T, L, W, R>(panel, row);
+            block::<T, L, W, R, FULL>(panel, row);
             row += R;
         }
         if R > 4 {
             while row + 4 <= panel.rows {
-                block::<T, L, W, 4>(panel, row);
+                block::<T, L, W, 4, FULL>(panel, row);
                 row += 4;
             }
         }
         if row + 2 <= panel.rows {
-            block::<T, L, W, 2>(panel, row);
+            block::<T, L, W, 2, FULL>(panel, row);
             row += 2;
         }
         if row < panel.rows {
-            block::<T, L, W, 1>(panel, row);
+            block::<T, L, W, 1, FULL>(panel, row);
+        }
+        if panel.epilogue == Epilogue::BiasTanh {
+            activate::<T, L, W, FULL>(panel, 0, panel.rows);
         }
     }
 }
@@ -76,7 +85,7 @@ unsafe fn rows<T: Copy, L: Lanes<T>, const W: usize, const R: usize>(panel: &Pan
 /// # Safety
 /// As [`run_panel`]; `row + R <= panel.rows`.
 #[inline(always)]
-unsafe fn block<T: Copy, L: Lanes<T>, const W: usize, const R: usize>(panel: &Panel<T>, row: usize) {
+unsafe fn block<T: Copy, L: Lanes<T>, const W: usize, const R: usize, const FULL: bool>(panel: &Panel<T>, row: usize) {
     // SAFETY: the caller's; the mask keeps the last vector within the columns.
     unsafe {
         let mask = L::mask(panel.columns - (W - 1) * L::N);
@@ -85,66 +94,84 @@ unsafe fn block<T: Copy, L: Lanes<T>, const W: usize, const R: usize>(panel: &Pa
         let mut a = panel.a.offset(row as isize * panel.a_row);
         let mut b = panel.b;
         for _ in 0..panel.k {
-            let mut columns = [zero; W];
-            for (w, column) in columns.iter_mut().enumerate() {
-                *column = if w + 1 == W { L::load_some(b.add(w * L::N), mask) } else { L::load(b.add(w * L::N)) };
-            }
-            for (r, sums) in sums.iter_mut().enumerate() {
-                let x = L::splat(*a.offset(r as isize * panel.a_row));
-                for w in 0..W {
-                    sums[w] = L::fma(x, columns[w], sums[w]);
-                }
-            }
-            a = a.offset(panel.a_col);
-            b = b.offset(panel.b_row);
+            step::<T, L, W, R, FULL>(panel, a, b, mask, &mut sums);
+            (a, b) = (a.offset(panel.a_col), b.offset(panel.b_row));
         }
         let c = panel.c.offset(row as isize * panel.c_row);
         for (r, sums) in sums.iter().enumerate() {
             let c = c.offset(r as isize * panel.c_row);
             for (w, &sum) in sums.iter().enumerate() {
                 let c = c.add(w * L::N);
-                if w + 1 == W {
-                    let sum = if panel.accumulate { L::add(L::load_some(c, mask), sum) } else { sum };
-                    L::store_some(c, mask, sum);
-                } else {
-                    let sum = if panel.accumulate { L::add(L::load(c), sum) } else { sum };
-                    L::store(c, sum);
+                let some = w + 1 == W && !FULL;
+                let mut v = sum;
+                if panel.accumulate {
+                    v = L::add(if some { L::load_some(c, mask) } else { L::load(c) }, v);
                 }
+                if panel.epilogue != Epilogue::None {
+                    let at = panel.bias.add(if panel.bias_by_row { row + r } else { w * L::N });
+                    let bias = match (panel.bias_by_row, some) {
+                        (true, _) => L::splat(*at),
+                        (false, true) => L::load_some(at, mask),
+                        (false, false) => L::load(at),
+                    };
+                    v = L::add(v, bias);
+                    if panel.epilogue == Epilogue::BiasRelu {
+                        v = L::relu(v);
+                    }
+                }
+                if some { L::store_some(c, mask, v) } else { L::store(c, v) }
             }
         }
     }
 }
 
-/// The epilogue over all of a panel's C, which is near in the cache; one copy of it rather than one a tile.
+/// One step of k.
 ///
 /// # Safety
-/// As [`run_panel`].
+/// As [`block`]: a and b must be good for R and W elements.
 #[inline(always)]
-pub unsafe fn run_epilogue<T: Copy, L: Lanes<T>>(panel: &Panel<T>) {
-    if panel.epilogue == Epilogue::None {
-        return;
+pub unsafe fn step<T: Copy, L: Lanes<T>, const W: usize, const R: usize, const FULL: bool>(
+    panel: &Panel<T>,
+    a: *const T,
+    b: *const T,
+    mask: L::Mask,
+    sums: &mut [[L::V; W]; R],
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        let mut columns = [L::splat(std::mem::zeroed()); W];
+        for (w, column) in columns.iter_mut().enumerate() {
+            let some = w + 1 == W && !FULL;
+            *column = if some { L::load_some(b.add(w * L::N), mask) } else { L::load(b.add(w * L::N)) };
+        }
+        for (r, sums) in sums.iter_mut().enumerate() {
+            let x = L::splat(*a.offset(r as isize * panel.a_row));
+            for w in 0..W {
+                sums[w] = L::fma(x, columns[w], sums[w]);
+            }
+        }
     }
+}
+
+/// tanh over rows of a panel that are stored.
+///
+/// # Safety
+/// As [`run_panel`]; rows up to `to`.
+#[inline(always)]
+unsafe fn activate<T: Copy, L: Lanes<T>, const W: usize, const FULL: bool>(panel: &Panel<T>, from: usize, to: usize) {
     // SAFETY: the caller's; whole vectors end at or before the columns, the mask keeps the last within them.
     unsafe {
-        for row in 0..panel.rows {
+        let mask = L::mask(panel.columns - (W - 1) * L::N);
+        for row in from..to {
             let c = panel.c.offset(row as isize * panel.c_row);
-            let mut at = 0;
-            while at < panel.columns {
-                let mask = L::mask((panel.columns - at).min(L::N));
-                let v = L::load_some(c.add(at), mask);
-                let bias = if panel.bias_by_row {
-                    L::splat(*panel.bias.add(row))
-                } else {
-                    L::load_some(panel.bias.add(at), mask)
-                };
-                let v = L::add(v, bias);
-                let v = match panel.epilogue {
-                    Epilogue::None | Epilogue::Bias => v,
-                    Epilogue::BiasTanh => L::tanh(v),
-                    Epilogue::BiasRelu => L::relu(v),
-                };
-                L::store_some(c.add(at), mask, v);
-                at += L::N;
+            let whole = if FULL { W } else { W - 1 };
+            for w in 0..whole {
+                let c = c.add(w * L::N);
+                L::store(c, L::tanh(L::load(c)));
+            }
+            if !FULL {
+                let c = c.add(whole * L::N);
+                L::store_some(c, mask, L::tanh(L::load_some(c, mask)));
             }
         }
     }

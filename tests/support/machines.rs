@@ -79,7 +79,6 @@ pub fn same_bits(flat: &Program, args: &[ArrayData]) -> Result<Run, String> {
         ("the CPU by a team of two", VectorMode::Auto, 2),
         ("the CPU by a team of five", VectorMode::Auto, 5),
         ("the CPU with narrow vectors by a team of three", VectorMode::Narrow, 3),
-        ("the CPU without vectors by a team of two", VectorMode::Scalar, 2),
     ] {
         let executable = guarded("compile", || {
             let options = Options { threads: 1, vector, team: TeamOptions::eager(team), ..Options::default() };

@@ -12,7 +12,7 @@ use crate::ring::{Dropped, RING, Ring};
 use crate::runtime::{Context, Lap, ticks};
 use crate::state::{Arena, Bytes, RunState};
 use crate::team::threads_of;
-use crate::{CpuError, Options, RunError, fission};
+use crate::{CpuError, Options, RunError, long_reductions};
 
 /// Machine code of a program, and the constants that it reads. Any number of runs may execute it at once.
 pub struct Executable {
@@ -35,7 +35,7 @@ impl Executable {
     pub(crate) fn new(program: &LoopProgram, options: &Options) -> Result<Executable, CpuError> {
         check(program)?;
         let mut program = program.clone();
-        fission::divide(&mut program, options);
+        long_reductions::divide(&mut program, options);
         let constants: Vec<Option<Bytes>> = program.buffers.iter().map(constant).collect::<Result<_, _>>()?;
         let code = build(&program, &addresses(&constants), options)?;
         let phases = code.phases.clone();

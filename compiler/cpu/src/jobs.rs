@@ -19,7 +19,7 @@ pub struct JobId(pub u32);
 /// What a function does.
 #[derive(Debug)]
 pub enum Job<'p> {
-    Lanes(Plan),
+    Lanes(Box<Plan>),
     /// Part of a list of nodes.
     Block(&'p [Node]),
     Phase(&'p Phase),
@@ -148,7 +148,7 @@ impl<'p> Jobs<'p> {
             self.loops.insert(node_key(node), Callee::Inline(Box::new(plan)));
             return cost;
         }
-        let id = self.push(Job::Lanes(plan), cost);
+        let id = self.push(Job::Lanes(Box::new(plan)), cost);
         self.loops.insert(node_key(node), Callee::Function(id));
         CALL
     }

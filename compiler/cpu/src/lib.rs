@@ -12,11 +12,12 @@ mod build;
 mod control;
 mod emit;
 mod execute;
-mod fission;
+
 mod frame;
 mod jobs;
 mod kernels;
 mod lanes;
+mod long_reductions;
 mod paired;
 mod ring;
 mod runtime;

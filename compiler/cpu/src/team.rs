@@ -96,7 +96,7 @@ impl Team {
             // SAFETY: the caller's promise.
             unsafe { (*environment.cast::<F>())(number) }
         }
-        if self.size == 1 || parts < 2 || parts > MOST {
+        if self.size == 1 || !(2..=MOST).contains(&parts) {
             return (0..parts).for_each(part);
         }
         let shared = &*self.shared;

@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 use crate::accesses::*;
 use crate::array::injective;
 use crate::clean::rename;
+use crate::fuse::gcd;
 use crate::lanes::{view_of, writes};
 use crate::liveness::{BufferSet, Liveness};
 use crate::loop_ir::*;
@@ -109,12 +110,14 @@ impl<'a> Classes<'a> {
         let Node::Lanes(l) = node else { return false };
         let is = |x: BufferId, class: BufferId| self.of[x.0 as usize] == class;
         let sizes = full(l);
+        // One lane does one thing after the other: what it has read before it writes is not spoiled, wherever it is.
+        let alone = sizes.iter().product::<usize>() == 1;
         let mut loads: Vec<(usize, &View)> = Vec::new();
         for (k, op) in l.ops.iter().enumerate() {
-            if let LaneKind::Load(v) = &op.kind
-                && is(v.buffer, b)
-            {
-                loads.push((k, v));
+            match &op.kind {
+                LaneKind::Load(v) if is(v.buffer, b) => loads.push((k, v)),
+                LaneKind::Gather(v, _) if alone && is(v.buffer, b) => loads.push((k, v)),
+                _ => {}
             }
         }
         let same = |v: &View, w: &View| {
@@ -124,10 +127,11 @@ impl<'a> Classes<'a> {
         each_view(node, &mut |v, _| fits &= !v.dynamic.iter().any(|d| is(d.index, b)));
         for (k, op) in l.ops.iter().enumerate() {
             match &op.kind {
-                LaneKind::Gather(v, _) | LaneKind::Scatter { view: v, .. } => {
-                    fits &= !is(v.buffer, a) && !is(v.buffer, b)
+                LaneKind::Gather(v, _) => fits &= !is(v.buffer, a) && (alone || !is(v.buffer, b)),
+                LaneKind::Scatter { view: v, .. } => fits &= !is(v.buffer, a) && !is(v.buffer, b),
+                LaneKind::Store(w, _) if is(w.buffer, a) => {
+                    fits &= loads.iter().all(|(at, v)| *at < k && (alone || same(v, w) || rows(&sizes, v, w)));
                 }
-                LaneKind::Store(w, _) if is(w.buffer, a) => fits &= loads.iter().all(|(at, v)| *at < k && same(v, w)),
                 LaneKind::Store(w, _) if is(w.buffer, b) => {
                     // Both are written: fine if with the same value.
                     fits &= l.ops.iter().all(|other| match (&other.kind, &op.kind) {
@@ -157,6 +161,18 @@ impl<'a> Classes<'a> {
         self.members.insert(name, members);
         self.writers.insert(name, writers);
     }
+}
+
+/// Whether the views are rows of one array, at positions known at run time: the same row or different ones, so that lanes meet only themselves.
+fn rows(sizes: &[usize], v: &View, w: &View) -> bool {
+    let step = v.dynamic.iter().chain(&w.dynamic).fold(0, |g, d| gcd(g, d.stride.unsigned_abs()));
+    let reach: usize = sizes.iter().zip(&v.strides).map(|(n, s)| n.saturating_sub(1) * s.unsigned_abs()).sum();
+    let apart = v.offset.abs_diff(w.offset);
+    v.strides == w.strides
+        && v.strides.iter().all(|s| *s >= 0)
+        && injective(sizes, &v.strides)
+        && reach < step
+        && apart.is_multiple_of(step)
 }
 
 fn collect<'a>(

@@ -308,6 +308,6 @@ fn apart(v: &View, w: &View) -> bool {
     if measure == 0 { distance != 0 } else { !distance.is_multiple_of(measure) }
 }
 
-fn gcd(a: usize, b: usize) -> usize {
+pub fn gcd(a: usize, b: usize) -> usize {
     if b == 0 { a } else { gcd(b, a % b) }
 }

@@ -4,6 +4,7 @@ use whorl_core::ir::Program;
 
 use crate::distribute::{Notes, distribute, distribute_noted};
 use crate::fission::fission;
+use crate::late::late;
 use crate::simplify::simplify;
 use crate::sink::sink;
 
@@ -16,9 +17,11 @@ pub const PASSES: &[Pass] = &[
     ("distribute", |p| distribute(&p)),
     ("simplify again", simplify),
     ("fission", fission),
+    ("late", late),
 ];
 
-/// Core as it is scheduled: simplified, with statements in the arms that need them, with inner maps distributed and loops split.
+/// Core as it is scheduled: simplified, with statements in the arms that need them, with inner maps distributed, loops split,
+/// and updates behind those who read what they replace.
 pub fn flatten(program: Program) -> Program {
     PASSES.iter().fold(program, |program, (name, pass)| {
         let program = pass(program);
@@ -34,5 +37,5 @@ pub fn flatten(program: Program) -> Program {
 /// The same, with what became of each `for`, for reports.
 pub fn flatten_noted(program: Program) -> (Program, Notes) {
     let (program, notes) = distribute_noted(&sink(simplify(program)));
-    (fission(simplify(program)), notes)
+    (late(fission(simplify(program))), notes)
 }

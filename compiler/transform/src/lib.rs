@@ -5,6 +5,7 @@ pub mod dce;
 pub mod distribute;
 pub mod fission;
 pub mod flatten;
+pub mod late;
 pub mod nests;
 pub mod ranges;
 pub mod simplify;

@@ -3,6 +3,28 @@
 //! [`crate::math`] writes each function once, over this trait. The interpreter implements it by plain numbers, the AVX kernels by
 //! vectors, the CPU and PTX backends by emitting instructions: so all agree to the bit.
 
+/// 32 rows of eight numbers: what a function needs to know of the piece of its range that an argument is in.
+///
+/// Both ways, for machines that look up a column in registers (`vpermi2ps`: one operation a number) and for those that load a row.
+#[repr(C, align(64))]
+#[derive(Debug)]
+pub struct Table {
+    pub columns: [[f32; 32]; 8],
+    pub rows: [[f32; 8]; 32],
+}
+
+impl Table {
+    pub const fn new(rows: [[f32; 8]; 32]) -> Table {
+        let mut columns = [[0.0; 32]; 8];
+        let mut at = 0;
+        while at < 256 {
+            columns[at % 8][at / 8] = rows[at / 8][at % 8];
+            at += 1;
+        }
+        Table { columns, rows }
+    }
+}
+
 /// A machine with one width of floats `F`, integers `I` of the same width, and masks `M`. Every operation rounds once,
 /// to nearest even; nothing is contracted.
 pub trait Ops {
@@ -57,6 +79,9 @@ pub trait Ops {
     fn scale(&mut self, _a: Self::F, _n: Self::F) -> Option<Self::F> {
         None
     }
+
+    /// The row of a table that the low five bits of `at` name. Only for machines of 32-bit floats.
+    fn row(&mut self, table: &'static Table, at: Self::I) -> [Self::F; 8];
 
     fn bits(&mut self, a: Self::F) -> Self::I;
     #[allow(clippy::wrong_self_convention, reason = "the receiver is the machine, not what is converted")]

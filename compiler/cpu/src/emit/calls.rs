@@ -16,9 +16,14 @@ pub fn call(builder: &mut FunctionBuilder, function: *const u8, args: &[Value], 
     }
     signature.returns.extend(result.map(AbiParam::new));
     let signature = builder.import_signature(signature);
-    let callee = builder.ins().iconst(I64, function as i64);
+    let callee = address(builder, function);
     let call = builder.ins().call_indirect(signature, callee, args);
     builder.inst_results(call).first().copied()
+}
+
+/// Where something of this program lies.
+pub fn address(builder: &mut FunctionBuilder, of: *const u8) -> Value {
+    builder.ins().iconst(I64, of as i64)
 }
 
 /// The floating remainder of two scalars.

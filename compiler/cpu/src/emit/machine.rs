@@ -5,7 +5,10 @@ use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::types::{F32, F32X4, F64X2, I32X4, I64, I64X2};
 use cranelift_codegen::ir::{BlockArg, ConstantData, Endianness, InstBuilder, MemFlagsData, Type, Value};
 use cranelift_frontend::FunctionBuilder;
-use whorl_kernels::ops::Ops;
+use whorl_kernels::ops::{Ops, Table};
+
+use super::calls::address;
+use super::value::memory;
 
 /// What the emitter needs to know of the target.
 #[derive(Clone, Copy, Debug)]
@@ -179,6 +182,40 @@ impl Ops for VectorMachine<'_, '_> {
         self.builder.seal_block(done);
         self.builder.switch_to_block(done);
         self.builder.block_params(done)[0]
+    }
+
+    fn row(&mut self, table: &'static Table, at: Value) -> [Value; 8] {
+        debug_assert!(!self.wide(), "rows are of 32-bit floats");
+        let table = address(self.builder, table.rows.as_ptr().cast());
+        // Two vectors of each lane's row, then four lanes of each number.
+        let mut rows = [[table; 2]; 4];
+        for (lane, row) in rows.iter_mut().enumerate() {
+            let number = self.builder.ins().extractlane(at, lane as u8);
+            let number = self.builder.ins().band_imm_u(number, 31);
+            let number = self.builder.ins().uextend(I64, number);
+            let bytes = self.builder.ins().imul_imm_s(number, size_of::<[f32; 8]>() as i64);
+            let place = self.builder.ins().iadd(table, bytes);
+            for (half, v) in row.iter_mut().enumerate() {
+                *v = self.builder.ins().load(F32X4, memory(), place, 16 * half as i32);
+            }
+        }
+        let mut pairs = |a: Value, b: Value, high: bool| {
+            let first = if high { 8 } else { 0 };
+            let bytes =
+                std::array::from_fn(|k| (first + 4 * (k as u8 / 8) + k as u8 % 4) + if k % 8 < 4 { 0 } else { 16 });
+            shuffle(self.builder, a, b, bytes)
+        };
+        let mut halves = [[table; 4]; 2];
+        for (half, numbers) in halves.iter_mut().enumerate() {
+            let [a, b, c, d] = rows.map(|row| row[half]);
+            for high in [false, true] {
+                let (ac, bd) = (pairs(a, c, high), pairs(b, d, high));
+                numbers[2 * usize::from(high)] = pairs(ac, bd, false);
+                numbers[2 * usize::from(high) + 1] = pairs(ac, bd, true);
+            }
+        }
+        let [[a, b, c, d], [e, f, g, h]] = halves;
+        [a, b, c, d, e, f, g, h]
     }
 
     fn bits(&mut self, a: Value) -> Value {

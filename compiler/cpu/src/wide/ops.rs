@@ -1,9 +1,9 @@
 //! [`whorl_kernels::ops::Ops`] by emitting AVX-512: elementary functions are those of all backends, operation for operation.
 
 use iced_x86::Code as Op;
-use whorl_kernels::ops::Ops;
+use whorl_kernels::ops::{Ops, Table};
 
-use super::code::{Class, Code, Fold, Inst, Kind, MulAdd, Operand, Reg};
+use super::code::{Class, Code, Constant, Fold, Inst, Kind, MulAdd, Operand, Reg};
 
 /// A machine of 16 `f32`, or of eight `f64`.
 pub struct Vectors<'x> {
@@ -185,6 +185,27 @@ impl Ops for Vectors<'_> {
         Some(self.two(op, a, n))
     }
 
+    fn row(&mut self, table: &'static Table, at: Reg) -> [Reg; 8] {
+        let mut row = [at; 8];
+        for (number, column) in row.iter_mut().zip(&table.columns) {
+            let mut halves = column.chunks_exact(16).map(|half| {
+                let mut bytes = [0; 64];
+                bytes.chunks_exact_mut(4).zip(half).for_each(|(to, x)| to.copy_from_slice(&x.to_le_bytes()));
+                self.code.constant(Constant::Vector(bytes))
+            });
+            let (Some(low), Some(high)) = (halves.next(), halves.next()) else {
+                unreachable!("a column has 32 numbers")
+            };
+            drop(halves);
+            // The places are overwritten by what is found there.
+            *number = self.code.fresh(Class::Vector);
+            self.code.copy(*number, at);
+            let kind = Kind::Plain(Op::EVEX_Vpermi2ps_zmm_k1z_zmm_zmmm512b32);
+            let inst = Inst::new(kind, Some(*number), &[low.into(), high.into()]);
+            self.code.push(Inst { tied: true, fold: Fold::Each32, ..inst });
+        }
+        row
+    }
     fn bits(&mut self, a: Reg) -> Reg {
         a
     }

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use whorl_core::ir::DType;
 use whorl_kernels::math::{MathFn, MathFn2};
-use whorl_kernels::ops::Ops;
+use whorl_kernels::ops::{Ops, Table};
 
 /// FLOPs of one value. Floats of 16 bits are computed in `f32`.
 pub fn flops_of(f: MathFn, dtype: DType) -> u64 {
@@ -80,6 +80,9 @@ impl Ops for Counter {
     fn eq(&mut self, _: (), _: ()) {}
     fn select(&mut self, _: (), _: (), _: ()) {}
     fn rarely(&mut self, _: (), _: (), _: impl FnOnce(&mut Self)) {}
+    fn row(&mut self, _: &'static Table, _: ()) -> [(); 8] {
+        [(); 8]
+    }
     fn bits(&mut self, _: ()) {}
     fn from_bits(&mut self, _: ()) {}
     fn to_int(&mut self, _: ()) {}

@@ -1,10 +1,10 @@
-//! exp, exp2, expm1, tanh and sigmoid.
+//! exp, exp2, expm1 and sigmoid.
 //!
 //! x = n ln 2 + r with n an integer and |r| <= (ln 2) / 2; exp(x) = 2ⁿ exp(r), and exp(r) = 1 + r + r² E(r).
 //! n comes from adding [`Width::MAGIC`], 1.5 × 2^mantissa: the sum's low bits are n, with no conversion.
 
 use super::Width;
-use super::poly::{poly, poly_of_double, with_sign_of};
+use super::poly::{poly, with_sign_of};
 use crate::ops::Ops;
 
 #[inline(always)]
@@ -139,44 +139,6 @@ pub fn expm1<O: Ops, W: Width>(o: &mut O, x: O::F) -> O::F {
     let rest = o.sub(scale, half);
     let y = o.fma(scale, p, rest);
     let y = o.add(y, y);
-    with_sign_of::<O, W>(o, y, x)
-}
-
-/// tanh|x| = h / (1 + h), h = (exp(2|x|) - 1) / 2: errors of a large h fade, and the result never exceeds 1. Where h is small, the rounding of
-/// 1 + h would show, and y = h - h y once more shrinks it.
-///
-/// All is halved on the way: r is half of what is left of 2|x|. MAGIC with the bias added leaves not n but the exponent of 2ⁿ in the low bits.
-#[inline(always)]
-pub fn tanh<O: Ops, W: Width>(o: &mut O, x: O::F) -> O::F {
-    let most = o.f(W::TANH_MAX);
-    let a = o.abs(x);
-    // NaN stays, as the second operand.
-    let a = o.min(most, a);
-    let (two_log2_e, magic) = (o.f(2.0 * std::f64::consts::LOG2_E), o.f(W::MAGIC + W::BIAS as f64));
-    let shifted = o.fma(a, two_log2_e, magic);
-    let n = o.sub(shifted, magic);
-    let high = o.f(-W::LN2_HIGH / 2.0);
-    let mut r = o.fma(n, high, a);
-    if !W::NARROW {
-        // In f32 the one constant is good to 2^-28, and n is small wherever the error would be seen.
-        let low = o.f(-W::LN2_LOW / 2.0);
-        r = o.fma(n, low, r);
-    }
-    let p = poly_of_double(o, r, W::EXP);
-    let square = o.mul(r, r);
-    let half_expm1 = o.fma(square, p, r);
-    let (half, minus_half, one) = (o.f(0.5), o.f(-0.5), o.f(1.0));
-    let bits = o.bits(shifted);
-    let bits = o.ishl(bits, W::MANTISSA);
-    let scale = o.from_bits(bits);
-    let rest = o.fma(scale, half, minus_half);
-    let h = o.fma(scale, half_expm1, rest);
-    let below = o.add(h, one);
-    let y = o.div(h, below);
-    let minus_h = o.neg(h);
-    let refined = o.fma(minus_h, y, h);
-    let small = o.lt(h, one);
-    let y = o.select(small, refined, y);
     with_sign_of::<O, W>(o, y, x)
 }
 

@@ -16,6 +16,7 @@ pub mod pow;
 pub mod root;
 pub mod scalar;
 mod series;
+pub mod tanh;
 pub mod threefry;
 pub mod trig;
 pub mod width;
@@ -44,7 +45,7 @@ macro_rules! with_functions_of_one_float {
             Atan "atan" inverse::atan 30;
             Sinh "sinh" hyperbolic::sinh 50;
             Cosh "cosh" hyperbolic::cosh 40;
-            Tanh "tanh" exp::tanh 30;
+            Tanh "tanh" tanh::tanh 30;
             Asinh "asinh" hyperbolic::asinh 50;
             Acosh "acosh" hyperbolic::acosh 50;
             Atanh "atanh" hyperbolic::atanh 40;

@@ -1,7 +1,7 @@
 //! [`Ops`] on plain numbers: what the interpreter runs.
 
 use super::{MathFn, MathFn2};
-use crate::ops::Ops;
+use crate::ops::{Ops, Table};
 
 /// The machine whose values are single `f32` numbers.
 #[derive(Clone, Copy, Default, Debug)]
@@ -105,6 +105,10 @@ macro_rules! scalar_ops {
             #[inline(always)]
             fn rarely(&mut self, m: bool, usual: $f, rare: impl FnOnce(&mut Self) -> $f) -> $f {
                 if m { rare(self) } else { usual }
+            }
+            #[inline(always)]
+            fn row(&mut self, table: &'static Table, at: $i) -> [$f; 8] {
+                table.rows[(at & 31) as usize].map(<$f>::from)
             }
             #[inline(always)]
             fn bits(&mut self, a: $f) -> $i {

@@ -117,7 +117,7 @@ impl Width for F32 {
     const EXP2_MAX: f64 = 128.0;
     const HALF_EXP_MAX: f64 = 90.0;
     const EXPM1_MIN: f64 = -18.0;
-    const TANH_MAX: f64 = 9.1;
+    const TANH_MAX: f64 = 9.05;
     const LN2_SHORT: f64 = 0.693145751953125;
     const LN2_SHORT_REST: f64 = 1.4286068203094172e-6;
     const PI_LIMIT: f64 = 131_072.0;

@@ -4,8 +4,8 @@
 use std::arch::x86_64::*;
 
 use super::tile::{Panel, rows};
-use crate::math::exp::tanh;
 use crate::math::scalar::{ScalarF32, ScalarF64};
+use crate::math::tanh::tanh;
 use crate::math::{F32, F64};
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{avx2::Avx2, avx512::Avx512};

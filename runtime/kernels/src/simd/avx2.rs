@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use crate::ops::Ops;
+use crate::ops::{Ops, Table};
 
 /// A machine of eight `f32` lanes. To make one is to promise that the processor has AVX2 and FMA.
 #[derive(Clone, Copy, Debug)]
@@ -127,6 +127,17 @@ impl Ops for Avx2 {
         }
         let r = rare(self);
         self.select(m, r, usual)
+    }
+    #[inline(always)]
+    fn row(&mut self, table: &'static Table, at: Self::I) -> [Self::F; 8] {
+        let last = self.i(31);
+        let at = self.iand(at, last);
+        let mut row = [self.f(0.0); 8];
+        for (number, column) in row.iter_mut().zip(&table.columns) {
+            // SAFETY: see above; a column has 32 numbers.
+            *number = unsafe { _mm256_i32gather_ps::<4>(column.as_ptr(), at) };
+        }
+        row
     }
     #[inline(always)]
     fn bits(&mut self, a: Self::F) -> Self::I {

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use crate::ops::Ops;
+use crate::ops::{Ops, Table};
 
 /// A machine of 16 `f32` lanes. To make one is to promise that the processor has AVX-512F.
 #[derive(Clone, Copy, Debug)]
@@ -131,6 +131,18 @@ impl Ops for Avx512 {
     fn scale(&mut self, a: Self::F, n: Self::F) -> Option<Self::F> {
         // SAFETY: see above.
         unsafe { Some(_mm512_scalef_ps(a, n)) }
+    }
+    #[inline(always)]
+    fn row(&mut self, table: &'static Table, at: Self::I) -> [Self::F; 8] {
+        let mut row = [self.f(0.0); 8];
+        for (number, column) in row.iter_mut().zip(&table.columns) {
+            // SAFETY: see above; a column has 32 numbers.
+            *number = unsafe {
+                let (low, high) = (_mm512_loadu_ps(column.as_ptr()), _mm512_loadu_ps(column.as_ptr().add(16)));
+                _mm512_permutex2var_ps(low, at, high)
+            };
+        }
+        row
     }
     #[inline(always)]
     fn bits(&mut self, a: Self::F) -> Self::I {

@@ -9,6 +9,7 @@
 //! loads and folds, which takes a small part of the time.
 
 use whorl_core::ir::{DType, Shape, Spans};
+use whorl_core::prim::{Binary, Unary};
 use whorl_schedule::loop_ir::{
     Buffer, BufferId, LaneKind, LaneOp, Lanes, LoopProgram, Node, Phase, Place, Reduction, Value, View,
 };
@@ -17,8 +18,10 @@ use whorl_schedule::view_of;
 use crate::Options;
 use crate::share::{self, Share, nanoseconds};
 
-/// The first loop is worth so many of the second.
-const WORTH: u64 = 8;
+/// The whole takes so many times what the second loop does.
+const WORTH: u64 = 3;
+/// So many operations are done once more rather than that their result goes through memory.
+const FEW: usize = 6;
 
 /// Divides all loops of the program that are worth it. What goes from one loop to the other lies behind the rest of the arena.
 pub fn divide(program: &mut LoopProgram, options: &Options) {
@@ -29,21 +32,21 @@ pub fn divide(program: &mut LoopProgram, options: &Options) {
     let start = program.arena_bytes.next_multiple_of(64);
     for phase in &mut phases {
         let options = &share::in_phase(program, phase, options);
-        let mut fission = Fission { start, program, options };
+        let mut divided = LongReductions { start, program, options };
         let (Phase::Straight(nodes) | Phase::Train { body: nodes, .. }) = phase;
-        fission.list(nodes);
+        divided.list(nodes);
     }
     program.phases = phases;
 }
 
-struct Fission<'x> {
+struct LongReductions<'x> {
     program: &'x mut LoopProgram,
     options: &'x Options,
     /// Where the arena ended before: one loop after the other uses what is behind.
     start: usize,
 }
 
-impl Fission<'_> {
+impl LongReductions<'_> {
     fn list(&mut self, nodes: &mut Vec<Node>) {
         let mut all = Vec::with_capacity(nodes.len());
         for mut node in nodes.drain(..) {
@@ -81,7 +84,8 @@ impl Fission<'_> {
         let two = self.divided(lanes);
         let time = |node: &Node| nanoseconds(self.program, node, self.options.vector).unwrap_or(0);
         let worth = self.options.team.worth == 0 || time(&two[1]) * WORTH <= time(&whole);
-        if !worth {
+        let [Node::Lanes(first), _] = &two else { return None };
+        if !worth || stores(first).next().is_none() {
             self.program.buffers.truncate(known);
             return None;
         }
@@ -93,25 +97,22 @@ impl Fission<'_> {
 
     fn divided(&mut self, lanes: &Lanes) -> [Node; 2] {
         let dims: Shape = lanes.dims.iter().chain(&lanes.reduced).copied().collect();
-        let (mut ops, mut loads, mut folded) = (lanes.ops.clone(), Vec::new(), Vec::<Value>::new());
+        let (mut ops, mut again) = (lanes.ops.clone(), Again::default());
         let mut at = self.start;
         let mut reductions: Vec<Reduction> = lanes.reductions.clone();
         for r in &mut reductions {
-            let place = folded.iter().position(|v| *v == r.value).unwrap_or_else(|| {
+            r.value = again.value(lanes, r.value).unwrap_or_else(|| {
                 let dtype = lanes.ops[r.value.0 as usize].dtype;
                 let view = stored(lanes, r.value).unwrap_or_else(|| {
                     let view = self.room(dtype, &dims, &lanes.spans, &mut at);
                     ops.push(LaneOp { kind: LaneKind::Store(view.clone(), r.value), dtype });
                     view
                 });
-                folded.push(r.value);
-                loads.push(LaneOp { kind: LaneKind::Load(view), dtype });
-                folded.len() - 1
+                again.put(r.value, LaneOp { kind: LaneKind::Load(view), dtype })
             });
-            r.value = Value(place as u32);
         }
         let first = Lanes { dims, reduced: Shape::new(), ops, reductions: Vec::new(), spans: lanes.spans.clone() };
-        [Node::Lanes(first), Node::Lanes(Lanes { ops: loads, reductions, ..lanes.clone() })]
+        [Node::Lanes(first), Node::Lanes(Lanes { ops: again.ops, reductions, ..lanes.clone() })]
     }
 
     /// A new array, seen in row-major order.
@@ -136,17 +137,70 @@ fn stores(lanes: &Lanes) -> impl Iterator<Item = (&View, Value)> {
         .filter_map(|op| if let LaneKind::Store(view, value) = &op.kind { Some((view, *value)) } else { None })
 }
 
-/// Where the loop leaves the value in memory all the same, or has it from.
+/// Where the loop leaves the value in memory all the same.
 fn stored(lanes: &Lanes, value: Value) -> Option<View> {
-    let (view, dtype) = match &lanes.ops[value.0 as usize] {
-        LaneOp { kind: LaneKind::Load(view), dtype } if stores(lanes).all(|(s, _)| s.buffer != view.buffer) => {
-            (view, *dtype)
+    let (view, _) = stores(lanes).find(|(_, v)| *v == value)?;
+    let once = stores(lanes).filter(|(s, _)| s.buffer == view.buffer).count() == 1;
+    // What lies there is the value itself, but for halves.
+    (once && !lanes.ops[value.0 as usize].dtype.is_half()).then(|| view.clone())
+}
+
+/// The ops of the second loop, and which of the first they are.
+#[derive(Default)]
+struct Again {
+    ops: Vec<LaneOp>,
+    known: Vec<(Value, Value)>,
+}
+
+impl Again {
+    fn put(&mut self, value: Value, op: LaneOp) -> Value {
+        self.ops.push(op);
+        let new = Value(self.ops.len() as u32 - 1);
+        self.known.push((value, new));
+        new
+    }
+
+    /// Computes the value once more, if that is a few operations on what is still in memory.
+    fn value(&mut self, lanes: &Lanes, value: Value) -> Option<Value> {
+        let before = (self.ops.len(), self.known.len());
+        let new = self.copied(lanes, value, &mut FEW.clone());
+        if new.is_none() {
+            self.ops.truncate(before.0);
+            self.known.truncate(before.1);
         }
-        op => (stores(lanes).find(|(_, v)| *v == value)?.0, op.dtype),
-    };
-    // What lies there is the value itself, if its type is.
-    let once = stores(lanes).filter(|(s, _)| s.buffer == view.buffer).count() <= 1;
-    (once && !dtype.is_half()).then(|| view.clone())
+        new
+    }
+
+    fn copied(&mut self, lanes: &Lanes, value: Value, left: &mut usize) -> Option<Value> {
+        if let Some((_, new)) = self.known.iter().find(|(old, _)| *old == value) {
+            return Some(*new);
+        }
+        *left = left.checked_sub(1)?;
+        let op = &lanes.ops[value.0 as usize];
+        let mut copy = |v: &Value| self.copied(lanes, *v, left);
+        let kind = match &op.kind {
+            LaneKind::Lit(_) | LaneKind::Position(_) => op.kind.clone(),
+            LaneKind::Load(view) if stores(lanes).all(|(s, _)| s.buffer != view.buffer) => op.kind.clone(),
+            LaneKind::Binary(b @ (Binary::Add | Binary::Sub | Binary::Mul | Binary::And | Binary::Or), x, y) => {
+                LaneKind::Binary(*b, copy(x)?, copy(y)?)
+            }
+            LaneKind::Compare(c, x, y) => LaneKind::Compare(*c, copy(x)?, copy(y)?),
+            LaneKind::Select(c, x, y) => LaneKind::Select(copy(c)?, copy(x)?, copy(y)?),
+            LaneKind::Unary(u @ (Unary::Neg | Unary::Not | Unary::Abs), x) => LaneKind::Unary(*u, copy(x)?),
+            LaneKind::Convert(x) if !op.dtype.is_half() => LaneKind::Convert(copy(x)?),
+            LaneKind::Load(_)
+            | LaneKind::Binary(..)
+            | LaneKind::Unary(..)
+            | LaneKind::Convert(_)
+            | LaneKind::Gather(..)
+            | LaneKind::MulAdd(..)
+            | LaneKind::Bitcast(_)
+            | LaneKind::Threefry(..)
+            | LaneKind::Store(..)
+            | LaneKind::Scatter { .. } => return None,
+        };
+        Some(self.put(value, LaneOp { kind, dtype: op.dtype }))
+    }
 }
 
 /// Whether the positions that are reduced over could as well be lanes: each writes places of its own, and reads none that another

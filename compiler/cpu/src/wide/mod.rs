@@ -16,6 +16,7 @@ mod memory;
 mod ops;
 mod order;
 mod strided;
+mod three;
 
 use whorl_core::prim::Binary;
 use whorl_schedule::loop_ir::{LaneIndex, LaneKind, LaneOp, Lanes, LoopProgram};

@@ -68,14 +68,13 @@ DEFINE_EXP(exponential, V)
 
 INLINE V tangent(V x) {
     V a = min(EACH(V, 9.1f), absolute(x));
-    V shifted = muladd(a, EACH(V, 2 * LOG2_E), EACH(V, MAGIC));
-    V n = shifted - EACH(V, MAGIC);
-    V r = muladd(n, EACH(V, -LN2_HIGH), a + a);
-    V p = EACH(V, EXP[4]);
-    for (int k = 3; k >= 0; k--) p = muladd(p, r, EACH(V, EXP[k]));
+    V shifted = muladd(a, EACH(V, 2 * LOG2_E), EACH(V, MAGIC + 127));
+    V r = muladd(shifted - EACH(V, MAGIC + 127), EACH(V, -LN2_HIGH / 2), a);
+    V p = EACH(V, EXP[4] * 32);
+    for (int k = 3; k >= 0; k--) p = muladd(p, r, EACH(V, EXP[k] * (2 << k)));
     p = muladd(r * r, p, r);
-    V scale = (V)(((U)shifted << 23) + EACH(U, (127 - 1) << 23));
-    V h = muladd(scale, p, scale - EACH(V, 0.5f));
+    V scale = (V)((U)shifted << 23);
+    V h = muladd(scale, p, muladd(scale, EACH(V, 0.5f), EACH(V, -0.5f)));
     V y = h / (h + EACH(V, 1.0f));
     V refined = muladd(-h, y, h);
     y = h < EACH(V, 1.0f) ? refined : y;
@@ -139,13 +138,13 @@ void adam_rows(void **at, long n) {
     int32_t *count = at[3];
     const float *gradient = at[4];
     *count += 1;
-    V correct1 = EACH(V, 1.0f - powf(0.9f, *count)), correct2 = EACH(V, 1.0f - powf(0.999f, *count));
+    V correct1 = EACH(V, 1.0f / (1.0f - powf(0.9f, *count))), correct2 = EACH(V, 1.0f / (1.0f - powf(0.999f, *count)));
     for (long i = 0; i < n; i += LANES) {
         V g = load(gradient + i);
         V m = EACH(V, 0.9f) * load(mean + i) + EACH(V, 0.1f) * g;
         V v = EACH(V, 0.999f) * load(square + i) + EACH(V, 0.001f) * g * g;
-        V by = square_root(v / correct2) + EACH(V, 1e-8f);
-        store(params + i, load(params + i) - EACH(V, 0.001f) * (m / correct1) / by);
+        V by = square_root(correct2 * v) + EACH(V, 1e-8f);
+        store(params + i, load(params + i) - EACH(V, 0.001f) * (correct1 * m) / by);
         store(mean + i, m);
         store(square + i, v);
     }
@@ -232,10 +231,10 @@ void cartpole_rows(void **at, long n) {
         I time = load_int(actions + i);
         V force = time == EACH(I, 1) ? EACH(V, 10.0f) : EACH(V, -10.0f);
         far |= EACH(V, 131072.0f) < absolute(theta);
-        V cos_t = cosine(theta), sin_t = sine(theta), mass = EACH(V, 1.1f), moment = EACH(V, 0.05f), tau = EACH(V, 0.02f);
-        V push = (force + moment * theta_dot * theta_dot * sin_t) / mass;
-        V acc = (EACH(V, 9.8f) * sin_t - cos_t * push) / (EACH(V, 0.5f) * (EACH(V, 1.3333334f) - EACH(V, 0.1f) * cos_t * cos_t / mass));
-        V x_acc = push - moment * acc * cos_t / mass;
+        V cos_t = cosine(theta), sin_t = sine(theta), moment = EACH(V, 0.05f), tau = EACH(V, 0.02f);
+        V push = (force + moment * theta_dot * theta_dot * sin_t) * EACH(V, 0.9090909f);
+        V acc = (EACH(V, 9.8f) * sin_t - cos_t * push) / (EACH(V, 0.5f) * (EACH(V, 1.3333334f) - EACH(V, 0.090909086f) * cos_t * cos_t));
+        V x_acc = push - EACH(V, 0.045454543f) * acc * cos_t;
         V new_x = x + tau * x_dot, new_theta = theta + tau * theta_dot;
         I new_time = time + EACH(I, 1);
         I failed = (absolute(new_x) > EACH(V, 2.4f)) | (absolute(new_theta) > EACH(V, 0.20943952f));

@@ -14,6 +14,7 @@ mod machine;
 mod memory;
 mod ops;
 mod order;
+mod strided;
 
 use whorl_core::prim::Binary;
 use whorl_schedule::loop_ir::{LaneIndex, LaneKind, LaneOp, Lanes, LoopProgram};

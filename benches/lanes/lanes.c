@@ -66,19 +66,34 @@ static const float SIN[4] = {-0.16666659712791443f, 0.00833306647837162f, -0.000
     }
 DEFINE_EXP(exponential, V)
 
+// The columns of the table of runtime/kernels/src/math/tanh.rs.
+static const float TANH[8][32] = {
+    {0.0f, 0.28732982f, 0.5736669f, 0.86193615f, 1.1493438f, 1.4362993f, 1.7235383f, 2.0094304f, 2.2946906f, 2.5830612f, 2.870159f, 3.1578822f, 3.4450996f, 3.7330596f, 4.017481f, 4.304263f, 4.5904994f, 4.8816733f, 5.1659827f, 5.4600663f, 5.739672f, 6.0252795f, 6.314098f, 6.608902f, 6.783739f, 7.1664734f, 7.465392f, 7.624619f, 7.9711924f, 8.317766f, 8.317766f, 8.66434f},
+    {0.0f, 0.27967533f, 0.51804715f, 0.6972539f, 0.8175366f, 0.8929503f, 0.9382877f, 0.9646878f, 0.97988605f, 0.98865145f, 0.9935931f, 0.99639136f, 0.99796665f, 0.99885637f, 0.99935234f, 0.999635f, 0.99979407f, 0.99988496f, 0.99993485f, 0.9999638f, 0.9999793f, 0.9999883f, 0.99999344f, 0.99999636f, 0.99999744f, 0.9999988f, 0.99999934f, 0.9999995f, 0.99999976f, 0.9999999f, 0.9999999f, 0.99999994f},
+    {1.0f, 0.9217817f, 0.73162717f, 0.51383704f, 0.33163393f, 0.20263976f, 0.11961623f, 0.0693774f, 0.03982332f, 0.022568302f, 0.0127727585f, 0.007204266f, 0.004062571f, 0.0022859608f, 0.0012949087f, 0.00072990445f, 0.0004118257f, 0.0002300607f, 0.0001302915f, 7.235873e-05f, 4.1365198e-05f, 2.3364884e-05f, 1.311298e-05f, 7.2717526e-06f, 5.1259926e-06f, 2.384184e-06f, 1.3113014e-06f, 9.536738e-07f, 4.768373e-07f, 2.3841854e-07f, 2.3841767e-07f, 1.1921009e-07f},
+    {-7.716625e-08f, -0.2577995f, -0.3790174f, -0.35827485f, -0.27112287f, -0.18094724f, -0.11223444f, -0.06692754f, -0.039022315f, -0.022312183f, -0.012690923f, -0.007178267f, -0.0040543103f, -0.0022833452f, -0.001294071f, -0.0007296382f, -0.00041174135f, -0.00023003791f, -0.00013028321f, -7.235599e-05f, -4.1364736e-05f, -2.3364344e-05f, -1.311343e-05f, -7.271344e-06f, -5.125752e-06f, -2.384072e-06f, -1.3111396e-06f, -9.532482e-07f, -4.769202e-07f, -2.384097e-07f, -2.3839539e-07f, -1.1921716e-07f},
+    {-0.33332568f, -0.23516117f, -0.047536794f, 0.078523815f, 0.111107886f, 0.094033144f, 0.065437645f, 0.041438863f, 0.024962887f, 0.014536062f, 0.008351933f, 0.0047509097f, 0.0026918817f, 0.001518724f, 0.00086158904f, 0.0004860685f, 0.00027437956f, 0.00015332142f, 8.684487e-05f, 4.8233906e-05f, 2.7574775e-05f, 1.5575839e-05f, 8.741857e-06f, 4.8477755e-06f, 3.4141367e-06f, 1.5894557e-06f, 8.7418755e-07f, 6.259048e-07f, 3.1826568e-07f, 1.5894567e-07f, 1.5872428e-07f, 7.949746e-08f},
+    {-0.0002464426f, 0.1516763f, 0.15096736f, 0.06466903f, -0.0004592107f, -0.023648357f, -0.02398641f, -0.017665714f, -0.011453429f, -0.0069339816f, -0.0040683337f, -0.0023411904f, -0.001335006f, -0.0007560332f, -0.00042957297f, -0.00024266719f, -0.00013702846f, -7.618142e-05f, -4.3393036e-05f, -2.4127055e-05f, -1.374048e-05f, -7.817856e-06f, -4.3092205e-06f, -2.4729475e-06f, -1.6968944e-06f, -8.0599676e-07f, -4.5618108e-07f, -2.3482924e-07f, -1.4719072e-07f, -8.040362e-08f, -7.8391295e-08f, -3.9677914e-08f},
+    {0.13680588f, 0.056340344f, -0.045048706f, -0.059357934f, -0.02934835f, -0.0059336163f, 0.0032447374f, 0.004738057f, 0.003789755f, 0.0025191053f, 0.001547954f, 0.0009118669f, 0.00052603736f, 0.00030112948f, 0.00017156555f, 9.704884e-05f, 5.489663e-05f, 3.0648956e-05f, 1.7356624e-05f, 9.660571e-06f, 5.537021e-06f, 3.1290956e-06f, 1.7495745e-06f, 9.712255e-07f, 6.8551265e-07f, 3.1922363e-07f, 1.7565338e-07f, -1.7132328e-07f, -4.3876028e-08f, 3.1887573e-08f, 2.8864681e-08f, 1.5290453e-08f},
+    {-0.022314543f, -0.07045442f, -0.03507176f, 0.012037551f, 0.017960861f, 0.008982055f, 0.0023778738f, -0.00019604091f, -0.00075968023f, -0.00066417747f, -0.0004552007f, -0.00028017376f, -0.00016783619f, -9.4244686e-05f, -5.9498496e-05f, -3.2283504e-05f, -1.9491566e-05f, -2.3639064e-05f, -6.196362e-06f, -2.8193e-06f, -3.1778786e-06f, -1.8130952e-07f, -2.356799e-06f, 1.2583182e-06f, -2.6362963e-07f, 1.8014772e-07f, 5.0908903e-07f, 3.4880497e-07f, 2.2612213e-07f, 1.3786814e-08f, -6.301274e-09f, -3.7549706e-09f},
+};
+
+// The numbers of a column that the low bits of `at` name.
+INLINE V looked_up(const float *column, I at) {
+    V found;
+    __m512i places[GROUPS];
+    __builtin_memcpy(places, &at, sizeof at);
+    __m512 low = _mm512_loadu_ps(column), high = _mm512_loadu_ps(column + 16), parts[GROUPS];
+    for (int k = 0; k < GROUPS; k++) parts[k] = _mm512_permutex2var_ps(low, places[k], high);
+    __builtin_memcpy(&found, parts, sizeof found);
+    return found;
+}
+
 INLINE V tangent(V x) {
-    V a = min(EACH(V, 9.1f), absolute(x));
-    V shifted = muladd(a, EACH(V, 2 * LOG2_E), EACH(V, MAGIC));
-    V n = shifted - EACH(V, MAGIC);
-    V r = muladd(n, EACH(V, -LN2_HIGH), a + a);
-    V p = EACH(V, EXP[4]);
-    for (int k = 3; k >= 0; k--) p = muladd(p, r, EACH(V, EXP[k]));
-    p = muladd(r * r, p, r);
-    V scale = (V)(((U)shifted << 23) + EACH(U, (127 - 1) << 23));
-    V h = muladd(scale, p, scale - EACH(V, 0.5f));
-    V y = h / (h + EACH(V, 1.0f));
-    V refined = muladd(-h, y, h);
-    y = h < EACH(V, 1.0f) ? refined : y;
+    V a = min(EACH(V, 9.05f), absolute(x));
+    I at = (I)muladd(a, EACH(V, 3.48f), EACH(V, MAGIC));
+    V d = a - looked_up(TANH[0], at), y = looked_up(TANH[7], at);
+    for (int k = 6; k >= 1; k--) y = muladd(y, d, looked_up(TANH[k], at));
     return or_sign(y, x);
 }
 
@@ -139,13 +154,13 @@ void adam_rows(void **at, long n) {
     int32_t *count = at[3];
     const float *gradient = at[4];
     *count += 1;
-    V correct1 = EACH(V, 1.0f - powf(0.9f, *count)), correct2 = EACH(V, 1.0f - powf(0.999f, *count));
+    V correct1 = EACH(V, 1.0f / (1.0f - powf(0.9f, *count))), correct2 = EACH(V, 1.0f / (1.0f - powf(0.999f, *count)));
     for (long i = 0; i < n; i += LANES) {
         V g = load(gradient + i);
         V m = EACH(V, 0.9f) * load(mean + i) + EACH(V, 0.1f) * g;
         V v = EACH(V, 0.999f) * load(square + i) + EACH(V, 0.001f) * g * g;
-        V by = square_root(v / correct2) + EACH(V, 1e-8f);
-        store(params + i, load(params + i) - EACH(V, 0.001f) * (m / correct1) / by);
+        V by = square_root(correct2 * v) + EACH(V, 1e-8f);
+        store(params + i, load(params + i) - EACH(V, 0.001f) * (correct1 * m) / by);
         store(mean + i, m);
         store(square + i, v);
     }
@@ -232,10 +247,10 @@ void cartpole_rows(void **at, long n) {
         I time = load_int(actions + i);
         V force = time == EACH(I, 1) ? EACH(V, 10.0f) : EACH(V, -10.0f);
         far |= EACH(V, 131072.0f) < absolute(theta);
-        V cos_t = cosine(theta), sin_t = sine(theta), mass = EACH(V, 1.1f), moment = EACH(V, 0.05f), tau = EACH(V, 0.02f);
-        V push = (force + moment * theta_dot * theta_dot * sin_t) / mass;
-        V acc = (EACH(V, 9.8f) * sin_t - cos_t * push) / (EACH(V, 0.5f) * (EACH(V, 1.3333334f) - EACH(V, 0.1f) * cos_t * cos_t / mass));
-        V x_acc = push - moment * acc * cos_t / mass;
+        V cos_t = cosine(theta), sin_t = sine(theta), moment = EACH(V, 0.05f), tau = EACH(V, 0.02f);
+        V push = (force + moment * theta_dot * theta_dot * sin_t) * EACH(V, 0.9090909f);
+        V acc = (EACH(V, 9.8f) * sin_t - cos_t * push) / (EACH(V, 0.5f) * (EACH(V, 1.3333334f) - EACH(V, 0.090909086f) * cos_t * cos_t));
+        V x_acc = push - EACH(V, 0.045454543f) * acc * cos_t;
         V new_x = x + tau * x_dot, new_theta = theta + tau * theta_dot;
         I new_time = time + EACH(I, 1);
         I failed = (absolute(new_x) > EACH(V, 2.4f)) | (absolute(new_theta) > EACH(V, 0.20943952f));

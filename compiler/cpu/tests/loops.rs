@@ -278,3 +278,30 @@ fn dynamic_offsets() {
         build.check();
     }
 }
+
+/// Elements a few apart, forwards and backwards, in groups of every size; what is between stored ones stays.
+#[test]
+fn a_few_apart() {
+    let random = &mut Random(77);
+    for dtype in [DType::F32, DType::I32, DType::F64, DType::U8] {
+        for step in [-5, -4, -3, -2, -1, 2, 3, 4, 5] {
+            for n in [2, 3, 4, 5, 11, 15, 16, 17, 31, 33, 47, 64] {
+                let mut build = Build::new();
+                let long = 5 * n + 3;
+                let (from, to) = (random.array(dtype, &[long]), random.array(dtype, &[long]));
+                let (from, to) = (build.input(from), build.input(to));
+                build.program.outputs.push(to);
+                let place = |buffer: BufferId, step: isize| View {
+                    offset: if step < 0 { (long - 2) as isize } else { 1 },
+                    ..view(buffer, &[step])
+                };
+                let ops = vec![
+                    op(LaneKind::Load(place(from, step)), dtype),
+                    op(LaneKind::Store(place(to, -step), Value(0)), dtype),
+                ];
+                build.straight(vec![lanes(&[n], ops)]);
+                build.check();
+            }
+        }
+    }
+}

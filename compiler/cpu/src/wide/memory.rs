@@ -158,7 +158,7 @@ impl Wide<'_> {
     }
 
     /// A row of neighbours through one instruction.
-    fn row(&mut self, op: Op, at: Memory, width: usize, all: usize) -> Reg {
+    pub fn row(&mut self, op: Op, at: Memory, width: usize, all: usize) -> Reg {
         let r = self.code.vector(op, Fold::No, &[at.into()]);
         self.first_only(width, all, true);
         r
@@ -175,6 +175,9 @@ impl Wide<'_> {
             Layout::Row => self.load_row(dtype, at, width),
             Layout::Same => self.load_splat(dtype, at),
             Layout::Apart(bytes) => match dtype {
+                DType::F32 | DType::I32 | DType::U32 if Self::are_near(bytes) => {
+                    Lane::one(self.load_strided(at, bytes, width))
+                }
                 DType::F32 | DType::I32 | DType::U32 | DType::F64 => {
                     let places = self.multiples(bytes);
                     self.load_places(dtype, at, places, width)
@@ -403,6 +406,9 @@ impl Wide<'_> {
         match dtype {
             DType::F32 | DType::I32 | DType::U32 if width == 1 => {
                 self.code.effect(Op::EVEX_Vmovd_rm32_xmm, &[at.into(), Operand::Reg(v.lo, Part::Quarter)], None);
+            }
+            DType::F32 | DType::I32 | DType::U32 if Self::are_near(bytes) => {
+                self.store_strided(v.lo, at, bytes, width);
             }
             DType::F32 | DType::I32 | DType::U32 => {
                 let places = self.multiples(bytes);

@@ -1,7 +1,8 @@
 //! Lane loops on x86-64 with AVX-512: vectors of 512 bits, from loop to bytes without Cranelift, which has none.
 //!
-//! [`machine`] writes what a loop does as [`code`] on virtual registers, with [`ops`], [`memory`], [`convert`], [`divide`] and [`integer`];
-//! [`improve`] makes it shorter, [`allocate`] places the registers, [`encode`] makes bytes. Results are those of the portable path, bit for bit.
+//! [`machine`] writes what a loop does as [`code`] on virtual registers, with [`ops`], [`memory`], [`strided`], [`convert`],
+//! [`divide`] and [`integer`]; [`improve`] makes it shorter, [`order`] puts it in order, [`allocate`] places the registers, [`encode`] makes bytes.
+//! Results are those of the portable path, bit for bit.
 
 mod allocate;
 mod code;
@@ -14,6 +15,8 @@ mod machine;
 mod memory;
 mod ops;
 mod order;
+mod strided;
+mod three;
 
 use whorl_core::prim::Binary;
 use whorl_schedule::loop_ir::{LaneIndex, LaneKind, LaneOp, Lanes, LoopProgram};

@@ -196,7 +196,6 @@ impl Ops for Vectors<'_> {
             let (Some(low), Some(high)) = (halves.next(), halves.next()) else {
                 unreachable!("a column has 32 numbers")
             };
-            drop(halves);
             // The places are overwritten by what is found there.
             *number = self.code.fresh(Class::Vector);
             self.code.copy(*number, at);

@@ -32,8 +32,16 @@ pub fn order(code: &mut Code) {
 /// Stretches without loops' ends and beginnings.
 fn regions(code: &Code) -> Vec<Range<usize>> {
     let mut ends: Vec<usize> = code.loops.iter().flat_map(|l| [l.from, l.to]).collect();
+    // A detour with loops in it is no unit: its question, its jump and its place stay where they are.
+    for detour in code.detours() {
+        if code.loops.iter().any(|l| (detour.from..detour.to).contains(&l.from)) {
+            let question = (0..detour.from - 1).rev().find(|at| !matches!(code.insts[*at].kind, Kind::Nothing));
+            ends.extend(question.into_iter().chain([detour.from - 1, detour.to]));
+        }
+    }
     ends.push(code.insts.len());
     ends.sort_unstable();
+    ends.dedup();
     let starts = std::iter::once(0).chain(ends.iter().map(|e| e + 1));
     starts.zip(&ends).map(|(from, to)| from..*to).filter(|r| !r.is_empty()).collect()
 }

@@ -1,4 +1,4 @@
-//! The elementary functions, each written once over [`Ops`]: no branches, no tables, no calls.
+//! The elementary functions, each written once over [`Ops`]: no branches, no calls, and one table (of tanh).
 //!
 //! What is true of all of them: NaN gives NaN, infinities, signed zeros, subnormals, overflow and underflow come out as IEEE 754
 //! asks, and a result is within the error bound that the tests print (at most 2 ulp in `f32` for those that training leans on,

@@ -102,10 +102,12 @@ impl Form {
     fn cost<T: Copy, L: Lanes<T>>(&self) -> usize {
         let vectors = self.n.div_ceil(L::N);
         // Fewer than eight accumulators wait for each other.
-        let fmas = (self.m * vectors / 2).max(4) * self.k;
+        // One vector a row is bound by the loads of A.
+        let row = (5 * vectors).max(9);
+        let fmas = (self.m * row / 10).max(4) * self.k;
         let blocks = if self.b_row == 1 { (self.n - self.n % L::N) * (self.k - self.k % L::N) } else { 0 };
         let pack = if self.packs { blocks / 6 + 2 * (self.n * self.k - blocks) } else { 0 };
-        let scatter = if self.scatters { 2 * self.m * self.n } else { 0 };
+        let scatter = if self.scatters { self.m * self.n * 5 / 4 } else { 0 };
         fmas + pack + scatter
     }
 }

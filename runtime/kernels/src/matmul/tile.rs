@@ -30,12 +30,12 @@ pub struct Panel<T> {
 pub unsafe fn run_panel<T: Copy, L: Lanes<T>>(panel: &Panel<T>) {
     // SAFETY: the caller's; a number of vectors that covers the columns, and full ones only where they fill it.
     unsafe {
-        // Four rows by four vectors, and as many accumulators in narrower panels: 8 or more hide the latency of fma.
+        // Four rows by four vectors; in narrower panels at least eight accumulators, which hide the latency of fma.
         let vectors = panel.columns.div_ceil(L::N);
         let full = panel.columns == vectors * L::N;
         match (vectors, full) {
-            (1, false) => L::panel::<1, 12, false>(panel),
-            (1, true) => L::panel::<1, 12, true>(panel),
+            (1, false) => L::panel::<1, 8, false>(panel),
+            (1, true) => L::panel::<1, 8, true>(panel),
             (2, false) => L::panel::<2, 6, false>(panel),
             (2, true) => L::panel::<2, 6, true>(panel),
             (3, false) => L::panel::<3, 4, false>(panel),

@@ -130,14 +130,28 @@ impl Ops for Avx2 {
     }
     #[inline(always)]
     fn row(&mut self, table: &'static Table, at: Self::I) -> [Self::F; 8] {
-        let last = self.i(31);
-        let at = self.iand(at, last);
-        let mut row = [self.f(0.0); 8];
-        for (number, column) in row.iter_mut().zip(&table.columns) {
-            // SAFETY: see above; a column has 32 numbers.
-            *number = unsafe { _mm256_i32gather_ps::<4>(column.as_ptr(), at) };
+        let mut places = [0u32; 8];
+        // SAFETY: see above; a row has eight numbers. Rows of two lanes four apart share a vector; then 4 × 4 in each half.
+        unsafe {
+            _mm256_storeu_si256(places.as_mut_ptr().cast(), at);
+            let mut row = [_mm256_setzero_ps(); 8];
+            for from in [0, 4] {
+                let mut lanes = [_mm256_setzero_ps(); 4];
+                for (k, v) in lanes.iter_mut().enumerate() {
+                    let low = table.rows[(places[k] & 31) as usize].as_ptr().add(from);
+                    let high = table.rows[(places[k + 4] & 31) as usize].as_ptr().add(from);
+                    *v = _mm256_insertf128_ps::<1>(_mm256_castps128_ps256(_mm_loadu_ps(low)), _mm_loadu_ps(high));
+                }
+                let [a, b, c, d] = lanes;
+                let (ab, cd) = (_mm256_unpacklo_ps(a, b), _mm256_unpacklo_ps(c, d));
+                row[from] = _mm256_shuffle_ps::<0x44>(ab, cd);
+                row[from + 1] = _mm256_shuffle_ps::<0xee>(ab, cd);
+                let (ab, cd) = (_mm256_unpackhi_ps(a, b), _mm256_unpackhi_ps(c, d));
+                row[from + 2] = _mm256_shuffle_ps::<0x44>(ab, cd);
+                row[from + 3] = _mm256_shuffle_ps::<0xee>(ab, cd);
+            }
+            row
         }
-        row
     }
     #[inline(always)]
     fn bits(&mut self, a: Self::F) -> Self::I {

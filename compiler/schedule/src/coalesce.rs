@@ -4,7 +4,7 @@
 //! holds something to be read, unless what it writes is the very same value; and if a loop that reads the one and
 //! writes the other does so at the same element, the read first. (Register coalescing: Chaitin 1982, on arrays.)
 
-use std::collections::{HashMap, HashSet};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::accesses::*;
 use crate::array::injective;
@@ -50,7 +50,7 @@ struct Leaf<'a> {
     reads: Vec<BufferId>,
     writes: Vec<BufferId>,
     /// Pairs that hold the same after the node, element by element.
-    equal: HashSet<(BufferId, BufferId)>,
+    equal: FxHashSet<(BufferId, BufferId)>,
 }
 
 struct Classes<'a> {
@@ -58,24 +58,24 @@ struct Classes<'a> {
     leaves: Vec<Leaf<'a>>,
     /// By buffer: the class, named by one of its members.
     of: Vec<BufferId>,
-    members: HashMap<BufferId, Vec<BufferId>>,
+    members: FxHashMap<BufferId, Vec<BufferId>>,
     /// By class: numbers of the leaves that write a member.
-    writers: HashMap<BufferId, Vec<usize>>,
+    writers: FxHashMap<BufferId, Vec<usize>>,
     /// What others than nodes write: inputs, counters.
-    foreign: HashSet<BufferId>,
+    foreign: FxHashSet<BufferId>,
 }
 
 impl<'a> Classes<'a> {
     fn new(p: &'a LoopProgram, liveness: &'a Liveness) -> Classes<'a> {
         let mut leaves = Vec::new();
-        let mut foreign: HashSet<BufferId> = p.inputs.iter().chain(&p.run_index).copied().collect();
+        let mut foreign: FxHashSet<BufferId> = p.inputs.iter().chain(&p.run_index).copied().collect();
         for phase in &p.phases {
             if let Phase::Train { index, .. } = phase {
                 foreign.insert(*index);
             }
             phase.body().iter().for_each(|n| collect(p, n, liveness, &mut leaves, &mut foreign));
         }
-        let mut writers: HashMap<BufferId, Vec<usize>> = HashMap::new();
+        let mut writers: FxHashMap<BufferId, Vec<usize>> = FxHashMap::default();
         for (k, leaf) in leaves.iter().enumerate() {
             leaf.writes.iter().for_each(|b| writers.entry(*b).or_default().push(k));
         }
@@ -180,7 +180,7 @@ fn collect<'a>(
     node: &'a Node,
     liveness: &'a Liveness,
     leaves: &mut Vec<Leaf<'a>>,
-    foreign: &mut HashSet<BufferId>,
+    foreign: &mut FxHashSet<BufferId>,
 ) {
     match node {
         Node::Loop { index, .. } => {
@@ -195,7 +195,7 @@ fn collect<'a>(
             });
             let equal = match node {
                 Node::Lanes(l) => equal_pairs(p, l),
-                _ => HashSet::new(),
+                _ => FxHashSet::default(),
             };
             leaves.push(Leaf { node, after: liveness.after(node), reads, writes, equal });
         }
@@ -204,7 +204,7 @@ fn collect<'a>(
 }
 
 /// Buffers that a loop copies whole, and those that it fills with the same values.
-fn equal_pairs(p: &LoopProgram, l: &Lanes) -> HashSet<(BufferId, BufferId)> {
+fn equal_pairs(p: &LoopProgram, l: &Lanes) -> FxHashSet<(BufferId, BufferId)> {
     let sizes = full(l);
     let whole = |v: &View| {
         let len = p.buffer(v.buffer).len();
@@ -214,7 +214,7 @@ fn equal_pairs(p: &LoopProgram, l: &Lanes) -> HashSet<(BufferId, BufferId)> {
     let count = |b: BufferId| {
         l.ops.iter().filter(|op| writes(&op.kind) && view_of(&op.kind).is_some_and(|v| v.buffer == b)).count()
     };
-    let mut pairs = HashSet::new();
+    let mut pairs = FxHashSet::default();
     let mut add = |v: &View, w: &View, copy: bool| {
         if copy && count(v.buffer) > 0 || !copy && count(v.buffer) > 1 || count(w.buffer) > 1 {
             return;

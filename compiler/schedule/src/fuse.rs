@@ -5,8 +5,7 @@
 //! both touch they touch at the same element. What the first stored, the second then has in a register; [`crate::clean`] drops the
 //! array if no one else reads it.
 
-use std::collections::HashSet;
-
+use rustc_hash::FxHashSet;
 use smallvec::SmallVec;
 use whorl_core::prim::Unary;
 
@@ -14,7 +13,7 @@ use crate::accesses::*;
 use crate::array::injective;
 use crate::lanes::{join_spans, operands_mut, view_of};
 use crate::loop_ir::*;
-use crate::space::{Space, common, full, respaced};
+use crate::space::{Space, common, full, respaced, strides};
 
 /// Longer loops spill more than they save.
 const MOST_OPS: usize = 480;
@@ -23,66 +22,110 @@ const LOOK_BACK: usize = 96;
 
 pub fn run(p: &mut LoopProgram) {
     each_block_mut(p, &mut |nodes| {
-        while round(nodes) {}
+        let mut block = Block::of(std::mem::take(nodes));
+        while block.round() {}
+        nodes.extend(block.slots.into_iter().flatten().map(|s| s.node));
     });
 }
 
-/// What a node touches, its bodies included.
+/// What a node touches, its bodies included; in the order of buffers.
 struct Effects {
-    reads: HashSet<BufferId>,
-    writes: HashSet<BufferId>,
+    reads: Vec<BufferId>,
+    writes: Vec<BufferId>,
 }
 
 impl Effects {
     fn of(node: &Node) -> Effects {
-        let mut e = Effects { reads: HashSet::new(), writes: HashSet::new() };
+        let mut e = Effects { reads: Vec::new(), writes: Vec::new() };
         each_access(node, &mut |b, t| {
             match t {
-                Touch::Read => e.reads.insert(b),
-                Touch::Write => e.writes.insert(b),
+                Touch::Read => e.reads.push(b),
+                Touch::Write => e.writes.push(b),
             };
         });
+        for all in [&mut e.reads, &mut e.writes] {
+            all.sort_unstable();
+            all.dedup();
+        }
         e
     }
 
     fn conflicts(&self, other: &Effects) -> bool {
-        !self.writes.is_disjoint(&other.writes)
-            || !self.writes.is_disjoint(&other.reads)
-            || !self.reads.is_disjoint(&other.writes)
+        meet(&self.writes, &other.writes) || meet(&self.writes, &other.reads) || meet(&self.reads, &other.writes)
     }
 }
 
-fn round(nodes: &mut Vec<Node>) -> bool {
-    let mut slots: Vec<Option<Node>> = nodes.drain(..).map(Some).collect();
-    let mut effects: Vec<Effects> = slots.iter().flatten().map(Effects::of).collect();
-    let mut changed = false;
-    for k in 0..slots.len() {
-        let Some(Node::Lanes(second)) = &slots[k] else { continue };
-        let mut moves_up = true;
-        let mut seen = 0;
-        for g in (0..k).rev() {
-            let Some(earlier) = &slots[g] else { continue };
-            if let Node::Lanes(first) = earlier
-                && (moves_up || !(g + 1..k).any(|m| slots[m].is_some() && effects[m].conflicts(&effects[g])))
-                && let Some(both) = merged(first, second)
-            {
-                let both = Node::Lanes(both);
-                let at = if moves_up { g } else { k };
-                (slots[g], slots[k]) = (None, None);
-                effects[at] = Effects::of(&both);
-                slots[at] = Some(both);
-                changed = true;
-                break;
-            }
-            moves_up &= !effects[g].conflicts(&effects[k]);
-            seen += 1;
-            if seen == LOOK_BACK {
-                break;
-            }
+/// Whether two ordered lists have something in common.
+fn meet(a: &[BufferId], b: &[BufferId]) -> bool {
+    let (few, many) = if a.len() <= b.len() { (a, b) } else { (b, a) };
+    few.iter().any(|x| many.binary_search(x).is_ok())
+}
+
+struct Slot {
+    node: Node,
+    effects: Effects,
+    /// None that the block has had before has the same.
+    number: u32,
+}
+
+/// The nodes of a block, empty where one has moved away.
+struct Block {
+    slots: Vec<Option<Slot>>,
+    next: u32,
+    /// Loops that are known not to fit together, by their numbers.
+    misfits: FxHashSet<(u32, u32)>,
+}
+
+impl Block {
+    fn of(nodes: Vec<Node>) -> Block {
+        let mut block = Block { slots: Vec::with_capacity(nodes.len()), next: 0, misfits: FxHashSet::default() };
+        for node in nodes {
+            let slot = block.slot(node);
+            block.slots.push(Some(slot));
         }
+        block
     }
-    nodes.extend(slots.into_iter().flatten());
-    changed
+
+    fn slot(&mut self, node: Node) -> Slot {
+        self.next += 1;
+        Slot { effects: Effects::of(&node), node, number: self.next }
+    }
+
+    /// Every loop looks for an earlier one once; whether any found one.
+    fn round(&mut self) -> bool {
+        let mut changed = false;
+        for k in 0..self.slots.len() {
+            let Some((both, g, moves_up)) = self.company(k) else { continue };
+            (self.slots[g], self.slots[k]) = (None, None);
+            let both = self.slot(Node::Lanes(both));
+            self.slots[if moves_up { g } else { k }] = Some(both);
+            changed = true;
+        }
+        self.slots.retain(Option::is_some);
+        changed
+    }
+
+    /// The loop at `k` and an earlier one as one, where the earlier one is, and whether it is there that they meet.
+    fn company(&mut self, k: usize) -> Option<(Lanes, usize, bool)> {
+        let Slot { node: Node::Lanes(second), effects, number } = self.slots[k].as_ref()? else { return None };
+        let mut moves_up = true;
+        let earlier = (0..k).rev().filter_map(|g| self.slots[g].as_ref().map(|s| (g, s)));
+        for (g, slot) in earlier.take(LOOK_BACK) {
+            if let Node::Lanes(first) = &slot.node {
+                let pair = (slot.number, *number);
+                let between = || self.slots[g + 1..k].iter().flatten();
+                if (moves_up || !between().any(|m| m.effects.conflicts(&slot.effects))) && !self.misfits.contains(&pair)
+                {
+                    match merged(first, second) {
+                        Some(both) => return Some((both, g, moves_up)),
+                        None => self.misfits.insert(pair),
+                    };
+                }
+            }
+            moves_up &= !slot.effects.conflicts(effects);
+        }
+        None
+    }
 }
 
 fn has_scatter(l: &Lanes) -> bool {
@@ -143,6 +186,10 @@ fn merged(first: &Lanes, second: &Lanes) -> Option<Lanes> {
     if f.iter().product::<usize>() != s.iter().product::<usize>() || f.contains(&0) {
         return None;
     }
+    // Most loops that do not fit are seen not to before anything is copied.
+    if !independent(first, second, |_, _| true) {
+        return None;
+    }
     aligned(first, second).or_else(|| {
         let (a, b) = reordered(first, second)?;
         aligned(&a, &b)
@@ -167,7 +214,12 @@ fn aligned(first: &Lanes, second: &Lanes) -> Option<Lanes> {
         (Some(a), _) | (None, Some(a)) => a,
         (None, None) => f.sizes.len(),
     };
-    join(respaced(first, &f, dims), respaced(second, &s, dims))
+    let fits = |v: &View, w: &View| {
+        let v = View { strides: strides(&v.strides, &f), ..v.clone() };
+        let w = View { strides: strides(&w.strides, &s), ..w.clone() };
+        apart(&v, &w) || v == w && injective(&f.sizes, &v.strides)
+    };
+    independent(first, second, fits).then(|| join(respaced(first, &f, dims), respaced(second, &s, dims)))
 }
 
 /// With the dimensions of one of them in the order of the other's, judged by an array that the first stores and the second loads.
@@ -216,12 +268,8 @@ fn reordered(first: &Lanes, second: &Lanes) -> Option<(Lanes, Lanes)> {
     Some(if ordered(second) { (changed, second.clone()) } else { (first.clone(), changed) })
 }
 
-/// Joins loops over the same dimensions, if lanes stay independent.
-fn join(first: Lanes, second: Lanes) -> Option<Lanes> {
-    let sizes = full(&first);
-    if !independent(&first, &second, &sizes) {
-        return None;
-    }
+/// Joins loops over the same dimensions, whose lanes stay independent.
+fn join(first: Lanes, second: Lanes) -> Lanes {
     let mut both = first;
     if both.reductions.is_empty() {
         (both.dims, both.reduced) = (second.dims, second.reduced);
@@ -240,7 +288,7 @@ fn join(first: Lanes, second: Lanes) -> Option<Lanes> {
     }
     both.reductions.extend(second.reductions.into_iter().map(|r| Reduction { value: new[r.value.0 as usize], ..r }));
     join_spans(&mut both.spans, &second.spans);
-    Some(both)
+    both
 }
 
 fn stored_value(l: &Lanes, view: &View) -> Option<Value> {
@@ -281,7 +329,8 @@ fn views(l: &Lanes) -> Vec<(&View, How)> {
     ops.chain(l.reductions.iter().map(|r| (&r.into, How::Elsewhere { writes: true }))).collect()
 }
 
-fn independent(first: &Lanes, second: &Lanes, sizes: &[usize]) -> bool {
+/// Whether lanes stay independent; `fits` says it of a buffer's views, of which one is a store and the other a store or a load.
+fn independent(first: &Lanes, second: &Lanes, fits: impl Fn(&View, &View) -> bool) -> bool {
     let (a, b) = (views(first), views(second));
     let indices = |x: &[(&View, How)], writes: &[(&View, How)]| {
         x.iter().flat_map(|(v, _)| &v.dynamic).any(|d| writes.iter().any(|(w, h)| h.writes() && w.buffer == d.index))
@@ -292,7 +341,7 @@ fn independent(first: &Lanes, second: &Lanes, sizes: &[usize]) -> bool {
     a.iter().all(|(v, how_v)| {
         b.iter().filter(|(w, how_w)| v.buffer == w.buffer && (how_v.writes() || how_w.writes())).all(|(w, how_w)| {
             let plain = |h: How| h == How::Load || h == How::Store;
-            plain(*how_v) && plain(*how_w) && (apart(v, w) || v == w && injective(sizes, &v.strides))
+            plain(*how_v) && plain(*how_w) && fits(v, w)
         })
     })
 }

@@ -3,7 +3,7 @@
 //! A load of an array that one loop fills becomes that loop's expression at the load's position, if what the expression itself
 //! loads is still there. [`crate::clean`] drops the array when its last load is gone.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 use smallvec::SmallVec;
 use whorl_core::ir::{DType, Lit, Shape};
@@ -66,8 +66,8 @@ struct Definition {
 }
 
 struct Definitions {
-    of: HashMap<BufferId, Definition>,
-    writes: HashMap<BufferId, Vec<Place>>,
+    of: FxHashMap<BufferId, Definition>,
+    writes: FxHashMap<BufferId, Vec<Place>>,
 }
 
 impl Definitions {
@@ -77,8 +77,8 @@ impl Definitions {
             next_block: 1,
             at: Vec::new(),
             candidates: Vec::new(),
-            writes: HashMap::new(),
-            reads: HashMap::new(),
+            writes: FxHashMap::default(),
+            reads: FxHashMap::default(),
         };
         let mut top = 0;
         for phase in &p.phases {
@@ -94,7 +94,7 @@ impl Definitions {
             }
         }
         let Walk { candidates, writes, reads, .. } = walk;
-        let mut of = HashMap::new();
+        let mut of = FxHashMap::default();
         for (b, mut definition) in candidates {
             let kept = p.inputs.contains(&b) || p.outputs.contains(&b);
             if writes[&b].len() == 1 && !kept {
@@ -119,8 +119,8 @@ struct Walk<'a> {
     next_block: usize,
     at: Place,
     candidates: Vec<(BufferId, Definition)>,
-    writes: HashMap<BufferId, Vec<Place>>,
-    reads: HashMap<BufferId, usize>,
+    writes: FxHashMap<BufferId, Vec<Place>>,
+    reads: FxHashMap<BufferId, usize>,
 }
 
 impl Walk<'_> {

@@ -3,7 +3,7 @@
 //! A buffer comes to life where its *home block* (the innermost that holds all its accesses) first touches it, if that is a
 //! write; and anew wherever a node overwrites all of it. Everything else is the usual backward flow over structured code.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 use crate::accesses::*;
 use crate::array::injective;
@@ -43,7 +43,7 @@ impl BufferSet {
 
 /// For a node without bodies (by its address in the program): what lives when it is done.
 pub struct Liveness {
-    after: HashMap<*const Node, BufferSet>,
+    after: FxHashMap<*const Node, BufferSet>,
 }
 
 impl Liveness {
@@ -52,7 +52,7 @@ impl Liveness {
     }
 
     pub fn of(p: &LoopProgram) -> Liveness {
-        let mut flow = Flow { p, births: births(p), after: HashMap::new() };
+        let mut flow = Flow { p, births: births(p), after: FxHashMap::default() };
         let mut live = BufferSet::new(p.buffers.len());
         p.outputs.iter().for_each(|b| live.insert(*b));
         for phase in p.phases.iter().rev() {
@@ -70,8 +70,8 @@ impl Liveness {
 
 struct Flow<'a> {
     p: &'a LoopProgram,
-    births: HashMap<usize, Vec<BufferId>>,
-    after: HashMap<*const Node, BufferSet>,
+    births: FxHashMap<usize, Vec<BufferId>>,
+    after: FxHashMap<*const Node, BufferSet>,
 }
 
 impl Flow<'_> {
@@ -191,8 +191,8 @@ fn overwritten(p: &LoopProgram, node: &Node) -> Vec<BufferId> {
 }
 
 /// For each node or train scan (by address), the buffers whose home block it is in and touches first there, by a write.
-fn births(p: &LoopProgram) -> HashMap<usize, Vec<BufferId>> {
-    let mut births: HashMap<usize, Vec<BufferId>> = HashMap::new();
+fn births(p: &LoopProgram) -> FxHashMap<usize, Vec<BufferId>> {
+    let mut births: FxHashMap<usize, Vec<BufferId>> = FxHashMap::default();
     let mut walk = Walk { home: vec![None; p.buffers.len()] };
     for b in p.inputs.iter().chain(&p.run_index) {
         walk.home[b.0 as usize] = Some(Home { path: Vec::new(), written_first: false });

@@ -92,7 +92,8 @@ fn push(ops: &mut Vec<LaneOp>, op: LaneOp) -> Value {
     Value(ops.len() as u32 - 1)
 }
 
-fn strides(old: &[isize], space: &Space) -> Strides {
+/// The strides of a view along the new dimensions.
+pub fn strides(old: &[isize], space: &Space) -> Strides {
     let mut new = Strides::from_elem(0, space.sizes.len());
     for (&stride, parts) in old.iter().zip(&space.of) {
         let mut s = stride;

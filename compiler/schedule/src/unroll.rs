@@ -4,7 +4,7 @@
 //! vectorised, and what follows the reduction joins the same loop. The loops that make or use what such a reduction reads are
 //! written out with it. The order of combination stays that of the reduction, to the bit.
 
-use std::collections::HashSet;
+use rustc_hash::FxHashSet;
 
 use whorl_core::ir::{DType, Lit, Shape};
 use whorl_core::prim::{Binary, Compare, Monoid};
@@ -24,7 +24,7 @@ const MOST_OPS: usize = 160;
 pub fn run(p: &mut LoopProgram) {
     each_block_mut(p, &mut |nodes| {
         let mut shapes: Vec<(Shape, usize)> = Vec::new();
-        let mut touched: HashSet<BufferId> = HashSet::new();
+        let mut touched: FxHashSet<BufferId> = FxHashSet::default();
         for node in nodes.iter_mut() {
             if let Node::Lanes(l) = node
                 && short(l)
@@ -57,13 +57,13 @@ pub fn run(p: &mut LoopProgram) {
     });
 }
 
-fn each_access_of(l: &Lanes, touched: &mut HashSet<BufferId>) {
+fn each_access_of(l: &Lanes, touched: &mut FxHashSet<BufferId>) {
     l.ops.iter().filter_map(|op| crate::lanes::view_of(&op.kind)).for_each(|v| {
         touched.insert(v.buffer);
     });
 }
 
-fn touches(l: &Lanes, touched: &HashSet<BufferId>) -> bool {
+fn touches(l: &Lanes, touched: &FxHashSet<BufferId>) -> bool {
     l.ops.iter().filter_map(|op| crate::lanes::view_of(&op.kind)).any(|v| touched.contains(&v.buffer))
 }
 

@@ -18,14 +18,24 @@ const CONSTANTS: i32 = 18;
 const MASKS: i32 = 3;
 
 pub fn order(code: &mut Code) {
+    let mut uses = vec![0; code.regs.len()];
+    count_uses(&code.insts, &mut uses);
     for region in regions(code) {
         let units = units(code, region.clone());
         if units.len() > 3 {
-            let order = Region::of(code, &units).scheduled();
+            let order = Region::of(code, &units, &uses).scheduled();
             let mut new: Vec<Inst> = order.iter().flat_map(|k| code.insts[units[*k].clone()].to_vec()).collect();
             new.resize(region.len(), Inst::new(Kind::Nothing, None, &[]));
             code.insts.splice(region, new);
         }
+    }
+}
+
+/// How often each register is read or written.
+fn count_uses(insts: &[Inst], uses: &mut [u32]) {
+    for inst in insts {
+        let all = inst.reads().into_iter().chain(inst.out.map(|(r, _)| r));
+        all.for_each(|r| uses[r.0 as usize] += 1);
     }
 }
 
@@ -157,7 +167,8 @@ struct Region<'c> {
 }
 
 impl<'c> Region<'c> {
-    fn of(code: &'c Code, ranges: &[Range<usize>]) -> Region<'c> {
+    /// `uses` are those of the whole code.
+    fn of(code: &'c Code, ranges: &[Range<usize>], uses: &[u32]) -> Region<'c> {
         let units: Vec<Unit> = ranges.iter().map(|r| unit(code, &code.insts[r.clone()])).collect();
         let n = units.len();
         let mut region = Region {
@@ -173,12 +184,9 @@ impl<'c> Region<'c> {
             let longest = region.after[k].iter().map(|(other, wait)| wait + region.height[*other]).max();
             region.height[k] = longest.unwrap_or(0).max(region.units[k].latency);
         }
-        let within =
-            |at: usize| ranges.first().is_some_and(|f| f.start <= at) && ranges.last().is_some_and(|l| at < l.end);
-        for (_, inst) in code.insts.iter().enumerate().filter(|(at, _)| !within(*at)) {
-            let all = inst.reads().into_iter().chain(inst.out.map(|(r, _)| r));
-            all.for_each(|r| region.outside[r.0 as usize] = true);
-        }
+        let mut own = vec![0; uses.len()];
+        ranges.iter().for_each(|r| count_uses(&code.insts[r.clone()], &mut own));
+        region.outside = uses.iter().zip(&own).map(|(all, own)| all > own).collect();
         region
     }
 
@@ -200,6 +208,7 @@ impl<'c> Region<'c> {
         let mut written: Vec<Option<usize>> = vec![None; self.code.regs.len()];
         let mut read: Vec<SmallVec<[usize; 4]>> = vec![SmallVec::new(); self.code.regs.len()];
         let mut ordered: Option<usize> = None;
+        let (mut loading, mut storing): (Vec<usize>, Vec<usize>) = (Vec::new(), Vec::new());
         for k in 0..self.units.len() {
             let latency = |this: &Self, k: usize| this.units[k].latency;
             for r in std::mem::take(&mut self.units[k].reads) {
@@ -218,14 +227,21 @@ impl<'c> Region<'c> {
             }
             let meet = |a: &[Memory], b: &[Memory]| a.iter().any(|x| b.iter().any(|y| self.may_meet(x, y)));
             let this = &self.units[k];
-            let before: Vec<usize> = (0..k)
-                .filter(|other| {
-                    let other = &self.units[*other];
-                    meet(&this.stores, &other.stores)
-                        || meet(&this.stores, &other.loads)
-                        || meet(&this.loads, &other.stores)
-                })
-                .collect();
+            let mut before: Vec<usize> = Vec::new();
+            if !this.stores.is_empty() {
+                before.extend(loading.iter().filter(|other| meet(&this.stores, &self.units[**other].loads)));
+            }
+            let either = |other: &&usize| {
+                let stores = &self.units[**other].stores;
+                meet(&this.stores, stores) || meet(&this.loads, stores)
+            };
+            before.extend(storing.iter().filter(either));
+            if !this.loads.is_empty() {
+                loading.push(k);
+            }
+            if !this.stores.is_empty() {
+                storing.push(k);
+            }
             before.into_iter().for_each(|other| self.wait(other, k, 0));
             if self.units[k].in_order {
                 if let Some(other) = ordered {

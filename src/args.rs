@@ -154,6 +154,7 @@ pub enum Stage {
     Loops,
     Memory,
     Asm,
+    Ptx,
 }
 
 const COMMANDS: &str =
@@ -616,7 +617,7 @@ fn setting(other: Other, parser: &mut Parser, settings: &mut Vec<(String, String
 fn parse_stage(text: &str) -> Read<Stage> {
     match stage(text) {
         Some(stage) => Ok(stage),
-        None => wrong(format!("--stage {text}: there are tree, core, grad, fused, loops, memory and asm")),
+        None => wrong(format!("--stage {text}: there are tree, core, grad, fused, loops, memory, asm and ptx")),
     }
 }
 
@@ -630,6 +631,7 @@ pub fn stage(text: &str) -> Option<Stage> {
         "loops" => Some(Stage::Loops),
         "memory" => Some(Stage::Memory),
         "asm" => Some(Stage::Asm),
+        "ptx" => Some(Stage::Ptx),
         _ => None,
     }
 }

@@ -10,6 +10,7 @@ macro_rules! say {
 pub mod args;
 pub mod bench;
 pub mod check;
+pub mod cuda;
 pub mod data;
 pub mod engine;
 pub mod eval;

@@ -193,7 +193,16 @@ impl View<'_> {
             }
             Stage::Memory => whorl_schedule::memory_map(&program, &line, &keep),
             Stage::Asm => self.assembly(&program)?,
+            Stage::Ptx => self.ptx(&program)?,
         })
+    }
+
+    /// What a card would be given, with the script's lines.
+    fn ptx(&self, program: &LoopProgram) -> Result<String, String> {
+        let options = whorl_cuda::Options::default();
+        let (files, line) = crate::cuda::lines(self.map);
+        let module = whorl_cuda::compile(program, &options, &files, &line).map_err(|e| format!("error: {e}"))?;
+        Ok(module.ptx)
     }
 
     fn assembly(&self, program: &LoopProgram) -> Result<String, String> {

@@ -22,7 +22,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "show",
         takes: "EXPR [STAGE]",
-        about: "its program after a stage: core (unless said), fused, loops, asm",
+        about: "its program after a stage: core (unless said), fused, loops, asm, ptx",
     },
     Command { name: "time", takes: "EXPR", about: "its value, and how long it took to compile and run" },
     Command { name: "doc", takes: "NAME", about: "what a function, type or param is" },
@@ -211,7 +211,7 @@ fn stage_text(input: Input, source: &Source, stage: Stage) -> Result<String, Str
             whorl_syntax::parse(file, &part.text).tree.outline()
         }
         Stage::Grad => return Err("error: derivatives are shown of a script: whorl show FILE --stage grad".to_string()),
-        Stage::Core | Stage::Fused | Stage::Loops | Stage::Memory | Stage::Asm => {
+        Stage::Core | Stage::Fused | Stage::Loops | Stage::Memory | Stage::Asm | Stage::Ptx => {
             crate::show::text(input.traced.program, stage, &source.map)?
         }
     };

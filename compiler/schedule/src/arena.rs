@@ -56,18 +56,28 @@ fn in_arena(b: &Buffer) -> bool {
     }
 }
 
-/// Largest first, each at the lowest offset where nothing lies that lives at the same time.
+/// Gives every buffer of the arena its place.
 fn assign(p: &mut LoopProgram, intervals: &[Option<Interval>]) {
-    let size = |b: &Buffer| b.bytes().next_multiple_of(ALIGN);
-    let mut order: Vec<usize> = (0..p.buffers.len()).filter(|&k| intervals[k].is_some()).collect();
-    order.retain(|&k| in_arena(&p.buffers[k]));
-    order.sort_by_key(|&k| (std::cmp::Reverse(p.buffers[k].bytes()), intervals[k].map(|i| i.begin)));
+    let lives = |k: &usize| intervals[*k].filter(|_| in_arena(&p.buffers[*k])).map(|i| (*k, i));
+    let living: Vec<(usize, Interval)> = (0..p.buffers.len()).filter_map(|k| lives(&k)).collect();
+    let items: Vec<(usize, Interval)> = living.iter().map(|(k, i)| (p.buffers[*k].bytes(), *i)).collect();
+    let (places, total) = pack(&items);
+    for ((k, _), at) in living.iter().zip(places) {
+        p.buffers[*k].place = Place::Arena(at);
+    }
+    p.arena_bytes = total;
+}
+
+/// Places for so many bytes each, that share bytes only if they live at different times; and how many bytes that takes. The largest first,
+/// each at the lowest place where nothing lies that lives at the same time.
+pub fn pack(items: &[(usize, Interval)]) -> (Vec<usize>, usize) {
+    let mut order: Vec<usize> = (0..items.len()).collect();
+    order.sort_by_key(|&k| (std::cmp::Reverse(items[k].0), items[k].1.begin));
     // (begin, end, interval), by begin.
     let mut placed: Vec<(usize, usize, Interval)> = Vec::new();
-    let mut total = 0;
+    let (mut places, mut total) = (vec![0; items.len()], 0);
     for k in order {
-        let interval = intervals[k].expect("only these were taken");
-        let bytes = size(&p.buffers[k]);
+        let (bytes, interval) = (items[k].0.next_multiple_of(ALIGN), items[k].1);
         let mut at = 0;
         for &(begin, end, other) in &placed {
             if begin >= at + bytes {
@@ -77,14 +87,14 @@ fn assign(p: &mut LoopProgram, intervals: &[Option<Interval>]) {
                 at = end;
             }
         }
-        p.buffers[k].place = Place::Arena(at);
+        places[k] = at;
         if bytes > 0 {
             let position = placed.partition_point(|x| x.0 <= at);
             placed.insert(position, (at, at + bytes, interval));
         }
         total = total.max(at + bytes);
     }
-    p.arena_bytes = total;
+    (places, total)
 }
 
 /// All accesses in the order of the text, and the stretches of the loops.

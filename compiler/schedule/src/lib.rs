@@ -10,7 +10,7 @@
 
 mod accesses;
 mod accumulate;
-mod arena;
+pub mod arena;
 mod array;
 mod clean;
 mod coalesce;
@@ -25,6 +25,7 @@ mod liveness;
 mod log_sites;
 pub mod loop_ir;
 mod lower;
+pub mod normal;
 mod print;
 mod space;
 mod unroll;

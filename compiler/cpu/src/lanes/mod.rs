@@ -6,7 +6,6 @@
 pub mod access;
 pub mod machine;
 pub mod narrow;
-pub mod normal;
 pub mod ops;
 pub mod plan;
 pub mod reduce;
@@ -15,3 +14,4 @@ pub mod walk;
 pub use narrow::Narrow;
 pub use plan::{Plan, plan};
 pub use walk::emit;
+pub use whorl_schedule::normal;

@@ -2,8 +2,9 @@
 
 use smallvec::SmallVec;
 use whorl_core::ir::{DType, Lit, Shape};
-use whorl_schedule::loop_ir::{LaneKind, Lanes};
-use whorl_schedule::{view_of, view_of_mut};
+
+use crate::lanes::{view_of, view_of_mut};
+use crate::loop_ir::{LaneKind, Lanes};
 
 /// The same loop with as few dimensions as can be.
 pub fn normalise(lanes: &Lanes) -> Lanes {

@@ -1,0 +1,304 @@
+//! Where threads wait for each other: before a node that touches what another thread has touched since the last barrier, if one of the two writes.
+//!
+//! Round a loop the walk is repeated until the accesses that are open at its head are known; a node that has got its barrier keeps it.
+
+use rustc_hash::FxHashSet;
+use smallvec::SmallVec;
+use whorl_schedule::loop_ir::*;
+use whorl_schedule::{Touch, each_view, normal, view_of};
+
+use crate::address::Space;
+use crate::homes::{Home, Homes};
+use crate::modes::{self, Mode};
+
+/// The nodes that a barrier stands before, by their address.
+#[derive(Debug, Default)]
+pub struct Barriers(FxHashSet<usize>);
+
+impl Barriers {
+    pub fn before(&self, node: &Node) -> bool {
+        self.0.contains(&key(node))
+    }
+
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// For tests: without one of them.
+    pub fn without(mut self, number: usize) -> Barriers {
+        let mut all: Vec<usize> = self.0.iter().copied().collect();
+        all.sort_unstable();
+        if let Some(key) = all.get(number) {
+            self.0.remove(key);
+        }
+        self
+    }
+}
+
+fn key(node: &Node) -> usize {
+    node as *const Node as usize
+}
+
+/// Which thread touches which element.
+#[derive(Clone, PartialEq, Debug)]
+enum Who {
+    /// Each of them all.
+    All,
+    /// Thread 0.
+    First,
+    /// Point p is thread p mod T's.
+    Points(Way),
+    /// The first of the sixteen threads of a point.
+    Leaders(Way),
+    /// Nothing is known.
+    Other,
+}
+
+/// The elements of a view, point by point.
+#[derive(Clone, PartialEq, Debug)]
+struct Way {
+    buffer: BufferId,
+    offset: isize,
+    dynamic: SmallVec<[Dynamic; 1]>,
+    /// Sizes and strides, as few as can be.
+    dims: SmallVec<[(usize, isize); 4]>,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+struct Access {
+    space: Space,
+    from: usize,
+    to: usize,
+    write: bool,
+    who: Who,
+}
+
+impl Access {
+    fn meets(&self, later: &Access) -> bool {
+        let apart = self.space != later.space || self.to <= later.from || later.to <= self.from;
+        !apart && (self.write || later.write) && !self.same_thread(later)
+    }
+
+    fn same_thread(&self, later: &Access) -> bool {
+        match (&self.who, &later.who) {
+            (Who::First, Who::First) => true,
+            (Who::Points(a), Who::Points(b)) | (Who::Leaders(a), Who::Leaders(b)) => a == b,
+            (_, _) => false,
+        }
+    }
+}
+
+impl Way {
+    /// Nothing where two points may be one element, or where a run-time index may move them onto each other.
+    fn of(view: &View, dims: &[usize]) -> Option<Way> {
+        let mut merged: SmallVec<[(usize, isize); 4]> = SmallVec::new();
+        for (n, stride) in dims.iter().zip(&view.strides).filter(|(n, _)| **n != 1) {
+            match merged.last_mut() {
+                Some((size, s)) if *s == stride * *n as isize => (*size, *s) = (*size * n, *stride),
+                _ => merged.push((*n, *stride)),
+            }
+        }
+        let mut order: Vec<(isize, isize)> = merged.iter().map(|(n, s)| (s.abs(), *n as isize)).collect();
+        order.extend(view.dynamic.iter().map(|d| (d.stride.abs(), d.max as isize + 1)));
+        order.sort_unstable();
+        let mut reach = 0;
+        for (stride, n) in order {
+            if stride <= reach {
+                return None;
+            }
+            reach += stride * (n - 1);
+        }
+        Some(Way { buffer: view.buffer, offset: view.offset, dynamic: view.dynamic.clone(), dims: merged })
+    }
+}
+
+/// What has been touched since the last barrier.
+#[derive(Clone, PartialEq, Debug, Default)]
+struct Open(Vec<Access>);
+
+impl Open {
+    fn add(&mut self, access: Access) {
+        if !self.0.contains(&access) {
+            self.0.push(access);
+        }
+    }
+
+    fn join(&mut self, other: &Open) {
+        other.0.iter().for_each(|a| self.add(a.clone()));
+    }
+}
+
+struct Walk<'x> {
+    p: &'x LoopProgram,
+    homes: &'x Homes,
+    threads: usize,
+    barriers: Barriers,
+}
+
+/// The barriers of a phase's body.
+pub fn place(p: &LoopProgram, phase: &Phase, homes: &Homes, threads: usize) -> Barriers {
+    let mut walk = Walk { p, homes, threads, barriers: Barriers::default() };
+    match phase {
+        Phase::Straight(body) => walk.list(body, &mut Open::default()),
+        Phase::Train { index, body, .. } => walk.turns(Some(*index), &[body], None, &mut Open::default()),
+    }
+    walk.barriers
+}
+
+impl Walk<'_> {
+    fn list(&mut self, nodes: &[Node], open: &mut Open) {
+        nodes.iter().for_each(|node| self.node(node, open));
+    }
+
+    /// A loop of these lists; behind the first, `test` is read.
+    fn turns(
+        &mut self,
+        index: Option<BufferId>,
+        lists: &[&Vec<Node>],
+        test: Option<(&Node, BufferId)>,
+        open: &mut Open,
+    ) {
+        loop {
+            let before = open.clone();
+            let mut end = open.clone();
+            if let Some(access) = index.and_then(|i| self.whole(i, Touch::Write, Who::First)) {
+                // The index is set between two turns, with a barrier of its own where it is in memory.
+                end.add(access);
+            }
+            for (k, list) in lists.iter().enumerate() {
+                self.list(list, &mut end);
+                if let (0, Some((_, test))) = (k, test)
+                    && let Some(access) = self.whole(test, Touch::Read, Who::All)
+                {
+                    end.add(access);
+                }
+            }
+            open.join(&end);
+            if *open == before {
+                return;
+            }
+        }
+    }
+
+    fn node(&mut self, node: &Node, open: &mut Open) {
+        let accesses = self.accesses(node);
+        if self.barriers.0.contains(&key(node)) {
+            open.0.clear();
+        } else if accesses.iter().any(|new| open.0.iter().any(|old| old.meets(new))) {
+            self.barriers.0.insert(key(node));
+            open.0.clear();
+        }
+        accesses.into_iter().for_each(|a| open.add(a));
+        match node {
+            Node::Loop { index, body, .. } => self.turns(Some(*index), &[body], None, open),
+            Node::While { condition, test, body, .. } => {
+                self.turns(None, &[condition, body], Some((node, *test)), open);
+            }
+            Node::Switch { arms, .. } => {
+                let start = open.clone();
+                for arm in arms {
+                    let mut end = start.clone();
+                    self.list(arm, &mut end);
+                    open.join(&end);
+                }
+            }
+            Node::Lanes(_)
+            | Node::MatMul(_)
+            | Node::Sort(_)
+            | Node::Cumulative(_)
+            | Node::Log { .. }
+            | Node::Check(_) => {}
+        }
+    }
+
+    /// All of a buffer, if it is in memory that is written.
+    fn whole(&self, b: BufferId, touch: Touch, who: Who) -> Option<Access> {
+        let (space, from) = match self.homes.get(b) {
+            Home::Shared(at) => (Space::Shared, at),
+            Home::Slab(at) => (Space::Slab, at),
+            Home::Register(_) | Home::Constant(_) => return None,
+        };
+        Some(Access { space, from, to: from + self.p.buffer(b).bytes(), write: touch == Touch::Write, who })
+    }
+
+    /// What a node itself touches, without its bodies.
+    fn accesses(&self, node: &Node) -> Vec<Access> {
+        let mut all = Vec::new();
+        let mut add = |access: Option<Access>| all.extend(access);
+        match node {
+            Node::Loop { .. } | Node::While { .. } => {}
+            Node::Switch { which, .. } => {
+                if let Scalar::Buffer(b) = which {
+                    add(self.whole(*b, Touch::Read, Who::All));
+                }
+            }
+            Node::Lanes(l) => return self.lanes(&normal::normalise(l)),
+            Node::Cumulative(c) => {
+                let one = c.rows.iter().product::<usize>() == 1;
+                let who = || if one { Who::First } else { Who::Other };
+                add(self.whole(c.from.buffer, Touch::Read, who()));
+                add(self.whole(c.to.buffer, Touch::Write, who()));
+            }
+            Node::MatMul(_) | Node::Sort(_) | Node::Log { .. } | Node::Check(_) => {
+                each_view(node, &mut |v, touch| all.extend(self.whole(v.buffer, touch, Who::Other)));
+            }
+        }
+        each_view(node, &mut |v, _| {
+            for d in &v.dynamic {
+                all.extend(self.whole(d.index, Touch::Read, Who::All));
+            }
+        });
+        all
+    }
+
+    fn lanes(&self, l: &Lanes) -> Vec<Access> {
+        let mode = modes::mode(self.p, l, &self.homes.promoted, self.threads);
+        let dims = l.dims.len();
+        let flat = |v: &View| v.strides[dims.min(v.strides.len())..].iter().all(|s| *s == 0);
+        let way = |v: &View| {
+            let v = View { strides: v.strides[..dims.min(v.strides.len())].into(), ..v.clone() };
+            Way::of(&v, &l.dims)
+        };
+        let mut all = Vec::new();
+        let mut add = |v: &View, touch: Touch, who: Who| {
+            for d in &v.dynamic {
+                all.extend(self.whole(d.index, Touch::Read, Who::All));
+            }
+            all.extend(self.whole(v.buffer, touch, who));
+        };
+        for op in &l.ops {
+            let Some(v) = view_of(&op.kind) else { continue };
+            let (write, plain) = match op.kind {
+                LaneKind::Store(..) => (true, true),
+                LaneKind::Scatter { .. } => (true, false),
+                LaneKind::Gather(..) => (false, false),
+                _ => (false, true),
+            };
+            let who = match mode {
+                Mode::Everyone if write => Who::First,
+                Mode::Everyone => Who::All,
+                Mode::First => Who::First,
+                Mode::Points if plain && flat(v) => match way(v) {
+                    Some(way) => Who::Points(way),
+                    None => Who::Other,
+                },
+                Mode::InOrder(0) => Who::First,
+                Mode::Points | Mode::Sixteens | Mode::InOrder(_) => Who::Other,
+            };
+            add(v, if write { Touch::Write } else { Touch::Read }, who.clone());
+            if let LaneKind::Scatter { add: true, .. } = op.kind {
+                add(v, Touch::Read, who);
+            }
+        }
+        for r in &l.reductions {
+            let who = match mode {
+                Mode::Everyone | Mode::First | Mode::InOrder(_) => Who::First,
+                Mode::Sixteens if l.dims.is_empty() => Who::First,
+                Mode::Points => way(&r.into).map_or(Who::Other, Who::Points),
+                Mode::Sixteens => way(&r.into).map_or(Who::Other, Who::Leaders),
+            };
+            add(&r.into, Touch::Write, who);
+        }
+        all
+    }
+}

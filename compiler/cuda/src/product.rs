@@ -1,0 +1,289 @@
+//! Matrix products: a tile of the result for each thread, in registers, with the contracted dimension in order.
+
+use whorl_core::ir::DType;
+use whorl_core::prim::{Binary, Unary};
+use whorl_schedule::loop_ir::*;
+
+use crate::CudaError;
+use crate::address::{Address, Term};
+use crate::elements::class;
+use crate::emit;
+use crate::homes::width;
+use crate::kernel::Kernel;
+use crate::ptx::{Class, Operand, Reg};
+
+/// Steps of the contracted dimension in one turn of its loop.
+const STEPS: usize = 4;
+/// Numbers of a tile.
+const MOST: usize = 32;
+
+/// How neighbours are loaded, four at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Along {
+    /// The contracted dimension.
+    Steps,
+    /// The tile's own.
+    Free,
+    Nothing,
+}
+
+/// One operand: its strides along batches, along its free dimension, along the contracted one.
+struct Side<'x> {
+    view: &'x View,
+    free: isize,
+    step: isize,
+    /// Numbers along the free dimension.
+    tile: usize,
+    along: Along,
+}
+
+impl Side<'_> {
+    /// Loads for one turn.
+    fn loads(&self) -> usize {
+        match self.along {
+            Along::Steps => self.tile,
+            Along::Free => self.tile.div_ceil(4) * STEPS,
+            Along::Nothing => self.tile * STEPS,
+        }
+    }
+}
+
+fn divisors(n: usize) -> impl Iterator<Item = usize> {
+    (1..=8).filter(move |d| n % d == 0)
+}
+
+pub fn emit(k: &mut Kernel, m: &MatMul) -> Result<(), CudaError> {
+    let tiles = |tm: usize, tn: usize| m.batch.iter().product::<usize>() * (m.m / tm) * (m.n / tn);
+    if tiles(1, 1) == 0 {
+        return Ok(());
+    }
+    let mut best: Option<(usize, usize, usize)> = None;
+    for tm in divisors(m.m) {
+        for tn in divisors(m.n).filter(|tn| tm * tn <= MOST) {
+            let loads = sides(k, m, tm, tn).map_or(STEPS * (tm + tn), |(a, b)| a.loads() + b.loads());
+            // What a thread does, one after the other; loads take longer than sums.
+            let turn = tm * tn * STEPS + 2 * loads;
+            let cost = tiles(tm, tn).div_ceil(k.threads) * (turn * m.k.div_ceil(STEPS) + 20 + 4 * tm * tn);
+            if best.is_none_or(|(least, _, _)| cost < least) {
+                best = Some((cost, tm, tn));
+            }
+        }
+    }
+    let Some((_, tm, tn)) = best else { return Err(CudaError::internal("a product without a tile")) };
+    let (tiles, threads) = (tiles(tm, tn), k.threads);
+    let at = k.text.reg(Class::Word);
+    k.text.assign(at, k.thread);
+    let (head, done) = (k.text.label(), k.text.label());
+    if tiles > threads {
+        k.text.place_loop(head);
+    }
+    if tiles % threads != 0 {
+        let over = k.text.two("setp.ge.u32", Class::Predicate, at, Operand::Int(tiles as i64));
+        k.text.jump_if(over, done);
+    }
+    tile(k, m, tm, tn, at.into())?;
+    if tiles > threads {
+        emit!(k.text, "add.s32 {at}, {at}, {threads}");
+        if tiles % threads == 0 {
+            let more = k.text.two("setp.lt.u32", Class::Predicate, at, Operand::Int(tiles as i64));
+            k.text.jump_if(more, head);
+        } else {
+            k.text.jump(head);
+        }
+    }
+    k.text.place(done);
+    Ok(())
+}
+
+fn sides<'m>(k: &Kernel, m: &'m MatMul, tm: usize, tn: usize) -> Result<(Side<'m>, Side<'m>), CudaError> {
+    let batch = m.batch.len();
+    let side = |view: &'m View, free: usize, step: usize, tile: usize| -> Result<Side<'m>, CudaError> {
+        let (free, step) = (view.strides[free], view.strides[step]);
+        let mut side = Side { view, free, step, tile, along: Along::Nothing };
+        let (_, start) = k.start(view.buffer)?;
+        let fours = |s: isize| s % 4 == 0;
+        let whole = m.dtype == DType::F32
+            && start % 16 == 0
+            && fours(view.offset)
+            && view.strides[..batch].iter().all(|s| fours(*s))
+            && view.dynamic.iter().all(|d| fours(d.stride));
+        if whole && step == 1 && fours(free) {
+            side.along = Along::Steps;
+        } else if whole && free == 1 && fours(step) && tile % 4 == 0 {
+            side.along = Along::Free;
+        }
+        Ok(side)
+    };
+    Ok((side(&m.a, batch, batch + 1, tm)?, side(&m.b, batch + 1, batch, tn)?))
+}
+
+/// Tile number `at`: batch, then rows, then columns, so that neighbouring threads have neighbouring columns.
+fn tile(k: &mut Kernel, m: &MatMul, tm: usize, tn: usize, at: Operand) -> Result<(), CudaError> {
+    let batch = m.batch.len();
+    let (rest, column) = k.text.divided(at, m.n / tn);
+    let (mut rest, row) = k.text.divided(rest, m.m / tm);
+    let mut index = vec![Operand::Int(0); batch];
+    for d in (0..batch).rev() {
+        if d == 0 {
+            index[0] = rest;
+        } else {
+            (rest, index[d]) = k.text.divided(rest, m.batch[d]);
+        }
+    }
+    let (row, column) = (k.text.times(row, tm as i64), k.text.times(column, tn as i64));
+    let (a, b) = sides(k, m, tm, tn)?;
+    let a_at = pointer(k, a.view, &index, &[(row, a.free)])?;
+    let b_at = pointer(k, b.view, &index, &[(column, b.free)])?;
+    let zero = if m.dtype == DType::F64 { Operand::f64(0.0) } else { Operand::f32(0.0) };
+    let class = class(m.dtype);
+    let sums: Vec<Reg> = (0..tm * tn)
+        .map(|_| {
+            let r = k.text.reg(class);
+            k.text.assign(r, zero);
+            r
+        })
+        .collect();
+    let turns = m.k / STEPS;
+    if turns <= 4 {
+        for turn in 0..turns {
+            steps(k, m, (&a, a_at), (&b, b_at), turn * STEPS, STEPS, &sums)?;
+        }
+        steps(k, m, (&a, a_at), (&b, b_at), turns * STEPS, m.k % STEPS, &sums)?;
+    } else {
+        let (a_at, b_at) = (moving(k, a_at), moving(k, b_at));
+        let (count, head) = (k.text.reg(Class::Word), k.text.label());
+        k.text.assign(count, Operand::Int(turns as i64));
+        k.text.place_loop(head);
+        steps(k, m, (&a, a_at), (&b, b_at), 0, STEPS, &sums)?;
+        for (side, at) in [(&a, a_at), (&b, b_at)] {
+            let by = (STEPS as isize * side.step) as i64 * m.dtype.bytes() as i64;
+            let op = if at.space.class() == Class::Word { "add.s32" } else { "add.s64" };
+            emit!(k.text, "{op} {}, {}, {by}", at.reg, at.reg);
+        }
+        emit!(k.text, "sub.s32 {count}, {count}, 1");
+        let more = k.text.two("setp.gt.s32", Class::Predicate, count, Operand::Int(0));
+        k.text.jump_if(more, head);
+        steps(k, m, (&a, a_at), (&b, b_at), 0, m.k % STEPS, &sums)?;
+    }
+    finish(k, m, tm, tn, &index, (row, column), &sums)
+}
+
+/// The same address in a register that the loop may change.
+fn moving(k: &mut Kernel, at: Address) -> Address {
+    let reg = k.text.reg(at.space.class());
+    k.text.assign(reg, at.reg);
+    Address { reg, ..at }
+}
+
+fn pointer(k: &mut Kernel, view: &View, batch: &[Operand], more: &[(Operand, isize)]) -> Result<Address, CudaError> {
+    let (space, start) = k.start(view.buffer)?;
+    let bytes = width(k.p, view.buffer);
+    let mut terms: Vec<Term> = k.dynamic(view)?;
+    terms.extend(batch.iter().zip(&view.strides).map(|(i, s)| (*i, *s as i64 * bytes)));
+    terms.extend(more.iter().map(|(i, s)| (*i, *s as i64 * bytes)));
+    let base = k.base(space);
+    let (reg, constant) = k.sum(space, base, &terms);
+    Ok(Address { space, reg, bytes: start + constant + view.offset as i64 * bytes })
+}
+
+/// So many steps from step `first` on.
+fn steps(
+    k: &mut Kernel,
+    m: &MatMul,
+    (a, a_at): (&Side, Address),
+    (b, b_at): (&Side, Address),
+    first: usize,
+    count: usize,
+    sums: &[Reg],
+) -> Result<(), CudaError> {
+    if count == 0 {
+        return Ok(());
+    }
+    let left = numbers(k, m, a, a_at, first, count);
+    let right = numbers(k, m, b, b_at, first, count);
+    let op = if m.dtype == DType::F64 { "fma.rn.f64" } else { "fma.rn.f32" };
+    for step in 0..count {
+        for i in 0..a.tile {
+            for j in 0..b.tile {
+                let (x, y, sum) = (left[i][step], right[j][step], sums[i * b.tile + j]);
+                emit!(k.text, "{op} {sum}, {x}, {y}, {sum}");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// By place in the tile, then by step.
+fn numbers(k: &mut Kernel, m: &MatMul, side: &Side, at: Address, first: usize, count: usize) -> Vec<Vec<Operand>> {
+    let bytes = m.dtype.bytes() as isize;
+    let place = |i: usize, step: usize| ((i as isize * side.free + (first + step) as isize * side.step) * bytes) as i64;
+    let mut all = vec![vec![Operand::Int(0); count]; side.tile];
+    match side.along {
+        Along::Steps if count == STEPS => {
+            for (i, row) in all.iter_mut().enumerate() {
+                row.copy_from_slice(&k.load_four(at.plus(place(i, 0))));
+            }
+        }
+        Along::Free => {
+            for step in 0..count {
+                for i in (0..side.tile).step_by(4) {
+                    let four = k.load_four(at.plus(place(i, step)));
+                    four.into_iter().enumerate().for_each(|(n, x)| all[i + n][step] = x);
+                }
+            }
+        }
+        Along::Steps | Along::Nothing => {
+            for (i, row) in all.iter_mut().enumerate() {
+                for (step, x) in row.iter_mut().enumerate() {
+                    *x = k.load(m.dtype, at.plus(place(i, step)));
+                }
+            }
+        }
+    }
+    all
+}
+
+/// Adds what was there, then the bias, then the activation, and stores.
+fn finish(
+    k: &mut Kernel,
+    m: &MatMul,
+    tm: usize,
+    tn: usize,
+    index: &[Operand],
+    (row, column): (Operand, Operand),
+    sums: &[Reg],
+) -> Result<(), CudaError> {
+    let batch = m.batch.len();
+    let bytes = m.dtype.bytes() as isize;
+    let (by_row, by_column) = (m.c.strides[batch], m.c.strides[batch + 1]);
+    let c_at = pointer(k, &m.c, index, &[(row, by_row), (column, by_column)])?;
+    let mut biases = Vec::new();
+    if let Some(e) = &m.epilogue {
+        let by_column = e.bias.strides[batch + 1];
+        let at = pointer(k, &e.bias, index, &[(column, by_column)])?;
+        for j in 0..tn as isize {
+            biases.push(k.load(m.dtype, at.plus((j * by_column * bytes) as i64)));
+        }
+    }
+    for i in 0..tm {
+        for j in 0..tn {
+            let at = c_at.plus((i as isize * by_row + j as isize * by_column) as i64 * bytes as i64);
+            let mut sum: Operand = sums[i * tn + j].into();
+            if m.accumulate {
+                let old = k.load(m.dtype, at);
+                sum = k.elements().binary(Binary::Add, m.dtype, sum, old)?;
+            }
+            if let Some(e) = &m.epilogue {
+                sum = k.elements().binary(Binary::Add, m.dtype, sum, biases[j])?;
+                let zero = if m.dtype == DType::F64 { Operand::f64(0.0) } else { Operand::f32(0.0) };
+                sum = match e.activation {
+                    Activation::None => sum,
+                    Activation::Tanh => k.elements().unary(Unary::Tanh, m.dtype, sum)?,
+                    Activation::Relu => k.elements().binary(Binary::Max, m.dtype, sum, zero)?,
+                };
+            }
+            k.store(m.dtype, sum, at, None);
+        }
+    }
+    Ok(())
+}

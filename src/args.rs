@@ -7,6 +7,7 @@ use std::time::Duration;
 use lexopt::Parser;
 use lexopt::prelude::*;
 
+use crate::cache::Cache;
 use crate::pipeline::Checks;
 use crate::run::How;
 use crate::run::job::Job;
@@ -30,6 +31,10 @@ pub enum Command {
     Explain(Option<String>),
     Repl(Repl),
     Watch(Watch),
+    /// Tells of the compiled programs that are kept, or removes them.
+    Cache {
+        clear: bool,
+    },
 }
 
 /// A session, on a script or on nothing.
@@ -91,6 +96,7 @@ pub struct Eval {
     /// Only these.
     pub runs: Option<Vec<usize>>,
     pub threads: usize,
+    pub cache: Cache,
     pub gif: Option<PathBuf>,
     pub png: Option<PathBuf>,
     pub term: bool,
@@ -158,7 +164,7 @@ pub enum Stage {
 }
 
 const COMMANDS: &str =
-    "run, resume, repeat, runs, eval, check, test, show, profile, bench, fmt, repl, watch and explain";
+    "run, resume, repeat, runs, eval, check, test, show, profile, bench, cache, fmt, repl, watch and explain";
 
 const HELP: &str = include_str!("help.txt");
 
@@ -196,6 +202,7 @@ fn command(parser: &mut Parser) -> Read<Command> {
         "explain" => Command::Explain(explain(parser)?),
         "repl" => Command::Repl(repl(parser)?),
         "watch" => Command::Watch(watch(parser)?),
+        "cache" => Command::Cache { clear: cache(parser)? },
         other => {
             return wrong(format!("there is no command `{other}`; there are {COMMANDS}"));
         }
@@ -223,7 +230,7 @@ fn wrong<T>(text: impl Into<String>) -> Read<T> {
 
 fn run(parser: &mut Parser) -> Read<Run> {
     let (mut files, mut settings) = (Vec::new(), Vec::new());
-    let (mut seed, mut out, mut how, mut checks) = (0, None, How::default(), Checks::default());
+    let (mut seed, mut out, mut how, mut checks) = (0, None, kept_programs(), Checks::default());
     let mut sweep = Vec::new();
     while let Some(arg) = parser.next()? {
         match arg {
@@ -246,11 +253,17 @@ fn run(parser: &mut Parser) -> Read<Run> {
     Ok(Run { job: Job { script, seed, checks, sweep }, how, out })
 }
 
+/// The usual way, with the user's compiled programs.
+fn kept_programs() -> How {
+    How { cache: Cache::of_user(), ..How::default() }
+}
+
 /// The options of how a run is carried out, which change nothing of its results; whether it is one of them.
 fn carrying_out(option: &Other, parser: &mut Parser, how: &mut How) -> Read<bool> {
     let Other::Long(name) = option else { return Ok(false) };
     match name.as_str() {
         "threads" => how.threads = thread_count(parser)?,
+        "no-cache" => how.cache = Cache::none(),
         "json" => how.json = true,
         "quiet" => how.quiet = true,
         "memory" => {
@@ -275,7 +288,7 @@ fn carrying_out(option: &Other, parser: &mut Parser, how: &mut How) -> Read<bool
 }
 
 fn resume(parser: &mut Parser) -> Read<Resume> {
-    let (mut folders, mut checkpoint, mut how) = (Vec::new(), None, How::default());
+    let (mut folders, mut checkpoint, mut how) = (Vec::new(), None, kept_programs());
     while let Some(arg) = parser.next()? {
         match arg {
             Value(v) => folders.push(v.into()),
@@ -292,7 +305,7 @@ fn resume(parser: &mut Parser) -> Read<Resume> {
 }
 
 fn repeat(parser: &mut Parser) -> Read<Repeat> {
-    let (mut folders, mut out, mut how) = (Vec::new(), None, How::default());
+    let (mut folders, mut out, mut how) = (Vec::new(), None, kept_programs());
     while let Some(arg) = parser.next()? {
         match arg {
             Value(v) => folders.push(v.into()),
@@ -334,6 +347,7 @@ fn eval(parser: &mut Parser) -> Read<Eval> {
         episodes: 10,
         runs: None,
         threads: How::default().threads,
+        cache: Cache::of_user(),
         gif: None,
         png: None,
         term: false,
@@ -354,6 +368,7 @@ fn eval(parser: &mut Parser) -> Read<Eval> {
             },
             Long("runs") => eval.runs = Some(run_numbers(&parser.value()?.string()?)?),
             Long("threads") => eval.threads = thread_count(parser)?,
+            Long("no-cache") => eval.cache = Cache::none(),
             Long("gif") => eval.gif = Some(parser.value()?.into()),
             Long("png") => eval.png = Some(parser.value()?.into()),
             Long("term") => eval.term = true,
@@ -435,6 +450,18 @@ fn profile(parser: &mut Parser) -> Read<Profile> {
     }
     let script = Script { file: one_file("profile", files)?, settings };
     Ok(Profile { script, seed, steps, seconds, json, checks })
+}
+
+/// Whether it is to be cleared.
+fn cache(parser: &mut Parser) -> Read<bool> {
+    let mut clear = false;
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Value(v) if v == "clear" => clear = true,
+            other => return unexpected(other.into()),
+        }
+    }
+    Ok(clear)
 }
 
 fn bench(parser: &mut Parser) -> Read<Bench> {

@@ -2,6 +2,7 @@
 //!
 //! Each repetition reads, compiles and runs the script anew, in this process: nothing is written, and nothing is looked at while it runs but the clock.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use whorl_host::engine::{Engine, LogValue};
 use whorl_host::metrics::ENV_STEPS;
 
 use crate::args;
+use crate::cache::Cache;
 use crate::check::layout::section;
 use crate::engine::{CpuEngine, State};
 use crate::fault;
@@ -24,6 +26,8 @@ use crate::words::{bytes, si};
 struct Sample {
     trace: f64,
     compile: f64,
+    /// The same from the cache.
+    cached: f64,
     run: f64,
     train_steps: u64,
     /// Of all runs, where the script counts them.
@@ -41,6 +45,8 @@ impl Sample {
 
 pub fn bench(options: &args::Bench) -> Result<ExitCode, String> {
     let how = How { threads: options.threads, quiet: true, ..How::default() };
+    let own = Folder::new();
+    let kept = How { cache: Cache::in_folder(&own.0), ..how.clone() };
     let (mut samples, mut shape) = (Vec::new(), None);
     for k in 0..options.repeats {
         let begin = Instant::now();
@@ -48,7 +54,11 @@ pub fn bench(options: &args::Bench) -> Result<ExitCode, String> {
         let read = begin.elapsed();
         let prepare = if k == 0 { Prepared::new } else { Prepared::again };
         let prepared = prepare(sources, &options.job, &how)?;
-        samples.push(sample(&prepared, read, options)?);
+        if k == 0 {
+            Prepared::again(Sources::load(&options.job.script)?, &options.job, &kept)?;
+        }
+        let again = Prepared::again(Sources::load(&options.job.script)?, &options.job, &kept)?;
+        samples.push(sample(&prepared, read, again.compile_time, options)?);
         shape = Some((prepared.engine.runs(), prepared.engine.program.arena_bytes, prepared.steps()));
     }
     let Some((runs, arena, steps)) = shape else { return Ok(ExitCode::SUCCESS) };
@@ -61,7 +71,7 @@ pub fn bench(options: &args::Bench) -> Result<ExitCode, String> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn sample(prepared: &Prepared, read: Duration, options: &args::Bench) -> Result<Sample, String> {
+fn sample(prepared: &Prepared, read: Duration, again: Duration, options: &args::Bench) -> Result<Sample, String> {
     let engine = &prepared.engine;
     let stop = AtomicBool::new(false);
     let counted = engine.log_names().iter().position(|n| n == ENV_STEPS).map(|k| k as u32);
@@ -83,7 +93,25 @@ fn sample(prepared: &Prepared, read: Duration, options: &args::Bench) -> Result<
         End::Failed(failure) => return Err(fault::told(&failure.error, None, None, None, prepared.map()).text),
     };
     let (trace, compile) = ((read + prepared.trace_time).as_secs_f64(), prepared.compile_time.as_secs_f64());
-    Ok(Sample { trace, compile, run, train_steps, env_steps, finished })
+    let cached = again.as_secs_f64();
+    Ok(Sample { trace, compile, cached, run, train_steps, env_steps, finished })
+}
+
+/// A folder for as long as this takes.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Folder {
+        let path = std::env::temp_dir().join(format!("whorl-bench-{}", std::process::id()));
+        Folder(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What is left behind in the temporary folder does no harm.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 /// Counts environment steps, and stops the run when its time is over.
@@ -161,6 +189,7 @@ impl Report {
         };
         row("read and trace", self.spread(|s| s.trace), &seconds);
         row("compile", self.spread(|s| s.compile), &seconds);
+        row("compile, from the cache", self.spread(|s| s.cached), &seconds);
         row("run", self.spread(|s| s.run), &seconds);
         let what = if self.counts_env_steps() { "environment steps/s" } else { "train steps/s" };
         if self.steps > 0 || self.counts_env_steps() {
@@ -177,7 +206,7 @@ impl Report {
     fn json(&self) -> serde_json::Value {
         let all = self.samples.iter().map(|s| {
             json!({
-                "trace_s": s.trace, "compile_s": s.compile, "run_s": s.run, "train_steps": s.train_steps,
+                "trace_s": s.trace, "compile_s": s.compile, "cached_s": s.cached, "run_s": s.run, "train_steps": s.train_steps,
                 "env_steps": s.env_steps, "steps_per_s": s.rate(self.runs), "finished": s.finished,
             })
         });
@@ -185,6 +214,7 @@ impl Report {
             "runs": self.runs, "threads": self.threads, "of_train_steps": self.steps,
             "trace_s": self.spread(|s| s.trace).json(),
             "compile_s": self.spread(|s| s.compile).json(),
+            "cached_s": self.spread(|s| s.cached).json(),
             "run_s": self.spread(|s| s.run).json(),
             "steps_per_s": self.spread(|s| s.rate(self.runs)).json(),
             "counted": if self.counts_env_steps() { "environment steps" } else { "train steps" },

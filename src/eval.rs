@@ -43,7 +43,8 @@ pub fn eval(options: &args::Eval) -> Result<ExitCode, String> {
             "error: {name}: there is no checkpoint yet; one is made every minute, and when the run is stopped (Ctrl-C)"
         ));
     };
-    let (config, prepared) = past.prepare(&How { threads: options.threads, ..How::default() })?;
+    let (config, prepared) =
+        past.prepare(&How { threads: options.threads, cache: options.cache.clone(), ..How::default() })?;
     let trained = trained(&prepared, found.header.phase, found.header.step);
     let results = past::results(&prepared, past::place(&prepared, found)?)?;
     let sources: Vec<Source> = points(&prepared, &config)
@@ -56,7 +57,7 @@ pub fn eval(options: &args::Eval) -> Result<ExitCode, String> {
     let agents = sources
         .iter()
         .zip(results)
-        .map(|(source, results)| Agents::of(source, &prepared.results, results, config.job.checks, options.threads));
+        .map(|(source, results)| Agents::of(source, &prepared.results, results, config.job.checks, options));
     let all = All { agents: agents.collect::<Result<_, _>>()?, engine: &prepared.engine };
     let chosen = chosen(options, &all)?;
     let numbers: Vec<u32> = (options.episode..).take(options.episodes).collect();

@@ -9,6 +9,7 @@ macro_rules! say {
 
 pub mod args;
 pub mod bench;
+pub mod cache;
 pub mod check;
 pub mod cuda;
 pub mod data;

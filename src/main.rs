@@ -30,6 +30,7 @@ fn main() -> ExitCode {
         Command::Fmt(options) => whorl::fmt::fmt(&options),
         Command::Repl(options) => whorl::repl::repl(&options),
         Command::Watch(options) => whorl::watch::watch(&options),
+        Command::Cache { clear } => whorl::cache::tell(&whorl::cache::Cache::of_user(), clear),
         Command::Explain(code) => whorl::explain::explain(code.as_deref()),
     };
     done.unwrap_or_else(|message| {

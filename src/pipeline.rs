@@ -15,6 +15,7 @@ use whorl_transform::stages;
 use whorl_transform::trap::trap_nan;
 
 use crate::args;
+use crate::cache::{Cache, Key};
 use crate::standard_library::Modules;
 
 /// A script with the files it is made of.
@@ -112,22 +113,44 @@ pub struct Compiled {
     pub executable: Executable,
     /// From the traced program to machine code.
     pub time: Duration,
+    /// Whether it was compiled before.
+    pub cached: bool,
 }
 
-/// For all runs together so many threads.
+/// For all runs together so many threads; anew.
 pub fn compile(traced: Program, map: &SourceMap, threads: usize) -> Result<Compiled, String> {
-    compile_swept(traced, map, threads, 1)
+    compile_swept(traced, map, threads, 1, &Cache::none())
 }
 
-/// The same for the runs at so many points of a sweep.
-pub fn compile_swept(traced: Program, map: &SourceMap, threads: usize, points: usize) -> Result<Compiled, String> {
+/// The same for the runs at so many points of a sweep, unless the cache has it.
+pub fn compile_swept(
+    traced: Program,
+    map: &SourceMap,
+    threads: usize,
+    points: usize,
+    cache: &Cache,
+) -> Result<Compiled, String> {
     let begin = Instant::now();
-    let flat = flatten(traced);
-    let program = schedule(&flat, map)?;
-    let team = TeamOptions::of(program.runs.unwrap_or(1) * points, threads);
-    let options = Options { threads, team, ..Options::default() };
-    let executable = whorl_cpu::compile(&program, &options).map_err(|e| format!("error: {e}"))?;
-    Ok(Compiled { program, executable, time: begin.elapsed() })
+    let options = |runs: usize| Options { threads, team: TeamOptions::of(runs, threads), ..Options::default() };
+    // How many runs there are follows from the program.
+    let key = cache.folder().and_then(|_| Key::of(&traced, points, &options(1)));
+    let failed = |e: whorl_cpu::CpuError| format!("error: {e}");
+    let found = key.and_then(|key| cache.get(key));
+    let cached = found.is_some();
+    let image = match found {
+        Some(image) => image,
+        None => {
+            let program = schedule(&flatten(traced), map)?;
+            let options = options(program.runs.unwrap_or(1) * points);
+            let image = whorl_cpu::image(&program, &options).map_err(failed)?;
+            if let Some(key) = key {
+                cache.put(key, &image);
+            }
+            image
+        }
+    };
+    let executable = whorl_cpu::load(image).map_err(failed)?;
+    Ok(Compiled { program: executable.program().clone(), executable, time: begin.elapsed(), cached })
 }
 
 /// The lines that some code comes from, without repetition: `ppo.whorl:31, rl.whorl:7`.

@@ -27,6 +27,7 @@ use whorl_host::metrics::{Final, spread, values_json};
 use whorl_trace::{Leaf, Save};
 
 use crate::args;
+use crate::cache::Cache;
 use crate::engine::CpuEngine;
 use crate::fault;
 use crate::run::job::{Config, Job};
@@ -55,13 +56,16 @@ pub struct How {
     pub memory: Option<usize>,
     /// Whether every element that is logged is written, beside the means.
     pub log_each: bool,
+    /// Where compiled programs are kept.
+    pub cache: Cache,
 }
 
 impl Default for How {
     fn default() -> How {
         let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
         let checkpoint_every = Duration::from_secs(60);
-        How { threads, json: false, quiet: false, checkpoint_every, keep: None, memory: None, log_each: false }
+        let cache = Cache::none();
+        How { threads, json: false, quiet: false, checkpoint_every, keep: None, memory: None, log_each: false, cache }
     }
 }
 
@@ -171,6 +175,7 @@ fn announce(prepared: &Prepared, watch: &Watch, step: u64) {
         "event": "compiled",
         "trace_s": prepared.trace_time.as_secs_f64(),
         "compile_s": prepared.compile_time.as_secs_f64(),
+        "cached": prepared.cached,
         "arena_bytes": arena_bytes,
         "folder": folder.to_string(),
         "step": step,
@@ -190,7 +195,8 @@ fn announce(prepared: &Prepared, watch: &Watch, step: u64) {
         n => format!("{n} runs{of} of {}{turns}", bytes(arena_bytes)),
     };
     let on = if step > 0 { format!("; goes on at step {step} of {}", prepared.steps()) } else { String::new() };
-    eprintln!("{folder}: {runs}, compiled in {seconds:.2} s{on}");
+    let compiled = if prepared.cached { "compiled before, there in" } else { "compiled in" };
+    eprintln!("{folder}: {runs}, {compiled} {seconds:.2} s{on}");
 }
 
 /// How far a run came.

@@ -22,6 +22,7 @@ fn said_of_tests() {
             .and_then(|l| l.strip_prefix("// whorl "))
             .map_or(format!("test {name}"), str::to_string);
         let output = Command::new(env!("CARGO_BIN_EXE_whorl"))
+            .env("WHORL_CACHE", "off")
             .args(line.split_whitespace())
             .current_dir(support::root().join("tests/checks"))
             .output()

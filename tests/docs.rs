@@ -115,7 +115,11 @@ fn printed(folder: &Folder, script: &str, console: &str) -> String {
         if let Some(file) = words.iter().find(|w| w.ends_with(".whorl")) {
             std::fs::write(folder.0.join(file), script).expect("the script");
         }
-        let run = Command::new(env!("CARGO_BIN_EXE_whorl")).args(&words).current_dir(&folder.0).output();
+        let run = Command::new(env!("CARGO_BIN_EXE_whorl"))
+            .env("WHORL_CACHE", "off")
+            .args(&words)
+            .current_dir(&folder.0)
+            .output();
         out += &format!("$ whorl {line}\n{}", String::from_utf8_lossy(&run.expect("the binary runs").stdout));
     }
     out

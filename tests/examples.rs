@@ -258,7 +258,7 @@ fn scripts() -> Vec<PathBuf> {
 }
 
 fn whorl(line: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_whorl")).args(line).output().expect("the binary runs")
+    Command::new(env!("CARGO_BIN_EXE_whorl")).env("WHORL_CACHE", "off").args(line).output().expect("the binary runs")
 }
 
 /// `name = 1.5`, `name = [1, 2]` or `name = true`.

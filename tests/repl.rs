@@ -229,6 +229,7 @@ fn files_are_loaded_and_reloaded() {
 
 fn piped(folder: &Folder, arguments: &[&str], input: &str) -> Said {
     let mut child = Command::new(env!("CARGO_BIN_EXE_whorl"))
+        .env("WHORL_CACHE", "off")
         .args(arguments)
         .current_dir(&folder.0)
         .stdin(Stdio::piped())

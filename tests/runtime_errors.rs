@@ -40,6 +40,7 @@ fn said(path: &Path, threads: usize) -> String {
     let name = path.file_stem().map_or(String::new(), |n| n.to_string_lossy().into_owned());
     let out = std::env::temp_dir().join(format!("whorl-runtime-{name}-{}-{threads}", std::process::id()));
     let run = Command::new(env!("CARGO_BIN_EXE_whorl"))
+        .env("WHORL_CACHE", "off")
         .arg("run")
         .arg(path.file_name().expect("a file"))
         .args(options.split_whitespace())

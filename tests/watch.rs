@@ -21,6 +21,7 @@ struct Watching {
 impl Watching {
     fn new(folder: &Folder, arguments: &[&str]) -> Watching {
         let mut child = Command::new(env!("CARGO_BIN_EXE_whorl"))
+            .env("WHORL_CACHE", "off")
             .arg("watch")
             .args(arguments)
             .current_dir(&folder.0)

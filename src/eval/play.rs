@@ -5,6 +5,8 @@ use std::path::Path;
 use whorl_core::ir::{ArrayData, DType, Type};
 use whorl_trace::{Evaluation, Leaf, Plays};
 
+use crate::args;
+use crate::cache::Cache;
 use crate::eval::film::Film;
 use crate::fault;
 use crate::memory::{self, Room};
@@ -18,6 +20,7 @@ pub struct Agents<'s> {
     source: &'s Source,
     checks: Checks,
     threads: usize,
+    cache: &'s Cache,
     /// Arrays of [agents, …].
     arrays: Vec<ArrayData>,
     runs: Option<usize>,
@@ -62,7 +65,7 @@ impl<'s> Agents<'s> {
         leaves: &[Leaf],
         results: Vec<ArrayData>,
         checks: Checks,
-        threads: usize,
+        options: &'s args::Eval,
     ) -> Result<Agents<'s>, String> {
         let evaluation = traced(source, Plays { agents: 1, episodes: 1, frames: false })?;
         let axes = evaluation.runs.len();
@@ -80,7 +83,8 @@ impl<'s> Agents<'s> {
                  help: take the script that was run, with another `eval`"
             ));
         }
-        Ok(Agents { source, checks, threads, arrays, runs })
+        let (threads, cache) = (options.threads, &options.cache);
+        Ok(Agents { source, checks, threads, cache, arrays, runs })
     }
 
     /// How many there are, if the script makes several, side by side.
@@ -132,7 +136,7 @@ impl<'s> Agents<'s> {
         let mut evaluation = traced(self.source, plays)?;
         let program = std::mem::take(&mut evaluation.traced.program);
         let program = pipeline::checked(program, self.checks);
-        let compiled = pipeline::compile(program, &self.source.map, self.threads)?;
+        let compiled = pipeline::compile_swept(program, &self.source.map, self.threads, 1, self.cache)?;
         memory::plan(&compiled.program, 1, 1, Room::now(None), &self.source.map)?;
         Ok((evaluation, compiled))
     }

@@ -34,6 +34,8 @@ pub struct Prepared {
     pub saves: Vec<Save>,
     pub trace_time: Duration,
     pub compile_time: Duration,
+    /// Whether all was compiled before.
+    pub cached: bool,
 }
 
 impl Prepared {
@@ -60,8 +62,9 @@ impl Prepared {
         let inputs = main_arguments(&traced.params[..own], job.seed)?;
         let program = pipeline::checked(traced.program, job.checks);
         let (program, after) = pipeline::cut(program);
-        let compiled = pipeline::compile_swept(program, &source.map, how.threads, points.len().max(1))?;
-        let after = after.map(|p| pipeline::compile(p, &source.map, how.threads)).transpose()?;
+        let compiled = pipeline::compile_swept(program, &source.map, how.threads, points.len().max(1), &how.cache)?;
+        let after = after.map(|p| pipeline::compile_swept(p, &source.map, how.threads, 1, &how.cache)).transpose()?;
+        let cached = compiled.cached && after.as_ref().is_none_or(|c| c.cached);
         let compile_time = compiled.time + after.as_ref().map_or(Duration::ZERO, |c| c.time);
         let mut engine = CpuEngine::new(compiled.program, compiled.executable, inputs);
         if !sweep.is_empty() {
@@ -91,6 +94,7 @@ impl Prepared {
             saves,
             trace_time,
             compile_time,
+            cached,
         })
     }
 

@@ -35,8 +35,11 @@ impl Folder {
 
     /// `whorl` with these arguments, in the folder.
     pub fn whorl(&self, line: &str) -> Said {
-        let output =
-            Command::new(env!("CARGO_BIN_EXE_whorl")).args(line.split_whitespace()).current_dir(&self.0).output();
+        let output = Command::new(env!("CARGO_BIN_EXE_whorl"))
+            .env("WHORL_CACHE", "off")
+            .args(line.split_whitespace())
+            .current_dir(&self.0)
+            .output();
         Said::new(line, output.expect("the binary runs"))
     }
 }

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 use whorl_source::Span;
 
@@ -13,7 +14,7 @@ use crate::ir::{Lit, Spans};
 use crate::prim::Compare;
 
 /// One check of the program. It is made of values element by element: see [`CheckKind`].
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Hash, Serialize, Deserialize)]
 pub struct Check {
     pub kind: CheckKind,
     /// The message of an `assert`, or the name of what is looked at; may be empty.
@@ -25,13 +26,13 @@ pub struct Check {
 }
 
 /// A `for` that became an axis of so many lanes.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, Hash, Serialize, Deserialize)]
 pub struct Lane {
     pub n: usize,
     pub span: Span,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
 pub enum CheckKind {
     /// An `assert`: the first value is a `bool` that must hold. If it is a comparison, the other two are its sides.
     Assert(Option<Compare>),
@@ -82,7 +83,7 @@ pub struct Fault {
 }
 
 /// How far a loop was.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Step {
     pub at: usize,
     /// Of so many steps.

@@ -24,6 +24,7 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 use whorl_source::Span;
 
@@ -32,7 +33,7 @@ use crate::halves;
 use crate::prim::Prim;
 
 /// The element types.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum DType {
     F32,
     F64,
@@ -90,7 +91,7 @@ impl DType {
 pub type Shape = SmallVec<[usize; 4]>;
 
 /// An array type; arrays are row-major.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Type {
     pub dtype: DType,
     pub shape: Shape,
@@ -131,7 +132,7 @@ impl Type {
 pub struct Var(pub u32);
 
 /// What is known of a variable.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Hash)]
 pub struct VarInfo {
     pub ty: Type,
     /// The user's name for it, for dumps and memory tables; no pass looks at it.
@@ -139,7 +140,7 @@ pub struct VarInfo {
 }
 
 /// All variables of a program.
-#[derive(Clone, Default, PartialEq, Debug)]
+#[derive(Clone, Default, PartialEq, Debug, Hash)]
 pub struct Vars {
     infos: Vec<VarInfo>,
 }
@@ -179,7 +180,7 @@ impl Vars {
 }
 
 /// A scalar constant: the bits of the value, little end first in the low bytes, zero above.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Lit {
     pub dtype: DType,
     pub bits: u64,
@@ -264,14 +265,14 @@ pub type Atoms = SmallVec<[Atom; 3]>;
 pub type Spans = SmallVec<[Span; 1]>;
 
 /// `outs = op`
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Hash)]
 pub struct Stmt {
     pub outs: SmallVec<[Var; 2]>,
     pub op: Op,
     pub spans: Spans,
 }
 
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Hash)]
 pub enum Op {
     Prim(Prim, Atoms),
     /// An array known when the program was traced.
@@ -281,21 +282,21 @@ pub enum Op {
 }
 
 /// The bytes of an array, row-major, native endian.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Hash, Serialize, Deserialize)]
 pub struct ArrayData {
     pub ty: Type,
     pub bytes: Vec<u8>,
 }
 
 /// Statements in order, and the values they are for.
-#[derive(Clone, Default, PartialEq, Debug)]
+#[derive(Clone, Default, PartialEq, Debug, Hash)]
 pub struct Body {
     pub stmts: Vec<Stmt>,
     pub results: Vec<Atom>,
 }
 
 /// What holds bodies.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Hash)]
 pub enum Form {
     Map(Map),
     Scan(Scan),
@@ -311,7 +312,7 @@ pub enum Form {
 /// inner `Scan`s that obey the same rule. Lanes thread it in order 0, 1, …; a schedule may sum in another, fixed order.
 /// In scatters, which distribution makes, `index_set(acc, v, i…)` counts as adding where a position is the lane's own: no two lanes set
 /// one place.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Hash)]
 pub struct Map {
     pub n: usize,
     /// The lane's number: an `i32` scalar.
@@ -321,7 +322,7 @@ pub struct Map {
 }
 
 /// A variable that a loop carries, and what it starts from; both have one type.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Hash)]
 pub struct Carry {
     pub var: Var,
     pub init: Atom,
@@ -329,7 +330,7 @@ pub struct Carry {
 
 /// A loop of `n` steps with state. The body's results are the next carries, then what it yields;
 /// `outs` are the last carries, then the yielded values stacked by `index` (also when `reverse`, where `index` runs down).
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Hash)]
 pub struct Scan {
     pub n: usize,
     pub reverse: bool,
@@ -368,7 +369,7 @@ impl Checkpoint {
 }
 
 /// `while condition { body }`; both read the carries. The condition's one result is a `bool` scalar.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Hash)]
 pub struct While {
     pub carries: Vec<Carry>,
     pub condition: Body,
@@ -379,14 +380,14 @@ pub struct While {
 }
 
 /// One of the arms, by a `bool` (arms: false, true) or an `i32` (clamped); arms have no parameters.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Hash)]
 pub struct Switch {
     pub which: Atom,
     pub arms: Vec<Body>,
 }
 
 /// What a statement does beside computing; no `outs`.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Hash)]
 pub enum Effect {
     /// Records `value` under `name`, where `mask` (a `bool` of the value's shape, or a scalar) holds.
     Log { name: Arc<str>, value: Atom, mask: Atom },
@@ -396,14 +397,14 @@ pub enum Effect {
 }
 
 /// Parameters and a body.
-#[derive(Clone, Default, PartialEq, Debug)]
+#[derive(Clone, Default, PartialEq, Debug, Hash)]
 pub struct Function {
     pub params: Vec<Var>,
     pub body: Body,
 }
 
 /// A whole program: one function and its variables.
-#[derive(Clone, Default, PartialEq, Debug)]
+#[derive(Clone, Default, PartialEq, Debug, Hash)]
 pub struct Program {
     pub vars: Vars,
     pub main: Function,

@@ -5,13 +5,14 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 pub use whorl_kernels::math::MathFn;
 
 use crate::ir::{DType, Function, Lit, Shape, Type};
 
 /// Elementwise, one operand, same type out.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum Unary {
     Neg,
     Abs,
@@ -31,7 +32,7 @@ pub enum Unary {
 }
 
 /// Elementwise, two operands of one element type, the same type out.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum Binary {
     Add,
     Sub,
@@ -58,7 +59,7 @@ pub enum Binary {
 }
 
 /// Elementwise, two operands of one element type, `bool` out. False where an operand is NaN, but `Ne`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum Compare {
     Eq,
     Ne,
@@ -69,7 +70,7 @@ pub enum Compare {
 }
 
 /// The monoids of reductions: [`Reduce`], cumulative operations and accumulations.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum Monoid {
     Sum,
     Prod,

@@ -3,14 +3,15 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use cranelift_codegen::binemit::Reloc;
 use cranelift_codegen::ir::types::I64;
-use cranelift_codegen::ir::{Function, InstBuilder, UserFuncName};
+use cranelift_codegen::ir::{ExternalName, Function, InstBuilder, UserFuncName};
 use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_codegen::settings::{self, Configurable};
-use cranelift_codegen::{Context, FinalizedMachReloc};
+use cranelift_codegen::{Context, FinalizedMachReloc, FinalizedRelocTarget};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use cranelift_jit::{JITBuilder, JITModule};
-use cranelift_module::{Linkage, Module, ModuleReloc, default_libcall_names};
+use cranelift_module::{Linkage, Module, ModuleReloc, ModuleRelocTarget, default_libcall_names};
 use whorl_core::ir::Spans;
 use whorl_schedule::cost;
 use whorl_schedule::loop_ir::{LoopProgram, Node};
@@ -19,7 +20,8 @@ use crate::control::Control;
 use crate::emit::calls::signature;
 use crate::emit::machine::Target;
 use crate::frame::Frame;
-use crate::jobs::{Callee, Job, JobId, Jobs, list_key, node_key};
+use crate::image::{Image, Piece, Place, SiteSpec, Symbol};
+use crate::jobs::{Callee, Job, Jobs, list_key, node_key};
 use crate::runtime::Site;
 use crate::{CpuError, Options, lanes, wide};
 
@@ -50,16 +52,6 @@ pub struct FunctionText {
     pub code: String,
 }
 
-/// One function's machine code.
-struct Piece {
-    bytes: Vec<u8>,
-    alignment: u64,
-    relocations: Vec<FinalizedMachReloc>,
-    function: Function,
-    sites: Vec<Site>,
-    text: Option<String>,
-}
-
 fn failed(error: impl std::fmt::Display) -> CpuError {
     CpuError::internal(format!("the code generator failed: {error}"))
 }
@@ -81,30 +73,35 @@ fn isa() -> Result<OwnedTargetIsa, CpuError> {
     builder.finish(settings::Flags::new(flags)).map_err(failed)
 }
 
+/// What of this machine decides which code is made for it.
+pub fn features() -> Result<String, CpuError> {
+    let isa = isa()?;
+    let flags: Vec<String> = isa.isa_flags().iter().map(|flag| flag.to_string()).collect();
+    Ok(format!("{} {} {}", isa.triple(), flags.join(" "), wide::features()))
+}
+
 fn target(isa: &OwnedTargetIsa) -> Target {
     let on = |name: &str| isa.isa_flags().iter().any(|flag| flag.name == name && flag.as_bool() == Some(true));
     Target { sse41: on("has_sse41") }
 }
 
-/// Compiles all functions, and links them.
-pub fn build(program: &LoopProgram, constants: &[usize], options: &Options) -> Result<Code, CpuError> {
+/// Compiles all functions.
+pub fn compile(program: LoopProgram, options: &Options) -> Result<Image, CpuError> {
     let isa = isa()?;
-    let jobs = Jobs::of(program, options);
-    let pieces = compile_all(program, &jobs, constants, &isa, options.threads, false)?;
-    link(isa, &jobs, pieces)
+    let jobs = Jobs::of(&program, options);
+    let pieces = compile_all(&program, &jobs, &isa, options.threads, false)?;
+    let pieces = pieces.into_iter().map(|(piece, _)| piece).collect();
+    let phases = jobs.phases.iter().map(|job| job.0).collect();
+    Ok(Image { program, options: options.clone(), pieces, phases })
 }
 
 /// The text of all functions' machine code, with what each is.
-pub fn disassemble(
-    program: &LoopProgram,
-    constants: &[usize],
-    options: &Options,
-) -> Result<Vec<FunctionText>, CpuError> {
+pub fn disassemble(program: &LoopProgram, options: &Options) -> Result<Vec<FunctionText>, CpuError> {
     let isa = isa()?;
     let jobs = Jobs::of(program, options);
-    let pieces = compile_all(program, &jobs, constants, &isa, options.threads, true)?;
+    let pieces = compile_all(program, &jobs, &isa, options.threads, true)?;
     let mut texts = Vec::new();
-    for (k, (piece, job)) in pieces.iter().zip(&jobs.jobs).enumerate() {
+    for (k, ((piece, text), job)) in pieces.into_iter().zip(&jobs.jobs).enumerate() {
         let what = match job {
             Job::Lanes(plan) => {
                 let (dims, reduced, ops) = (&plan.lanes.dims, &plan.lanes.reduced, plan.lanes.ops.len());
@@ -117,7 +114,7 @@ pub fn disassemble(
             Job::Phase(_) => "phase".to_string(),
         };
         let head = format!("function {k}: {what}; {} bytes", piece.bytes.len());
-        let code = piece.text.clone().unwrap_or_default();
+        let code = text.unwrap_or_default();
         texts.push(FunctionText { head, spans: spans_of(job, &jobs), code });
     }
     Ok(texts)
@@ -153,21 +150,21 @@ fn spans_of(job: &Job, jobs: &Jobs) -> Spans {
 fn compile_all(
     program: &LoopProgram,
     jobs: &Jobs,
-    constants: &[usize],
     isa: &OwnedTargetIsa,
     threads: usize,
     text: bool,
-) -> Result<Vec<Piece>, CpuError> {
+) -> Result<Vec<(Piece, Option<String>)>, CpuError> {
     // The longest first, so that no thread is left alone with one.
     let mut order: Vec<usize> = (0..jobs.jobs.len()).collect();
     order.sort_by_key(|&k| std::cmp::Reverse(jobs.weights[k]));
     let next = AtomicUsize::new(0);
-    let done: Mutex<Vec<(usize, Result<Piece, CpuError>)>> = Mutex::new(Vec::with_capacity(order.len()));
+    let done: Mutex<Vec<(usize, Result<(Piece, Option<String>), CpuError>)>> =
+        Mutex::new(Vec::with_capacity(order.len()));
     let work = || {
         let mut tools = (Context::new(), FunctionBuilderContext::new());
         loop {
             let Some(&k) = order.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
-            let piece = compile_one(program, jobs, k, constants, isa, &mut tools, text);
+            let piece = compile_one(program, jobs, k, isa, &mut tools, text);
             done.lock().unwrap_or_else(|e| e.into_inner()).push((k, piece));
         }
     };
@@ -186,26 +183,26 @@ fn compile_one(
     program: &LoopProgram,
     jobs: &Jobs,
     k: usize,
-    constants: &[usize],
     isa: &OwnedTargetIsa,
     tools: &mut (Context, FunctionBuilderContext),
     text: bool,
-) -> Result<Piece, CpuError> {
+) -> Result<(Piece, Option<String>), CpuError> {
+    let range = jobs.jobs[k].has_range();
     if let Job::Lanes(plan) = &jobs.jobs[k]
         && plan.is_wide()
     {
-        let (bytes, text) = wide::compile(program, constants, plan, text)?;
-        let (relocations, sites) = (Vec::new(), Vec::new());
-        return Ok(Piece { bytes, alignment: 64, relocations, function: Function::new(), sites, text });
+        let wide::Encoded { bytes, constants, text } = wide::compile(program, plan, text)?;
+        let places = constants.into_iter().map(|(at, id)| Place { at, of: Symbol::Constant(id), add: 0 }).collect();
+        return Ok((Piece { bytes, alignment: 64, range, places, sites: Vec::new() }, text));
     }
     let (context, functions) = tools;
     context.clear();
     context.set_disasm(text);
-    context.func.signature = signature(isa.default_call_conv(), jobs.jobs[k].has_range());
+    context.func.signature = signature(isa.default_call_conv(), range);
     context.func.name = UserFuncName::user(0, k as u32);
     let mut sites = Vec::new();
     let mut builder = FunctionBuilder::new(&mut context.func, functions);
-    let emitted = emit(&mut builder, program, jobs, k, constants, target(isa), &mut sites);
+    let emitted = emit(&mut builder, program, jobs, k, target(isa), &mut sites);
     if emitted.is_err() {
         // An unfinished function cannot be closed; its pieces are dropped.
         *tools = (Context::new(), FunctionBuilderContext::new());
@@ -217,8 +214,8 @@ fn compile_one(
     let alignment = compiled.buffer.alignment as u64;
     let relocations = compiled.buffer.relocs().to_vec();
     let text = compiled.vcode.clone();
-    let function = std::mem::replace(&mut context.func, Function::new());
-    Ok(Piece { bytes, alignment, relocations, function, sites, text })
+    let places = relocations.iter().map(|r| place(r, &context.func)).collect::<Result<_, _>>()?;
+    Ok((Piece { bytes, alignment, range, places, sites }, text))
 }
 
 fn emit(
@@ -226,9 +223,8 @@ fn emit(
     program: &LoopProgram,
     jobs: &Jobs,
     k: usize,
-    constants: &[usize],
     target: Target,
-    sites: &mut Vec<Site>,
+    sites: &mut Vec<SiteSpec>,
 ) -> Result<(), CpuError> {
     let entry = builder.create_block();
     builder.append_block_params_for_function_params(entry);
@@ -236,7 +232,7 @@ fn emit(
     builder.seal_block(entry);
     let params = builder.block_params(entry).to_vec();
     let range = params.get(2).copied().zip(params.get(3).copied());
-    let frame = Frame { program, constants, target, arena: params[0], context: params[1], range };
+    let frame = Frame { program, target, arena: params[0], context: params[1], range };
     match &jobs.jobs[k] {
         Job::Lanes(plan) => lanes::emit(&mut lanes::Narrow { builder, frame: &frame }, program, plan)?,
         Job::Block(nodes) => Control { builder, frame: &frame, jobs, sites }.here(nodes)?,
@@ -249,25 +245,61 @@ fn emit(
     Ok(())
 }
 
-fn link(isa: OwnedTargetIsa, jobs: &Jobs, pieces: Vec<Piece>) -> Result<Code, CpuError> {
+/// What Cranelift leaves open: nothing is said to be near, so that all of it are whole addresses.
+fn place(r: &FinalizedMachReloc, function: &Function) -> Result<Place, CpuError> {
+    let symbol = match &r.target {
+        FinalizedRelocTarget::ExternalName(ExternalName::User(name)) => {
+            let name = &function.params.user_named_funcs()[*name];
+            Symbol::of_name(name.namespace, name.index)
+        }
+        FinalizedRelocTarget::ExternalName(_) | FinalizedRelocTarget::Func(_) => None,
+    };
+    match (symbol, r.kind) {
+        (Some(of), Reloc::Abs8) => Ok(Place { at: r.offset, of, add: r.addend }),
+        (_, _) => Err(CpuError::internal(format!("a place of an unknown kind: {:?}", r.kind))),
+    }
+}
+
+/// Places an image in executable memory. `constants` are the addresses of the program's constants.
+pub fn load(pieces: Vec<Piece>, phases: &[u32], constants: &[usize]) -> Result<Code, CpuError> {
+    let isa = isa()?;
     let convention = isa.default_call_conv();
     let mut module = JITModule::new(JITBuilder::with_isa(isa, default_libcall_names()));
     let mut ids = Vec::new();
-    for (k, job) in jobs.jobs.iter().enumerate() {
-        let signature = signature(convention, job.has_range());
+    for (k, piece) in pieces.iter().enumerate() {
+        let signature = signature(convention, piece.range);
         ids.push(module.declare_function(&format!("whorl_{k}"), Linkage::Local, &signature).map_err(failed)?);
     }
-    let mut sites = Vec::new();
-    for (piece, id) in pieces.into_iter().zip(&ids) {
-        // Names of functions are the numbers of jobs, and those are the module's own numbers, given in order.
-        debug_assert_eq!(ids.iter().position(|other| other == id), Some(id.as_u32() as usize));
-        let relocations: Vec<ModuleReloc> =
-            piece.relocations.iter().map(|r| ModuleReloc::from_mach_reloc(r, &piece.function, *id)).collect();
-        module.define_function_bytes(*id, piece.alignment, &piece.bytes, &relocations).map_err(failed)?;
-        sites.extend(piece.sites);
+    let mut all_sites = Vec::new();
+    for (mut piece, id) in pieces.into_iter().zip(&ids) {
+        let sites: Vec<Site> = piece.sites.into_iter().map(SiteSpec::build).collect::<Result<_, _>>()?;
+        let mut calls = Vec::new();
+        let missing = || CpuError::internal("an address of nothing");
+        for Place { at, of, add } in piece.places {
+            let address = match of {
+                Symbol::Function(k) => {
+                    let name =
+                        ids.get(k as usize).map(|id| ModuleRelocTarget::user(0, id.as_u32())).ok_or_else(missing)?;
+                    calls.push(ModuleReloc { offset: at, kind: Reloc::Abs8, name, addend: add });
+                    continue;
+                }
+                Symbol::Site(k) => sites.get(k as usize).map(|site| &raw const **site as *const u8 as usize),
+                Symbol::Constant(k) => constants.get(k as usize).copied(),
+                Symbol::Runtime(function) => Some(function.address()),
+                Symbol::Table(k) => whorl_kernels::math::tables().get(k as usize).map(|t| t.rows.as_ptr() as usize),
+            };
+            let bytes = piece.bytes.get_mut(at as usize..at as usize + 8).ok_or_else(missing)?;
+            let address = address.ok_or_else(missing)?.wrapping_add_signed(add as isize);
+            bytes.copy_from_slice(&address.to_ne_bytes());
+        }
+        module.define_function_bytes(*id, piece.alignment, &piece.bytes, &calls).map_err(failed)?;
+        all_sites.extend(sites);
     }
     module.finalize_definitions().map_err(failed)?;
-    let address = |job: &JobId| module.get_finalized_function(ids[job.0 as usize]) as usize;
-    let phases = jobs.phases.iter().map(address).collect();
-    Ok(Code { module, phases, _sites: sites })
+    let address = |k: &u32| {
+        let id = ids.get(*k as usize).ok_or_else(|| CpuError::internal("a phase of nothing"))?;
+        Ok(module.get_finalized_function(*id) as usize)
+    };
+    let phases = phases.iter().map(address).collect::<Result<_, CpuError>>()?;
+    Ok(Code { module, phases, _sites: all_sites })
 }

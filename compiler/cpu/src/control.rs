@@ -12,20 +12,21 @@ use whorl_core::ir::{DType, Shape};
 use whorl_schedule::loop_ir::{BufferId, CheckNode, CheckStep, MatMul, Node, Phase, Scalar, Sort, View};
 
 use crate::CpuError;
-use crate::emit::calls::{call, signature};
+use crate::emit::calls::{address, call, signature};
 use crate::emit::value::memory;
 use crate::frame::Frame;
+use crate::image::{Runtime, SiteSpec, Symbol};
 use crate::jobs::{Callee, Job, JobId, Jobs, list_key, node_key};
 use crate::lanes;
-use crate::runtime::{self, CheckSite, LogSite, MatMulSite, Site, SortSite};
-use crate::share::{self, Divided, LoopSite, Share};
+use crate::runtime::{CheckSite, LogSite};
+use crate::share::{self, LoopSite, Share};
 
 pub struct Control<'x, 'b, 'p> {
     pub builder: &'x mut FunctionBuilder<'b>,
     pub frame: &'x Frame<'p>,
     pub jobs: &'x Jobs<'p>,
     /// What the code refers to.
-    pub sites: &'x mut Vec<Site>,
+    pub sites: &'x mut Vec<SiteSpec>,
 }
 
 impl Control<'_, '_, '_> {
@@ -74,7 +75,7 @@ impl Control<'_, '_, '_> {
         self.untimed(node)?;
         if let Some(lap) = self.jobs.laps.get(&node_key(node)) {
             let lap = self.builder.ins().iconst(I64, i64::from(*lap));
-            call(self.builder, runtime::lap as *const u8, &[self.frame.context, lap], None);
+            call(self.builder, Runtime::Lap, &[self.frame.context, lap], None);
         }
         Ok(())
     }
@@ -221,11 +222,11 @@ impl Control<'_, '_, '_> {
             self.call_job(job);
             return;
         };
-        let site = self.site(LoopSite { range, share });
+        let site = self.site(SiteSpec::Loop(LoopSite { range, share }));
         let function = self.import(job);
         let function = self.builder.ins().func_addr(I64, function);
         let args = [self.frame.arena, self.frame.context, site, function];
-        call(self.builder, share::lane_loop as *const u8, &args, None);
+        call(self.builder, Runtime::LaneLoop, &args, None);
     }
 
     fn share(&self, node: &Node) -> Option<Share> {
@@ -262,11 +263,9 @@ impl Control<'_, '_, '_> {
         self.enter(go);
     }
 
-    fn site<T: Send + Sync + 'static>(&mut self, site: T) -> Value {
-        let site = Box::new(site);
-        let address = &raw const *site as i64;
+    fn site(&mut self, site: SiteSpec) -> Value {
         self.sites.push(site);
-        self.builder.ins().iconst(I64, address)
+        address(self.builder, Symbol::Site(self.sites.len() as u32 - 1))
     }
 
     /// The address of a view, or zero for none.
@@ -289,10 +288,10 @@ impl Control<'_, '_, '_> {
         let strides = |v: &View| v.strides.to_vec();
         let loops = steps.iter().map(|s| s.n).collect();
         let site = LogSite { site, dtype, dims: dims.clone(), value: strides(value), mask: mask.map(strides), loops };
-        let site = self.site(site);
+        let site = self.site(SiteSpec::Log(site));
         let views: Vec<&View> = [value].into_iter().chain(mask).chain(steps.iter().map(|s| &s.index)).collect();
         let pointers = self.pointers(&views)?;
-        call(self.builder, runtime::log as *const u8, &[self.frame.context, site, pointers], None);
+        call(self.builder, Runtime::Log, &[self.frame.context, site, pointers], None);
         Ok(())
     }
 
@@ -305,11 +304,12 @@ impl Control<'_, '_, '_> {
         let (check, spans, dims) = (c.check.clone(), c.spans.clone(), c.dims.clone());
         let mask = c.mask.as_ref().map(|m| m.strides.to_vec());
         let steps = c.steps.iter().map(|s| Step { at: 0, n: s.n, train: s.train, span: s.span }).collect();
-        let site = self.site(CheckSite { check, spans, dims, values, mask, steps, in_run: c.in_run });
+        let site = CheckSite { check, spans, dims, values, mask, steps, in_run: c.in_run };
+        let site = self.site(SiteSpec::Check(site));
         let views: Vec<&View> = c.values.iter().chain(&c.mask).chain(c.steps.iter().map(|s| &s.index)).collect();
         let pointers = self.pointers(&views)?;
         let args = [self.frame.context, site, pointers];
-        let status = call(self.builder, runtime::check as *const u8, &args, Some(I64));
+        let status = call(self.builder, Runtime::Check, &args, Some(I64));
         let status = status.ok_or_else(|| CpuError::internal("a call without a result"))?;
         self.stop_unless_zero(status);
         Ok(())
@@ -328,18 +328,17 @@ impl Control<'_, '_, '_> {
     }
 
     fn matmul(&mut self, node: &Node, m: &MatMul) -> Result<(), CpuError> {
-        let divided = self.share(node).map(|share| Divided::product(m, share)).transpose()?.flatten();
+        let share = self.share(node).filter(|share| share::divides_product(m, *share));
         let a = self.frame.pointer(self.builder, &m.a)?;
         let b = self.frame.pointer(self.builder, &m.b)?;
         let c = self.frame.pointer(self.builder, &m.c)?;
         let bias = self.maybe_pointer(m.epilogue.as_ref().map(|e| &e.bias))?;
-        if let Some(divided) = divided {
-            let site = self.site(divided);
+        let site = self.site(SiteSpec::Product(Box::new(m.clone()), share));
+        if share.is_some() {
             let args = [self.frame.context, site, a, b, c, bias];
-            call(self.builder, share::divided_matmul as *const u8, &args, None);
+            call(self.builder, Runtime::DividedMatMul, &args, None);
         } else {
-            let site = self.site(MatMulSite::new(m)?);
-            call(self.builder, runtime::matmul as *const u8, &[site, a, b, c, bias], None);
+            call(self.builder, Runtime::MatMul, &[site, a, b, c, bias], None);
         }
         Ok(())
     }
@@ -351,13 +350,12 @@ impl Control<'_, '_, '_> {
         }
         let views: Vec<&View> = s.from.iter().chain(&s.to).collect();
         let pointers = self.pointers(&views)?;
-        let divided = self.share(node).map(|share| Divided::sort(s, &dtypes, share)).transpose()?.flatten();
-        if let Some(divided) = divided {
-            let site = self.site(divided);
-            call(self.builder, share::divided_sort as *const u8, &[self.frame.context, site, pointers], None);
+        let share = self.share(node).filter(|share| share::divides_sort(s, *share));
+        let site = self.site(SiteSpec::Sort(Box::new(s.clone()), dtypes, share));
+        if share.is_some() {
+            call(self.builder, Runtime::DividedSort, &[self.frame.context, site, pointers], None);
         } else {
-            let site = self.site(SortSite::new(s, &dtypes)?);
-            call(self.builder, runtime::sort as *const u8, &[site, pointers], None);
+            call(self.builder, Runtime::Sort, &[site, pointers], None);
         }
         Ok(())
     }

@@ -7,7 +7,8 @@ use whorl_core::ir::{ArrayData, Type};
 use whorl_schedule::loop_ir::{Buffer, BufferId, LoopProgram, Phase, Place};
 use whorl_schedule::{cost, verify};
 
-use crate::build::{Code, FunctionText, build, disassemble};
+use crate::build::{self, Code, FunctionText, disassemble, load};
+use crate::image::Image;
 use crate::ring::{Dropped, RING, Ring};
 use crate::runtime::{Context, Lap, ticks};
 use crate::state::{Arena, Bytes, RunState};
@@ -18,8 +19,8 @@ use crate::{CpuError, Options, RunError, long_reductions};
 pub struct Executable {
     program: LoopProgram,
     options: Options,
-    /// Copies of the program's constants, where the code expects them.
-    constants: Vec<Option<Bytes>>,
+    /// Copies of the program's constants, kept for the code that holds their addresses.
+    _constants: Vec<Option<Bytes>>,
     phases: Vec<usize>,
     /// There until the executable is dropped.
     code: Mutex<Option<Code>>,
@@ -31,15 +32,25 @@ type PhaseFunction = unsafe extern "C" fn(*mut u8, *mut Context, i64, i64) -> i6
 /// What one run leaves.
 type RunResult = Result<Vec<ArrayData>, RunError>;
 
+/// Compiles a program for this machine, to be loaded now or later.
+pub(crate) fn image(program: &LoopProgram, options: &Options) -> Result<Image, CpuError> {
+    check(program)?;
+    let mut program = program.clone();
+    long_reductions::divide(&mut program, options);
+    build::compile(program, options)
+}
+
 impl Executable {
     pub(crate) fn new(program: &LoopProgram, options: &Options) -> Result<Executable, CpuError> {
-        check(program)?;
-        let mut program = program.clone();
-        long_reductions::divide(&mut program, options);
+        Executable::load(image(program, options)?)
+    }
+
+    pub(crate) fn load(image: Image) -> Result<Executable, CpuError> {
+        let Image { program, options, pieces, phases } = image;
         let constants: Vec<Option<Bytes>> = program.buffers.iter().map(constant).collect::<Result<_, _>>()?;
-        let code = build(&program, &addresses(&constants), options)?;
+        let code = load(pieces, &phases, &addresses(&constants))?;
         let phases = code.phases.clone();
-        Ok(Executable { program, options: options.clone(), constants, phases, code: Mutex::new(Some(code)) })
+        Ok(Executable { program, options, _constants: constants, phases, code: Mutex::new(Some(code)) })
     }
 
     /// The program as it is executed: with long reductions divided, where there are teams.
@@ -216,7 +227,7 @@ impl Executable {
 
     /// The machine code of each function, as text.
     pub fn assembly(&self) -> Result<Vec<FunctionText>, CpuError> {
-        disassemble(&self.program, &addresses(&self.constants), &self.options)
+        disassemble(&self.program, &self.options)
     }
 }
 

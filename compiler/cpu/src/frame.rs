@@ -6,13 +6,13 @@ use cranelift_frontend::FunctionBuilder;
 use whorl_schedule::loop_ir::{Buffer, BufferId, LoopProgram, Place, View};
 
 use crate::CpuError;
+use crate::emit::calls::address;
 use crate::emit::machine::Target;
 use crate::emit::value::{Address, memory};
+use crate::image::Symbol;
 
 pub struct Frame<'p> {
     pub program: &'p LoopProgram,
-    /// For each buffer that is a constant, where it lies.
-    pub constants: &'p [usize],
     pub target: Target,
     pub arena: Value,
     pub context: Value,
@@ -29,9 +29,7 @@ impl<'p> Frame<'p> {
     pub fn start(&self, builder: &mut FunctionBuilder, id: BufferId) -> Result<Address, CpuError> {
         Ok(match self.buffer(id)?.place {
             Place::Arena(at) => self.near(builder, self.arena, at as i64),
-            Place::Constant(_) => {
-                Address { pointer: builder.ins().iconst(I64, self.constants[id.0 as usize] as i64), bytes: 0 }
-            }
+            Place::Constant(_) => Address { pointer: address(builder, Symbol::Constant(id.0)), bytes: 0 },
         })
     }
 

@@ -14,6 +14,7 @@ mod emit;
 mod execute;
 
 mod frame;
+mod image;
 mod jobs;
 mod kernels;
 mod lanes;
@@ -28,19 +29,21 @@ mod wide;
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use whorl_core::check::Fault;
 use whorl_core::ir::DType;
 use whorl_schedule::loop_ir::LoopProgram;
 
 pub use build::FunctionText;
 pub use execute::Executable;
+pub use image::Image;
 pub use ring::{Dropped, Kept, LogElement, Sink};
 pub use runtime::{Lap, lap_ticks, ticks};
 pub use state::{Arena, RunState};
 pub use team::threads_of;
 
 /// How to compile.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize, Debug)]
 pub struct Options {
     /// Threads to compile on.
     pub threads: usize,
@@ -51,7 +54,7 @@ pub struct Options {
 }
 
 /// Several threads in one run.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Debug)]
 pub struct TeamOptions {
     /// The most threads that one run will have.
     pub threads: usize,
@@ -87,7 +90,7 @@ impl Default for Options {
 }
 
 /// How many lanes lane loops work on at once. The results are the same.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Debug)]
 pub enum VectorMode {
     /// As many as the machine has: 16 with AVX-512.
     Auto,
@@ -149,4 +152,19 @@ impl std::error::Error for RunError {}
 /// Compiles a program for this machine.
 pub fn compile(program: &LoopProgram, options: &Options) -> Result<Executable, CpuError> {
     Executable::new(program, options)
+}
+
+/// What of this machine decides which code is made for it.
+pub fn features() -> Result<String, CpuError> {
+    build::features()
+}
+
+/// Compiles a program for this machine, to be loaded now or later.
+pub fn image(program: &LoopProgram, options: &Options) -> Result<Image, CpuError> {
+    execute::image(program, options)
+}
+
+/// Makes compiled code ready to run. The image is one that [`image`] made, on a machine with the same [`features`], by the same build of this crate.
+pub fn load(image: Image) -> Result<Executable, CpuError> {
+    Executable::load(image)
 }

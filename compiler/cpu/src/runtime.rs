@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use whorl_core::check::{Check, Fault, Step};
 use whorl_core::ir::{DType, Lit, Shape, Spans};
 
@@ -84,7 +85,7 @@ pub type Site = Box<dyn std::any::Any + Send + Sync>;
 /// Strides in elements.
 pub type Strides = Vec<isize>;
 
-#[derive(Debug)]
+#[derive(Serialize, Deserialize, Debug)]
 pub struct LogSite {
     pub site: u32,
     pub dtype: DType,
@@ -95,7 +96,7 @@ pub struct LogSite {
     pub loops: Vec<usize>,
 }
 
-#[derive(Debug)]
+#[derive(Serialize, Deserialize, Debug)]
 pub struct CheckSite {
     pub check: Arc<Check>,
     pub spans: Spans,
@@ -234,4 +235,4 @@ pub extern "C" fn remainder_f64(a: f64, b: f64) -> f64 {
     a % b
 }
 
-pub use crate::kernels::{MatMulSite, SortSite, matmul, sort};
+pub use crate::kernels::{matmul, sort};

@@ -3,6 +3,7 @@
 //! A lane loop's function gets the range that it is to do; a product or sort is several, of fewer rows or columns each. Every element is
 //! computed as it is by one thread, so that the bits do not depend on who does what.
 
+use serde::{Deserialize, Serialize};
 use whorl_core::ir::Shape;
 use whorl_schedule::cost;
 use whorl_schedule::loop_ir::{LoopProgram, MatMul, Node, Phase, Sort, View};
@@ -13,7 +14,7 @@ use crate::runtime::Context;
 use crate::{CpuError, Options, VectorMode, team, wide};
 
 /// Of a node that is worth several threads.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Serialize, Deserialize, Debug)]
 pub struct Share {
     /// In how many parts it is done at most.
     pub parts: usize,
@@ -90,7 +91,7 @@ pub fn nanoseconds(program: &LoopProgram, node: &Node, mode: VectorMode) -> Opti
 /// `fn(arena, context, from, to) -> status` of a lane loop.
 pub type RangeFunction = unsafe extern "C" fn(*mut u8, *mut Context, i64, i64) -> i64;
 
-#[derive(Debug)]
+#[derive(Serialize, Deserialize, Debug)]
 pub struct LoopSite {
     pub range: Range,
     pub share: Share,
@@ -176,12 +177,30 @@ fn longest(sizes: &[(usize, usize)], parts: usize) -> Option<Along> {
     sizes.iter().enumerate().map(along).filter(|a| a.n > 1).max_by_key(rank)
 }
 
+/// What a product is divided along, if it is.
+fn along_product(m: &MatMul, share: Share) -> Option<Along> {
+    // Kernels do about eight rows, and vectors of sixteen columns at once.
+    let sizes: Vec<(usize, usize)> = m.batch.iter().map(|n| (*n, 1)).chain([(m.m, 8), (m.n, 16)]).collect();
+    longest(&sizes, share.parts)
+}
+
+fn along_sort(s: &Sort, share: Share) -> Option<Along> {
+    let sizes: Vec<(usize, usize)> = s.rows.iter().map(|n| (*n, 1)).collect();
+    longest(&sizes, share.parts)
+}
+
+pub fn divides_product(m: &MatMul, share: Share) -> bool {
+    along_product(m, share).is_some()
+}
+
+pub fn divides_sort(s: &Sort, share: Share) -> bool {
+    along_sort(s, share).is_some()
+}
+
 impl Divided<MatMulSite> {
     /// Nothing if there is nothing to divide.
     pub fn product(m: &MatMul, share: Share) -> Result<Option<Divided<MatMulSite>>, CpuError> {
-        // Kernels do about eight rows, and vectors of sixteen columns at once.
-        let sizes: Vec<(usize, usize)> = m.batch.iter().map(|n| (*n, 1)).chain([(m.m, 8), (m.n, 16)]).collect();
-        let Some(along) = longest(&sizes, share.parts) else { return Ok(None) };
+        let Some(along) = along_product(m, share) else { return Ok(None) };
         let (rank, d) = (m.batch.len(), along.dimension);
         let width = m.dtype.bytes() as isize;
         let bias = m.epilogue.as_ref().map(|e| &e.bias);
@@ -216,8 +235,7 @@ impl Divided<SortSite> {
         dtypes: &[whorl_core::ir::DType],
         share: Share,
     ) -> Result<Option<Divided<SortSite>>, CpuError> {
-        let sizes: Vec<(usize, usize)> = s.rows.iter().map(|n| (*n, 1)).collect();
-        let Some(along) = longest(&sizes, share.parts) else { return Ok(None) };
+        let Some(along) = along_sort(s, share) else { return Ok(None) };
         let mut parts = Vec::new();
         for (from, to) in pieces(along.n, along.unit, share.parts) {
             let mut rows: Shape = s.rows.clone();

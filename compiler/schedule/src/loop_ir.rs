@@ -16,6 +16,7 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 use whorl_core::check::Check;
 use whorl_core::ir::{ArrayData, DType, Lit, Shape, Spans};
@@ -23,7 +24,7 @@ use whorl_core::prim::{Binary, Compare, Monoid, Unary};
 use whorl_source::Span;
 
 /// The program of one run. Runs are independent; each has an arena of its own.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct LoopProgram {
     /// How many runs there are (the outermost `for`), or `None` where the program has none.
     pub runs: Option<usize>,
@@ -42,7 +43,7 @@ pub struct LoopProgram {
 }
 
 /// A stretch of the program between which the host may look in.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Phase {
     Straight(Vec<Node>),
     /// `train scan`: the host calls it for stretches of steps `from..to`, in order. `state` is all that lives across steps (carries,
@@ -55,11 +56,11 @@ pub enum Phase {
     },
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct BufferId(pub u32);
 
 /// An array's place.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Buffer {
     pub dtype: DType,
     pub shape: Shape,
@@ -83,7 +84,7 @@ impl Buffer {
     }
 }
 
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Place {
     /// So many bytes from the start of the arena. Buffers that live at different times may share bytes.
     Arena(usize),
@@ -92,7 +93,7 @@ pub enum Place {
 }
 
 /// Addresses of elements: `offset + sum(clamp(*d.index, 0, d.max) * d.stride) + sum(strides[k] * dim_k)`.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct View {
     pub buffer: BufferId,
     pub offset: isize,
@@ -102,7 +103,7 @@ pub struct View {
 }
 
 /// An offset by a run-time index that is the same for the whole loop.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Dynamic {
     /// An `i32` scalar.
     pub index: BufferId,
@@ -111,13 +112,13 @@ pub struct Dynamic {
 }
 
 /// A scalar that the whole team agrees on.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Scalar {
     Lit(Lit),
     Buffer(BufferId),
 }
 
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Node {
     /// `index` runs over 0..n, or n - 1 down to 0.
     Loop {
@@ -159,7 +160,7 @@ pub enum Node {
 }
 
 /// A check, element by element. Lowering puts it behind a branch on whether it fails anywhere, so that it is never fast.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct CheckNode {
     pub check: Arc<Check>,
     pub dims: Shape,
@@ -174,7 +175,7 @@ pub struct CheckNode {
 }
 
 /// A loop around a check or a log: its index, an `i32` scalar, and what is told of it.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct CheckStep {
     pub index: View,
     pub n: usize,
@@ -187,7 +188,7 @@ pub struct CheckStep {
 /// `ops` are evaluated once for every point of `dims` × `reduced`, in SSA order: a [`Value`] is the place of its op. Views have
 /// strides for `dims` then `reduced`. No op reads what another lane of the same loop writes, unless it is the very element that
 /// the lane itself writes later in its list (an in-place update).
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Lanes {
     pub dims: Shape,
     /// Empty in loops without reductions.
@@ -199,17 +200,17 @@ pub struct Lanes {
 }
 
 /// The result of an op of the same [`Lanes`].
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Value(pub u32);
 
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct LaneOp {
     pub kind: LaneKind,
     /// Of the result; of the stored value for stores.
     pub dtype: DType,
 }
 
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum LaneKind {
     Lit(Lit),
     /// The position along a dimension of `dims` ++ `reduced`, as `i32`.
@@ -237,7 +238,7 @@ pub enum LaneKind {
     },
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct LaneIndex {
     /// An `i32`.
     pub index: Value,
@@ -246,7 +247,7 @@ pub struct LaneIndex {
 }
 
 /// Folds `value` over `reduced`, into an element for each point of `dims`.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Reduction {
     pub kind: ReductionKind,
     pub value: Value,
@@ -255,7 +256,7 @@ pub struct Reduction {
     pub order: ReduceOrder,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum ReductionKind {
     Fold(Monoid),
     /// The position (row-major in `reduced`) of the first largest value, as `i32`; NaN is larger than all.
@@ -265,7 +266,7 @@ pub enum ReductionKind {
 }
 
 /// See `whorl_core::prim::Reduce`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum ReduceOrder {
     /// 16 partial results by position mod 16, then a tree.
     Interleaved,
@@ -275,7 +276,7 @@ pub enum ReduceOrder {
 
 /// `c[b…, i, j] = sum over l of a[b…, i, l] * b[b…, l, j]`, `fma`-accumulated from +0 upward in l, then, if `accumulate`, added to c;
 /// then goes through the epilogue. Strides of the views: a batch…, m, k; b batch…, k, n; c batch…, m, n. f32 or f64.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct MatMul {
     pub dtype: DType,
     pub batch: Shape,
@@ -291,14 +292,14 @@ pub struct MatMul {
 }
 
 /// What becomes of a product's element before it is stored: `activation(element + bias[j])`.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Epilogue {
     /// Strides: batch…, m (both of them zero), n.
     pub bias: View,
     pub activation: Activation,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Activation {
     /// The sum with the bias itself.
     None,
@@ -309,7 +310,7 @@ pub enum Activation {
 
 /// Sorts each row of `n` elements: `rows` are the leading dimensions of the views' strides, the sorted axis is the last.
 /// `to[k]` may be `from[k]`'s own place.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Sort {
     pub rows: Shape,
     pub n: usize,
@@ -320,7 +321,7 @@ pub struct Sort {
 }
 
 /// Prefix results along the last dimension of the views' strides.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Cumulative {
     pub op: Monoid,
     pub dtype: DType,

@@ -5,10 +5,12 @@ use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::types::{F32, F32X4, F64X2, I32X4, I64, I64X2};
 use cranelift_codegen::ir::{BlockArg, ConstantData, Endianness, InstBuilder, MemFlagsData, Type, Value};
 use cranelift_frontend::FunctionBuilder;
+use whorl_kernels::math;
 use whorl_kernels::ops::{Ops, Table};
 
 use super::calls::address;
 use super::value::memory;
+use crate::image::Symbol;
 
 /// What the emitter needs to know of the target.
 #[derive(Clone, Copy, Debug)]
@@ -186,7 +188,8 @@ impl Ops for VectorMachine<'_, '_> {
 
     fn row(&mut self, table: &'static Table, at: Value) -> [Value; 8] {
         debug_assert!(!self.wide(), "rows are of 32-bit floats");
-        let table = address(self.builder, table.rows.as_ptr().cast());
+        let number = math::tables().iter().position(|t| std::ptr::eq(*t, table)).expect("a table of ours");
+        let table = address(self.builder, Symbol::Table(number as u32));
         // Two vectors of each lane's row, then four lanes of each number.
         let mut rows = [[table; 2]; 4];
         for (lane, row) in rows.iter_mut().enumerate() {

@@ -1,5 +1,6 @@
 //! How a lane loop is walked: which dimension goes into vectors, how often bodies are repeated.
 
+use serde::{Deserialize, Serialize};
 use whorl_core::ir::{DType, Shape};
 use whorl_core::prim::{Binary, Unary};
 use whorl_schedule::loop_ir::{
@@ -32,7 +33,7 @@ pub struct Plan {
 }
 
 /// Which part of its lanes a function does is said by its arguments: from where to where in this dimension.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Serialize, Deserialize, Debug)]
 pub struct Range {
     pub level: usize,
     /// Where ranges may end: after so many, or their multiples, or at `whole`; what the dimension has behind it belongs to the last.

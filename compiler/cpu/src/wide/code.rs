@@ -68,6 +68,8 @@ pub enum Immediate {
     /// Of an operation on 64 bits, sign-extended.
     Signed(i32),
     Quad(u64),
+    /// Where a buffer lies that is a constant.
+    Constant(u32),
 }
 
 /// What memory may stand for the last operand, if its register has no place but memory.

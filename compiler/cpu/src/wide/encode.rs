@@ -16,7 +16,14 @@ use super::code::{
 use crate::CpuError;
 
 /// The function's bytes, to begin at a multiple of 64, and its text if that was asked for.
-pub fn encode(code: &Code, text: bool) -> Result<(Vec<u8>, Option<String>), CpuError> {
+/// A function's bytes, the places in them that are addresses of constants (and of which buffer), and its text if it was wanted.
+pub struct Encoded {
+    pub bytes: Vec<u8>,
+    pub constants: Vec<(u32, u32)>,
+    pub text: Option<String>,
+}
+
+pub fn encode(code: &Code, text: bool) -> Result<Encoded, CpuError> {
     let allocation = allocate(code);
     let mut emitter = Emitter {
         code,
@@ -31,6 +38,7 @@ pub fn encode(code: &Code, text: bool) -> Result<(Vec<u8>, Option<String>), CpuE
         pool: Vec::new(),
         places_in_pool: HashMap::new(),
         reads_of_pool: Vec::new(),
+        constants: Vec::new(),
         text: text.then(String::new),
         formatter: IntelFormatter::new(),
     };
@@ -70,6 +78,8 @@ pub struct Emitter<'a> {
     places_in_pool: HashMap<Vec<u8>, usize>,
     /// Where a distance to the pool is written, the end of that instruction, and the place in the pool.
     reads_of_pool: Vec<(u64, u64, usize)>,
+    /// Where the addresses of constants are, and of which buffer.
+    constants: Vec<(u32, u32)>,
     text: Option<String>,
     formatter: IntelFormatter,
 }
@@ -476,6 +486,15 @@ impl Emitter<'_> {
                 i.set_op_kind(k, OpKind::Immediate64);
                 i.set_immediate64(x);
             }
+            Some(Immediate::Constant(id)) => {
+                i.set_op_kind(k, OpKind::Immediate64);
+                i.set_immediate64(0);
+                let begin = self.at;
+                self.write(i, pool)?;
+                let offset = self.encoder.get_constant_offsets().immediate_offset() as u64;
+                self.constants.push(((begin + offset) as u32, id));
+                return Ok(());
+            }
             None => {}
         }
         if let Some(mask) = mask {
@@ -504,7 +523,7 @@ impl Emitter<'_> {
     }
 
     /// Fills in what was not known when it was written.
-    fn finish(mut self) -> Result<(Vec<u8>, Option<String>), CpuError> {
+    fn finish(mut self) -> Result<Encoded, CpuError> {
         let mut bytes = self.encoder.take_buffer();
         let pool = bytes.len().next_multiple_of(64);
         bytes.resize(pool, 0xcc);
@@ -521,7 +540,7 @@ impl Emitter<'_> {
         for (at, end, place) in &self.reads_of_pool {
             patch(*at, (pool + place) as i64 - *end as i64)?;
         }
-        Ok((bytes, self.text))
+        Ok(Encoded { bytes, constants: self.constants, text: self.text })
     }
 }
 

@@ -39,20 +39,22 @@ enum End {
 pub struct Wide<'p> {
     pub code: Code,
     pub program: &'p LoopProgram,
-    /// For each buffer that is a constant, where it lies.
-    pub constants: &'p [usize],
     pub chains: Chains,
     /// Whether there is an instruction that counts bits.
     popcount: bool,
 }
 
+/// Whether there is an instruction that counts bits in all lanes.
+pub fn counts_bits() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return is_x86_feature_detected!("avx512vpopcntdq");
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
 impl<'p> Wide<'p> {
-    pub fn new(program: &'p LoopProgram, constants: &'p [usize]) -> Wide<'p> {
-        #[cfg(target_arch = "x86_64")]
-        let popcount = is_x86_feature_detected!("avx512vpopcntdq");
-        #[cfg(not(target_arch = "x86_64"))]
-        let popcount = false;
-        Wide { code: Code::new(), program, constants, chains: Chains::default(), popcount }
+    pub fn new(program: &'p LoopProgram) -> Wide<'p> {
+        Wide { code: Code::new(), program, chains: Chains::default(), popcount: counts_bits() }
     }
 
     pub fn has_popcount(&self) -> bool {

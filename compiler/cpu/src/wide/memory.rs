@@ -44,10 +44,7 @@ impl Wide<'_> {
             return *r;
         }
         let r = match link {
-            Link::Constant(id) => {
-                let address = self.constants[id.0 as usize] as u64;
-                self.code.general(Op::Mov_r64_imm64, &[], Some(Immediate::Quad(address)))
-            }
+            Link::Constant(id) => self.code.general(Op::Mov_r64_imm64, &[], Some(Immediate::Constant(id.0))),
             Link::Bytes(base, bytes) => {
                 let distance = self.code.general(Op::Mov_r64_imm64, &[], Some(Immediate::Quad(bytes as u64)));
                 self.plus(base, distance)

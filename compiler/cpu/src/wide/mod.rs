@@ -24,6 +24,7 @@ use whorl_schedule::loop_ir::{LaneIndex, LaneKind, LaneOp, Lanes, LoopProgram};
 use crate::CpuError;
 use crate::lanes::{self, Plan};
 
+pub use encode::Encoded;
 pub use machine::Wide;
 
 /// Whether this machine has what the code uses.
@@ -37,6 +38,11 @@ pub fn supported() -> bool {
     }
     #[cfg(not(all(target_arch = "x86_64", unix)))]
     false
+}
+
+/// What of the machine the code depends on.
+pub fn features() -> String {
+    format!("wide={} popcount={}", supported(), machine::counts_bits())
 }
 
 /// Whether the loop can be written so: what writes lane after lane, or calls, is left to the portable path.
@@ -67,13 +73,8 @@ pub fn fits(program: &LoopProgram, lanes: &Lanes) -> bool {
 }
 
 /// The bytes of a function for the loop, which begins at a multiple of 64, and their text if it is wanted.
-pub fn compile(
-    program: &LoopProgram,
-    constants: &[usize],
-    plan: &Plan,
-    text: bool,
-) -> Result<(Vec<u8>, Option<String>), CpuError> {
-    let mut machine = Wide::new(program, constants);
+pub fn compile(program: &LoopProgram, plan: &Plan, text: bool) -> Result<Encoded, CpuError> {
+    let mut machine = Wide::new(program);
     lanes::emit(&mut machine, program, plan)?;
     machine.code.clean();
     improve::improve(&mut machine.code);

@@ -63,7 +63,7 @@ macro_rules! with_functions_of_one_float {
 macro_rules! define {
     ($($function:ident $name:literal $module:ident::$definition:ident $cost:literal;)*) => {
         /// A function of one float.
-        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, serde::Serialize, serde::Deserialize)]
         pub enum MathFn {
             $($function),*
         }
@@ -108,6 +108,11 @@ pub enum MathFn2 {
     Min,
     /// `a > b or a is NaN ? a : b`
     Max,
+}
+
+/// The tables that [`Ops::row`] is given.
+pub fn tables() -> [&'static crate::ops::Table; 1] {
+    [&tanh::ROWS]
 }
 
 impl MathFn {

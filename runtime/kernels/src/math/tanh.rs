@@ -72,7 +72,7 @@ fn by_exp<O: Ops, W: Width>(o: &mut O, x: O::F) -> O::F {
 /// By `fits/tanh.py`: the middle of a row, a float whose tanh is all but a float, and the coefficients around it.
 #[rustfmt::skip]
 #[allow(clippy::excessive_precision, clippy::approx_constant, reason = "shortest decimals of floats that were fitted")]
-static ROWS: Table = Table::new([
+pub static ROWS: Table = Table::new([
     [0.0, 0.0, 1.0, -7.716625e-08, -0.33332568, -0.0002464426, 0.13680588, -0.022314543],
     [0.28732982, 0.27967533, 0.9217817, -0.2577995, -0.23516117, 0.1516763, 0.056340344, -0.07045442],
     [0.5736669, 0.51804715, 0.73162717, -0.3790174, -0.047536794, 0.15096736, -0.045048706, -0.03507176],

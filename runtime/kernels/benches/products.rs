@@ -61,6 +61,12 @@ fn cases() -> Vec<(&'static str, Vec<Case>)> {
         ("first layers", vec![case(128, 64, 4), Case { layout: Layout::TN, ..case(4, 64, 128) }, case(128, 64, 17)]),
         ("odd sizes", vec![case(100, 100, 100), case(127, 65, 63), case(33, 48, 200)]),
         (
+            "many steps",
+            [(16, 36, 65536), (32, 64, 8192), (64, 64, 4096)]
+                .map(|(m, n, k)| Case { layout: Layout::TN, ..case(m, n, k) })
+                .into(),
+        ),
+        (
             "batches",
             [(8, 64), (32, 32), (64, 16), (256, 8), (1024, 4)].map(|(batch, n)| Case { batch, ..case(n, n, n) }).into(),
         ),

@@ -32,7 +32,7 @@ fn layout(kind: usize, batch: usize, rows: usize, columns: usize) -> ([isize; 3]
 macro_rules! check {
     ($name:ident, $t:ty, $unary:ident) => {
         fn $name(random: &mut Random, m: usize, n: usize, k: usize) {
-            let batch = 1 + random.below(2);
+            let batch = 1 + random.below(4);
             let (sa, a_size) = layout(random.below(5), batch, m, k);
             let (sb, b_size) = layout(random.below(5), batch, k, n);
             let (sc, c_size) = layout(random.below(5), batch, m, n);
@@ -121,6 +121,10 @@ fn all_paths_agree_to_the_bit() {
         (4, 2, 64),
         (64, 64, 1),
         (5, 7, 0),
+        // In blocks of k.
+        (16, 36, 1100),
+        (3, 70, 513),
+        (1, 20, 600),
     ];
     for (m, n, k) in fixed {
         for _ in 0..6 {

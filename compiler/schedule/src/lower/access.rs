@@ -53,7 +53,7 @@ impl Lowerer<'_> {
             let max = (n - kept.unwrap_or(1)) as isize;
             match &index.content {
                 Content::Lit(lit) => view.offset += (lit.to_f64() as isize).clamp(0, max) * stride,
-                Content::Position { offset, strides } if stays_within(&index.shape, *offset, strides, max) => {
+                Content::Position { offset, strides } if stays_within(&index.shape, *offset, strides, 0, max) => {
                     view.offset += offset * stride;
                     (0..lanes).for_each(|d| view.strides[d] += strides[d] * stride);
                 }
@@ -83,6 +83,9 @@ impl Lowerer<'_> {
             shape.extend_from_slice(&self.vars.ty(out).shape);
             return Array::lit(lit, &shape);
         }
+        if let Some(position) = self.position_at(x, window, indices) {
+            return position;
+        }
         let target = self.target(x, window, indices);
         if target.lanes.is_empty() {
             return Array { dtype: x.dtype, shape: target.shape, content: Content::View(target.view) };
@@ -95,6 +98,31 @@ impl Lowerer<'_> {
         let node = b.node(&target.shape, &self.spans);
         self.emit(node);
         array
+    }
+
+    /// An element of a list of positions is a position.
+    fn position_at(&self, x: &Array, window: Option<usize>, indices: &[Array]) -> Option<Array> {
+        let lanes = self.lanes.len();
+        let (Content::Position { offset, strides }, [index], None) = (&x.content, indices, window) else { return None };
+        let (n, step) = (*x.shape.get(lanes)? as isize, strides[lanes]);
+        if n == 0 {
+            return None;
+        }
+        let mut at = x.clone();
+        at.remove(lanes);
+        let content = match &index.content {
+            Content::Lit(lit) => {
+                let moved = (lit.to_f64() as isize).clamp(0, n - 1) * step;
+                Content::Position { offset: offset + moved, strides: at.strides() }
+            }
+            Content::Position { offset: first, strides: by } if stays_within(&index.shape, *first, by, 0, n - 1) => {
+                let mut strides = at.strides();
+                (0..lanes).for_each(|d| strides[d] += by[d] * step);
+                Content::Position { offset: offset + first * step, strides }
+            }
+            Content::Position { .. } | Content::View(_) => return None,
+        };
+        Some(Array { content, ..at })
     }
 
     /// A copy of the first array, and then the second at its place.
@@ -229,12 +257,12 @@ fn offsets(b: &mut LaneBuilder, target: &Target) -> Vec<LaneIndex> {
 }
 
 /// Whether an affine index is within 0..=max for all lanes, so that it needs no clamp.
-fn stays_within(shape: &[usize], offset: isize, strides: &[isize], max: isize) -> bool {
+pub(super) fn stays_within(shape: &[usize], offset: isize, strides: &[isize], min: isize, max: isize) -> bool {
     let reach = |sign: isize| -> isize {
         let ends = shape.iter().zip(strides).map(|(&n, &s)| (n as isize - 1).max(0) * s);
         offset + ends.filter(|e| e * sign > 0).sum::<isize>()
     };
-    reach(-1) >= 0 && reach(1) <= max
+    reach(-1) >= min && reach(1) <= max
 }
 
 fn uniform(v: &View) -> View {

@@ -5,8 +5,9 @@ use whorl_core::ir::*;
 use whorl_core::prim::*;
 
 use super::Lowerer;
+use super::access::stays_within;
 use crate::ScheduleError;
-use crate::array::{Array, Content};
+use crate::array::{Array, Content, Strides};
 use crate::lanes::LaneBuilder;
 use crate::loop_ir::*;
 
@@ -19,6 +20,12 @@ impl Lowerer<'_> {
         }
         let lanes = self.lanes.len();
         let arrays = args.iter().map(|a| self.get(*a)).collect::<Result<Vec<Array>, ScheduleError>>()?;
+        if let Binary(op) = prim
+            && let Some(position) = self.position(*op, &arrays[0], &arrays[1], outs[0])
+        {
+            self.bind(outs[0], position);
+            return Ok(());
+        }
         let result = match prim {
             Unary(_) | Binary(_) | Compare(_) | Select | MulAdd | Convert(_) | Bitcast(_) | Threefry => {
                 return self.elementwise(prim, &arrays, outs);
@@ -88,6 +95,38 @@ impl Lowerer<'_> {
         let (shape, dtype) = (self.full_shape(v), self.vars.ty(v).dtype);
         let id = self.buffer(dtype, &shape, self.name(v));
         (View::whole(id, &shape), Array::whole(id, dtype, &shape))
+    }
+
+    /// Sums and multiples of positions are positions, so that what they index is a view.
+    fn position(&self, op: Binary, x: &Array, y: &Array, out: Var) -> Option<Array> {
+        let (shape, lanes) = (self.full_shape(out), self.lanes.len());
+        let affine = |a: &Array| {
+            let scalar = a.rank() == lanes && shape.len() > lanes;
+            let a = if scalar { a.clone().repeated(lanes, &shape[lanes..]) } else { a.clone() };
+            match a.content {
+                Content::Lit(lit) if lit.dtype == DType::I32 => Some((lit.to_f64() as isize, a.strides(), true)),
+                Content::Position { offset, ref strides } => Some((offset, strides.clone(), false)),
+                Content::Lit(_) | Content::View(_) => None,
+            }
+        };
+        let ((x, of_x, fixed_x), (y, of_y, fixed_y)) = (affine(x)?, affine(y)?);
+        let combined = |by_x: isize, by_y: isize| -> Strides {
+            let each = |(d, &n): (usize, &usize)| if n > 1 { of_x[d] * by_x + of_y[d] * by_y } else { 0 };
+            shape.iter().enumerate().map(each).collect()
+        };
+        let (offset, strides) = if op == Binary::Add {
+            (x + y, combined(1, 1))
+        } else if op == Binary::Sub {
+            (x - y, combined(1, -1))
+        } else if op == Binary::Mul && (fixed_x || fixed_y) {
+            (x * y, combined(if fixed_y { y } else { 0 }, if fixed_x { x } else { 0 }))
+        } else {
+            return None;
+        };
+        // Beyond, integers wrap.
+        let fits =
+            !(fixed_x && fixed_y) && stays_within(&shape, offset, &strides, i32::MIN as isize, i32::MAX as isize);
+        fits.then_some(Array { dtype: DType::I32, shape, content: Content::Position { offset, strides } })
     }
 
     fn elementwise(&mut self, prim: &Prim, arrays: &[Array], outs: &[Var]) -> Result<(), ScheduleError> {

@@ -1,5 +1,7 @@
 //! `Dot`: a matrix product if the axes can be merged into (batch…, m, n, k), after copies where they can not.
 
+use std::ops::Range;
+
 use whorl_core::ir::*;
 use whorl_core::prim::{Binary, Dot, Monoid};
 
@@ -28,6 +30,13 @@ impl Operand {
         let (batch, rest) = self.array.shape.split_at(self.batch);
         let (free, contract) = rest.split_at(self.free);
         (batch, free, contract)
+    }
+
+    /// The least step of these axes.
+    fn innermost(&self, axes: Range<usize>) -> usize {
+        let strides = self.array.strides();
+        let steps = axes.filter(|k| self.array.shape[*k] > 1).map(|k| strides[k].unsigned_abs());
+        steps.filter(|s| *s > 0).min().unwrap_or(usize::MAX)
     }
 
     /// One stride for all free axes and one for all contracted ones.
@@ -101,13 +110,25 @@ impl Lowerer<'_> {
         array
     }
 
-    /// A copy with its axes in this order, unless they merge as they are.
+    /// A copy, unless the axes merge as they are. What is innermost stays so in the copy: rows are copied as rows, and an array whose free
+    /// axes one product sums over, as do a layer and its derivative, has the same copy in both.
     fn mergeable(&mut self, x: Operand) -> (Operand, isize, isize) {
         let is_view = matches!(x.array.content, Content::View(_));
         if let (true, Some((free, contract))) = (is_view, x.merged()) {
             return (x, free, contract);
         }
-        let x = Operand { array: self.materialised(&x.array), ..x };
+        let rank = x.array.rank();
+        let (batch, free, contract) = (0..x.batch, x.batch..x.batch + x.free, x.batch + x.free..rank);
+        let array = if x.innermost(free.clone()) < x.innermost(contract.clone()) {
+            let perm: Vec<usize> = batch.clone().chain(contract.clone()).chain(free.clone()).collect();
+            let copy = self.materialised(&x.array.permuted(&perm));
+            let summed = contract.len();
+            let behind = x.batch + summed..rank;
+            copy.permuted(&batch.chain(behind).chain(x.batch..x.batch + summed).collect::<Vec<_>>())
+        } else {
+            self.materialised(&x.array)
+        };
+        let x = Operand { array, ..x };
         let (free, contract) = x.merged().expect("row-major axes merge");
         (x, free, contract)
     }

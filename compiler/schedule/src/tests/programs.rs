@@ -222,6 +222,55 @@ fn gather_maps() {
     });
 }
 
+/// Windows that move several elements at a time, as the library's convolutions cut them, are places in the array and no gathers; what
+/// leaves the array is.
+#[test]
+fn multiples_of_positions_are_views() {
+    let cut = |by: i32, from: i32| {
+        let s = check(&[f32s(&[11, 3])], |b, x| {
+            let iota = b.prim1(Prim::Iota(4), &[]);
+            let scaled = b.mul(Lit::i32(by).into(), iota);
+            let places = b.add(scaled, Lit::i32(from).into());
+            let outs = b.map(4, |b, l| {
+                let i = b.prim1(Prim::Index(None), &[places, l]);
+                let third = b.prim1(Prim::Index(None), &[places, Lit::i32(2).into()]);
+                let window = b.prim1(Prim::Index(Some(3)), &[x[0], i]);
+                let row = b.prim1(Prim::Index(None), &[x[0], third]);
+                let twice = b.mul(l, Lit::i32(2).into());
+                let less = b.binary(Binary::Sub, twice, l);
+                vec![window, row, less, i]
+            });
+            let sums = map_with(b, 4, &[x[0]], |b, l, acc| {
+                let i = b.prim1(Prim::Index(None), &[places, l]);
+                let window = b.prim1(Prim::Index(None), &[outs[0], l]);
+                vec![b.prim1(Prim::IndexAdd(Some(3)), &[acc[0], window, i])]
+            });
+            let wraps = b.mul(scaled, Lit::i32(i32::MAX).into());
+            outs.iter().copied().chain([sums[0], places, wraps]).collect()
+        });
+        print(&s, &|_| String::new())
+    };
+    for (by, from) in [(2, 0), (2, 2), (-2, 8), (1, 3)] {
+        let text = cut(by, from);
+        assert!(!text.contains("gather"), "{text}");
+    }
+    assert!(cut(3, 0).contains("gather"));
+}
+
+/// A layer and the derivative of its weights take the same copy of what is laid out for neither.
+#[test]
+fn products_share_copies() {
+    let s = check(&[f32s(&[5, 2, 6, 3]), f32s(&[2, 3, 4]), f32s(&[5, 6, 4])], |b, x| {
+        let patches = b.prim1(Prim::Transpose([0, 2, 1, 3].into()), &[x[0]]);
+        let forward = Dot { lhs_contract: [2, 3].into(), rhs_contract: [0, 1].into(), ..Dot::default() };
+        let back = Dot { lhs_contract: [0, 1].into(), rhs_contract: [0, 1].into(), ..Dot::default() };
+        let y = b.prim1(Prim::Dot(forward), &[patches, x[1]]);
+        vec![y, b.prim1(Prim::Dot(back), &[x[2], patches])]
+    });
+    let text = print(&s, &|_| String::new());
+    assert_eq!(text.matches("store").count(), 1, "{text}");
+}
+
 /// A map with accumulators.
 fn map_with(
     b: &mut Builder,

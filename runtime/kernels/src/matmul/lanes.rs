@@ -39,7 +39,7 @@ pub trait Lanes<T: Copy> {
     ///
     /// # Safety
     /// As [`rows`].
-    unsafe fn panel<const W: usize, const R: usize, const FULL: bool>(panel: &Panel<T>);
+    unsafe fn panel<const W: usize, const R: usize, const FULL: bool, const PART: bool>(panel: &Panel<T>);
     /// Lane j, for j below `lanes`, to `p[j * stride]`.
     unsafe fn scatter(p: *mut T, stride: isize, v: Self::V, lanes: usize) {
         // SAFETY: the caller's; a vector is its elements.
@@ -123,9 +123,9 @@ macro_rules! portable {
             unsafe fn tanh(a: Self::V) -> Self::V {
                 a.map(|x| tanh::<_, $width>(&mut $machine, x))
             }
-            unsafe fn panel<const W: usize, const R: usize, const FULL: bool>(panel: &Panel<$t>) {
+            unsafe fn panel<const W: usize, const R: usize, const FULL: bool, const PART: bool>(panel: &Panel<$t>) {
                 // SAFETY: the caller's.
-                unsafe { rows::<$t, Portable, W, R, FULL>(panel) }
+                unsafe { rows::<$t, Portable, W, R, FULL, PART>(panel) }
             }
         }
     };
@@ -188,9 +188,9 @@ macro_rules! vectors {
                 unsafe { $add(a, b) }
             }
             #[target_feature(enable = $features)]
-            unsafe fn panel<const W: usize, const R: usize, const FULL: bool>(panel: &Panel<$t>) {
+            unsafe fn panel<const W: usize, const R: usize, const FULL: bool, const PART: bool>(panel: &Panel<$t>) {
                 // SAFETY: see above.
-                unsafe { rows::<$t, $lanes, W, R, FULL>(panel) }
+                unsafe { rows::<$t, $lanes, W, R, FULL, PART>(panel) }
             }
             $($rest)*
         }

@@ -55,7 +55,13 @@ pub struct MatmulDesc {
 #[derive(Clone, Copy, Debug)]
 pub struct Plan<T> {
     form: Form,
-    entry: unsafe fn(&Form, *const T, *const T, *mut T, *const T),
+    entry: Entry<T>,
+}
+
+type Entry<T> = unsafe fn(&Form, *const T, *const T, *mut T, *const T);
+
+fn plan<T>(form: Form, in_blocks: Entry<T>, at_once: Entry<T>) -> Plan<T> {
+    Plan { form, entry: if form.is_blocked() { in_blocks } else { at_once } }
 }
 
 impl<T> Plan<T> {
@@ -83,24 +89,38 @@ macro_rules! plans {
             pub unsafe fn at(level: Level, desc: &MatmulDesc) -> Plan<$t> {
                 #[cfg(target_arch = "x86_64")]
                 #[target_feature(enable = "avx512f")]
-                unsafe fn wide(form: &Form, a: *const $t, b: *const $t, c: *mut $t, bias: *const $t) {
+                unsafe fn wide<const BLOCKED: bool>(
+                    form: &Form,
+                    a: *const $t,
+                    b: *const $t,
+                    c: *mut $t,
+                    bias: *const $t,
+                ) {
                     // SAFETY: the caller's promises; AVX-512F is here.
-                    unsafe { prepare::run::<$t, Avx512Lanes>(form, a, b, c, bias) }
+                    unsafe { prepare::run::<$t, Avx512Lanes, BLOCKED>(form, a, b, c, bias) }
                 }
                 #[cfg(target_arch = "x86_64")]
                 #[target_feature(enable = "avx2,fma")]
-                unsafe fn narrow(form: &Form, a: *const $t, b: *const $t, c: *mut $t, bias: *const $t) {
+                unsafe fn narrow<const BLOCKED: bool>(
+                    form: &Form,
+                    a: *const $t,
+                    b: *const $t,
+                    c: *mut $t,
+                    bias: *const $t,
+                ) {
                     // SAFETY: the caller's promises; AVX2 and FMA are here.
-                    unsafe { prepare::run::<$t, Avx2Lanes>(form, a, b, c, bias) }
+                    unsafe { prepare::run::<$t, Avx2Lanes, BLOCKED>(form, a, b, c, bias) }
                 }
                 match level {
                     #[cfg(target_arch = "x86_64")]
-                    Level::Avx512 => Plan { form: Form::new::<$t, Avx512Lanes>(desc), entry: wide },
+                    Level::Avx512 => plan(Form::new::<$t, Avx512Lanes>(desc), wide::<true>, wide::<false>),
                     #[cfg(target_arch = "x86_64")]
-                    Level::Avx2 => Plan { form: Form::new::<$t, Avx2Lanes>(desc), entry: narrow },
-                    Level::Portable => {
-                        Plan { form: Form::new::<$t, Portable>(desc), entry: prepare::run::<$t, Portable> }
-                    }
+                    Level::Avx2 => plan(Form::new::<$t, Avx2Lanes>(desc), narrow::<true>, narrow::<false>),
+                    Level::Portable => plan(
+                        Form::new::<$t, Portable>(desc),
+                        prepare::run::<$t, Portable, true>,
+                        prepare::run::<$t, Portable, false>,
+                    ),
                 }
             }
         }

@@ -5,18 +5,42 @@ use super::tile::{Panel, run_panel};
 use super::{Epilogue, MatmulDesc};
 use crate::scratch::Scratch;
 
+/// Steps of k in a block: with the widest vectors, 64 KiB of B.
+const BLOCK: usize = 256;
+
+/// `BLOCKED`: as [`Form::is_blocked`] says.
+///
 /// # Safety
 /// As [`super::Plan::run`]; the instruction set of L must be there.
 #[inline(always)]
-pub unsafe fn run<T: Copy, L: Lanes<T>>(form: &Form, a: *const T, b: *const T, c: *mut T, bias: *const T) {
+pub unsafe fn run<T: Copy, L: Lanes<T>, const BLOCKED: bool>(
+    form: &Form,
+    a: *const T,
+    b: *const T,
+    c: *mut T,
+    bias: *const T,
+) {
     if form.m == 0 || form.n == 0 {
         return;
     }
     let (a, b) = if form.turned { (b, a) } else { (a, b) };
     let mut product = Product { form, a, b, c, bias };
+    if !BLOCKED && product.is_one_panel::<L>() {
+        // SAFETY: the caller's, for each pair of the batch.
+        unsafe {
+            let mut panel = product.panel(0, form.n);
+            for _ in 0..form.batch {
+                run_panel::<T, L, false>(&panel);
+                panel.a = panel.a.wrapping_offset(form.a_batch);
+                panel.b = panel.b.wrapping_offset(form.b_batch);
+                panel.c = panel.c.wrapping_offset(form.c_batch);
+            }
+        }
+        return;
+    }
     for _ in 0..form.batch {
         // SAFETY: the caller's, for each pair of the batch.
-        unsafe { product.run::<L>() };
+        unsafe { product.run::<L, BLOCKED>() };
         product.a = product.a.wrapping_offset(form.a_batch);
         product.b = product.b.wrapping_offset(form.b_batch);
         product.c = product.c.wrapping_offset(form.c_batch);
@@ -97,6 +121,18 @@ impl Form {
         Form { packs: self.b_col != 1 && self.n > 1 && self.k > 0, scatters: self.c_col != 1 && self.n > 1, ..self }
     }
 
+    /// Steps of k that are taken at once. Sums of many wait in C, or beside it where C is added to, so that rows of A meet a block of B that
+    /// is still in the cache.
+    #[inline(always)]
+    fn depth(&self) -> usize {
+        let waits = self.m > 1 && !(self.accumulate && self.m > 512);
+        if self.k > 2 * BLOCK && waits { BLOCK } else { self.k }
+    }
+
+    pub fn is_blocked(&self) -> bool {
+        self.depth() < self.k
+    }
+
     /// Cycles, roughly: two vector fmas a cycle, a sixth of a cycle for an element that a transposition packs in registers, two for one that
     /// moves alone.
     fn cost<T: Copy, L: Lanes<T>>(&self) -> usize {
@@ -122,57 +158,101 @@ struct Product<'f, T> {
 }
 
 impl<T: Copy> Product<'_, T> {
+    /// Whether each product of the batch is one panel: what else comes with each product, small ones have no time for.
+    #[inline(always)]
+    fn is_one_panel<L: Lanes<T>>(&self) -> bool {
+        let form = self.form;
+        let alike = (form.b_batch * size_of::<T>() as isize) % (L::N * size_of::<T>()) as isize == 0;
+        let moves = form.packs || form.scatters || form.m >= 16 && !alike || self.lies_badly::<L>();
+        form.n <= L::WIDTH * L::N && !moves
+    }
+
+    /// Some columns, with B and C where they lie.
+    ///
+    /// # Safety
+    /// As [`run`]; the columns are below n.
+    #[inline(always)]
+    unsafe fn panel(&self, column: usize, columns: usize) -> Panel<T> {
+        let form = self.form;
+        let by_column = form.epilogue != Epilogue::None && !form.turned;
+        // SAFETY: the caller's.
+        let c = unsafe { self.c.offset(column as isize * form.c_col) };
+        Panel {
+            rows: form.m,
+            columns,
+            k: form.k,
+            a: self.a,
+            a_row: form.a_row,
+            a_col: form.a_col,
+            // SAFETY: the caller's.
+            b: unsafe { self.b.offset(column as isize * form.b_col) },
+            b_row: form.b_row,
+            c,
+            c_row: form.c_row,
+            sums: c,
+            sums_row: form.c_row,
+            begins: true,
+            ends: true,
+            accumulate: form.accumulate,
+            epilogue: form.epilogue,
+            // SAFETY: the caller's: there are n of them.
+            bias: if by_column { unsafe { self.bias.add(column) } } else { self.bias },
+            bias_by_row: form.turned,
+        }
+    }
+
     /// # Safety
     /// As [`run`].
     #[inline(always)]
-    unsafe fn run<L: Lanes<T>>(&self) {
+    unsafe fn run<L: Lanes<T>, const BLOCKED: bool>(&self) {
         let form = self.form;
         let wide = L::WIDTH * L::N;
         let room = |needed: bool, rows: usize| if needed { rows * wide } else { 0 };
         let packs = form.packs || self.lies_badly::<L>();
-        let (packed, gathered) = (room(packs, form.k), room(form.scatters, form.m));
-        let mut scratch = (packed + gathered > 0).then(|| Scratch::take::<T>(packed + gathered));
+        let depth = if BLOCKED { form.depth() } else { form.k };
+        let (packed, gathered) = (room(packs, depth), room(form.scatters, form.m));
+        let waits = BLOCKED && form.accumulate;
+        let total = packed + gathered + room(waits, form.m);
+        let mut scratch = (total > 0).then(|| Scratch::take::<T>(total));
         let scratch = scratch.as_mut().map_or(std::ptr::null_mut(), Scratch::pointer::<T>);
         let mut column = 0;
         while column < form.n {
             let columns = wide.min(form.n - column);
-            // SAFETY: the caller's; columns stay below n, and the scratch has room for a packed panel of B and one of C.
+            // SAFETY: the caller's; columns stay below n, steps below k, and the scratch has room for a packed block of B, a panel of C and one
+            // of its sums.
             unsafe {
-                let mut panel = Panel {
-                    rows: form.m,
-                    columns,
-                    k: form.k,
-                    a: self.a,
-                    a_row: form.a_row,
-                    a_col: form.a_col,
-                    b: self.b.offset(column as isize * form.b_col),
-                    b_row: form.b_row,
-                    c: self.c.offset(column as isize * form.c_col),
-                    c_row: form.c_row,
-                    accumulate: form.accumulate,
-                    epilogue: form.epilogue,
-                    bias: self.bias,
-                    bias_by_row: form.turned,
-                };
-                if form.epilogue != Epilogue::None && !form.turned {
-                    panel.bias = self.bias.add(column);
-                }
-                if packs {
-                    pack::<T, L>(panel.b, form.b_row, form.b_col, form.k, columns, scratch, wide);
-                    panel.b = scratch;
-                    panel.b_row = wide as isize;
-                }
+                let mut panel = self.panel(column, columns);
+                let (b, home) = (panel.b, panel.c);
                 if form.scatters {
-                    let home = panel.c;
-                    panel.c = scratch.add(packed);
-                    panel.c_row = wide as isize;
+                    (panel.c, panel.c_row) = (scratch.add(packed), wide as isize);
                     if form.accumulate {
                         self.fetch_c(home, panel.c, wide, columns);
                     }
-                    run_panel::<T, L>(&panel);
+                }
+                (panel.sums, panel.sums_row) =
+                    if waits { (scratch.add(packed + gathered), wide as isize) } else { (panel.c, panel.c_row) };
+                let mut step = 0;
+                loop {
+                    if BLOCKED {
+                        panel.k = depth.min(form.k - step);
+                        panel.begins = step == 0;
+                        panel.ends = step + panel.k == form.k;
+                        panel.a = self.a.offset(step as isize * form.a_col);
+                        panel.b = b.offset(step as isize * form.b_row);
+                    }
+                    if packs {
+                        let b = if BLOCKED { b.offset(step as isize * form.b_row) } else { b };
+                        pack::<T, L>(b, form.b_row, form.b_col, panel.k, columns, scratch, wide);
+                        (panel.b, panel.b_row) = (scratch, wide as isize);
+                    }
+                    run_panel::<T, L, BLOCKED>(&panel);
+                    step += panel.k;
+                    if !BLOCKED || step == form.k {
+                        break;
+                    }
+                }
+                if form.scatters {
                     self.return_c::<L>(home, panel.c, wide, columns);
-                } else {
-                    run_panel::<T, L>(&panel);
                 }
             }
             column += columns;

@@ -147,19 +147,21 @@ fn spans_of(job: &Job, jobs: &Jobs) -> Spans {
     all
 }
 
+/// A function, and its code as text where that was wanted.
+type Made = (Piece, Option<String>);
+
 fn compile_all(
     program: &LoopProgram,
     jobs: &Jobs,
     isa: &OwnedTargetIsa,
     threads: usize,
     text: bool,
-) -> Result<Vec<(Piece, Option<String>)>, CpuError> {
+) -> Result<Vec<Made>, CpuError> {
     // The longest first, so that no thread is left alone with one.
     let mut order: Vec<usize> = (0..jobs.jobs.len()).collect();
     order.sort_by_key(|&k| std::cmp::Reverse(jobs.weights[k]));
     let next = AtomicUsize::new(0);
-    let done: Mutex<Vec<(usize, Result<(Piece, Option<String>), CpuError>)>> =
-        Mutex::new(Vec::with_capacity(order.len()));
+    let done: Mutex<Vec<(usize, Result<Made, CpuError>)>> = Mutex::new(Vec::with_capacity(order.len()));
     let work = || {
         let mut tools = (Context::new(), FunctionBuilderContext::new());
         loop {
@@ -186,7 +188,7 @@ fn compile_one(
     isa: &OwnedTargetIsa,
     tools: &mut (Context, FunctionBuilderContext),
     text: bool,
-) -> Result<(Piece, Option<String>), CpuError> {
+) -> Result<Made, CpuError> {
     let range = jobs.jobs[k].has_range();
     if let Job::Lanes(plan) = &jobs.jobs[k]
         && plan.is_wide()

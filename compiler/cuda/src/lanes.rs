@@ -23,12 +23,14 @@ pub struct Copy {
     other_words: Vec<Option<Operand>>,
 }
 
+/// In bytes.
+type Strides = SmallVec<[i64; 4]>;
+
 /// What the addresses of a view begin with.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Key {
     space: Space,
-    /// In bytes.
-    strides: SmallVec<[i64; 4]>,
+    strides: Strides,
     dynamic: SmallVec<[Dynamic; 1]>,
 }
 
@@ -44,7 +46,7 @@ pub struct Loop<'x, 'p> {
     /// A fold whose every step is stored.
     pub cumulative: bool,
     points: FxHashMap<Key, (Reg, i64)>,
-    within: FxHashMap<(Key, SmallVec<[i64; 4]>), (Reg, i64)>,
+    within: FxHashMap<(Key, Strides), (Reg, i64)>,
 }
 
 /// Rough instructions of the bodies that stand next to each other.
@@ -363,7 +365,7 @@ impl<'x, 'p> Loop<'x, 'p> {
         let bytes = width(self.k.p, view.buffer);
         let dims = self.l.dims.len().min(view.strides.len());
         let (mut reg, mut constant) = self.pointer(view)?;
-        let inner: SmallVec<[i64; 4]> = view.strides[dims..].iter().map(|s| *s as i64 * bytes).collect();
+        let inner: Strides = view.strides[dims..].iter().map(|s| *s as i64 * bytes).collect();
         if inner.iter().any(|s| *s != 0) {
             let key = (self.key(view)?, inner);
             (reg, constant) = match self.within.get(&key) {

@@ -49,7 +49,7 @@ impl Side<'_> {
 }
 
 fn divisors(n: usize) -> impl Iterator<Item = usize> {
-    (1..=8).filter(move |d| n % d == 0)
+    (1..=8).filter(move |d| n.is_multiple_of(*d))
 }
 
 pub fn emit(k: &mut Kernel, m: &MatMul) -> Result<(), CudaError> {
@@ -109,7 +109,7 @@ fn sides<'m>(k: &Kernel, m: &'m MatMul, tm: usize, tn: usize) -> Result<(Side<'m
             && view.dynamic.iter().all(|d| fours(d.stride));
         if whole && step == 1 && fours(free) {
             side.along = Along::Steps;
-        } else if whole && free == 1 && fours(step) && tile % 4 == 0 {
+        } else if whole && free == 1 && fours(step) && tile.is_multiple_of(4) {
             side.along = Along::Free;
         }
         Ok(side)
@@ -225,11 +225,9 @@ fn numbers(k: &mut Kernel, m: &MatMul, side: &Side, at: Address, first: usize, c
             }
         }
         Along::Free => {
-            for step in 0..count {
-                for i in (0..side.tile).step_by(4) {
-                    let four = k.load_four(at.plus(place(i, step)));
-                    four.into_iter().enumerate().for_each(|(n, x)| all[i + n][step] = x);
-                }
+            for (step, i) in (0..count).flat_map(|step| (0..side.tile).step_by(4).map(move |i| (step, i))) {
+                let four = k.load_four(at.plus(place(i, step)));
+                all[i..i + 4].iter_mut().zip(four).for_each(|(row, x)| row[step] = x);
             }
         }
         Along::Steps | Along::Nothing => {

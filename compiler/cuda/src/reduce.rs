@@ -153,9 +153,9 @@ impl Loop<'_, '_> {
         let l = self.l;
         for (k, r) in l.reductions.iter().enumerate() {
             let dtype = self.value_dtype(r);
-            for c in 0..self.copies.len() {
+            for (c, own) in partial.iter_mut().enumerate() {
                 let v = self.value(c, r.value)?;
-                self.fold_in(r, dtype, &mut partial[c][k], v, position, step)?;
+                self.fold_in(r, dtype, &mut own[k], v, position, step)?;
             }
         }
         if self.cumulative {
@@ -229,8 +229,8 @@ impl Loop<'_, '_> {
     /// In a cumulative loop, what is stored is the fold so far.
     fn store_prefix(&mut self, partial: &[Vec<Partial>]) -> Result<(), CudaError> {
         let l = self.l;
-        for c in 0..self.copies.len() {
-            let Some(Partial::One(sum)) = partial[c].first() else {
+        for (c, own) in partial.iter().enumerate() {
+            let Some(Partial::One(sum)) = own.first() else {
                 return Err(CudaError::internal("prefix results without a fold"));
             };
             for op in &l.ops {

@@ -1,0 +1,4 @@
+//! Tests of the emulator. With `WHORL_PTX` set, every kernel is also written to that folder, for `ptxas`.
+
+mod findings;
+mod help;

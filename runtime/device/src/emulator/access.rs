@@ -21,6 +21,9 @@ enum Place {
 
 impl Machine<'_> {
     pub fn load(&mut self, warp: &mut Warp, block: &mut Shared, active: u32, a: &Access, pc: u32) -> Result<()> {
+        if self.usual(warp, block, active, a, pc, false)? {
+            return Ok(());
+        }
         let (size, strong) = (a.ty.bytes(), a.order != Order::Weak);
         let bytes = u64::from(size * a.count);
         let mut hint = 0;
@@ -49,6 +52,9 @@ impl Machine<'_> {
     }
 
     pub fn store(&mut self, warp: &mut Warp, block: &mut Shared, active: u32, a: &Access, pc: u32) -> Result<()> {
+        if self.usual(warp, block, active, a, pc, true)? {
+            return Ok(());
+        }
         let (size, strong) = (a.ty.bytes(), a.order != Order::Weak);
         let bytes = u64::from(size * a.count);
         let mut hint = 0;
@@ -182,7 +188,8 @@ impl Machine<'_> {
             return Err(unwritten(code, region, offset, bytes, touch.lane));
         }
         if self.checks.races && !region.host && !region.read_only {
-            let judge = Judge { intervals: self.intervals, block: &block.order, warp: &warp.order, first };
+            let own = if self.interleaved { u32::MAX } else { block.order.first };
+            let judge = Judge { intervals: self.intervals, block: &block.order, warp: &warp.order, first, own };
             if let Err(conflict) = region.cells.touch(offset, bytes, touch, &judge, self.side, id) {
                 let where_ = describe(code, region, conflict.byte);
                 return Err(race(code, &judge, &conflict, touch, region.base + conflict.byte, where_));
@@ -285,7 +292,7 @@ fn region<'a>(memory: &'a mut Memory, block: &'a mut Shared, place: Place) -> (&
 }
 
 /// Names a byte of a region.
-fn describe(code: &Code, region: &Region, byte: u64) -> String {
+pub(super) fn describe(code: &Code, region: &Region, byte: u64) -> String {
     if region.base != 0 {
         return format!("byte {byte} of {}", region.name);
     }
@@ -297,14 +304,21 @@ fn describe(code: &Code, region: &Region, byte: u64) -> String {
 }
 
 #[cold]
-fn unwritten(code: &Code, region: &Region, offset: u64, bytes: u64, lane: u32) -> Box<Fault> {
+pub(super) fn unwritten(code: &Code, region: &Region, offset: u64, bytes: u64, lane: u32) -> Box<Fault> {
     let byte = (offset..offset + bytes).find(|byte| !region.is_written(*byte, 1)).unwrap_or(offset);
     let what = format!("{} is read, and was never written", describe(code, region, byte));
     Fault::at(FindingKind::UninitialisedMemory, lane, region.base + byte, what)
 }
 
 #[cold]
-fn race(code: &Code, judge: &Judge<'_>, conflict: &Conflict, touch: Touch, address: u64, place: String) -> Box<Fault> {
+pub(super) fn race(
+    code: &Code,
+    judge: &Judge<'_>,
+    conflict: &Conflict,
+    touch: Touch,
+    address: u64,
+    place: String,
+) -> Box<Fault> {
     let when = super::clock::interval(conflict.stamp);
     let (block, _) = judge.intervals.get(when);
     let other = super::clock::thread(conflict.stamp);

@@ -348,11 +348,20 @@ pub struct Judge<'a> {
     pub warp: &'a WarpOrder,
     /// Intervals before this one are past, without a further look.
     pub first: u32,
+    /// Intervals from this one on are the block's own: past, but for the one that is now.
+    pub own: u32,
 }
 
 impl Judge<'_> {
     pub fn stamp(&self, lane: u32) -> Stamp {
         stamp(self.block.interval, self.warp.warp * 32 + lane, self.warp.moment)
+    }
+
+    /// Whether an access is past for a reason that is seen at once.
+    #[inline(always)]
+    pub fn is_quickly_past(&self, at: Stamp) -> bool {
+        let when = interval(at);
+        when < self.first || (when >= self.own && when != self.block.interval)
     }
 
     /// Whether an access of the launch is past for a lane.

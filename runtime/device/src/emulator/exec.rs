@@ -32,6 +32,10 @@ pub struct Machine<'a> {
     pub grid: u32,
     pub threads: u32,
     pub dynamic: u32,
+    /// Blocks run in turns, not one after the other.
+    pub interleaved: bool,
+    /// Where the last access to global memory was.
+    pub hint: usize,
     /// Warps' instructions so far, for clocks.
     pub clock: u64,
     /// Thread-instructions that are left.

@@ -91,6 +91,8 @@ impl Run {
             grid: launched.grid,
             threads: launched.threads,
             dynamic: launched.dynamic,
+            interleaved: launched.cooperative,
+            hint: 0,
             clock: self.clock,
             left: self.left,
             progress: self.progress,

@@ -67,6 +67,22 @@ impl Region {
         offset < self.bytes && self.bytes - offset >= bytes
     }
 
+    /// Reads `N` words for each lane, from offsets that are inside of the region and aligned to the `N` words.
+    #[inline(always)]
+    pub fn gather<const N: usize>(&self, offsets: &[u64; 32]) -> [[u32; 32]; N] {
+        let start = self.memory.start();
+        let mut out = [[0; 32]; N];
+        for (lane, offset) in offsets.iter().enumerate() {
+            debug_assert!(offset + 4 * N as u64 <= self.bytes && offset.is_multiple_of(4));
+            // SAFETY: callers have checked bounds and alignment, and the memory is not the host's.
+            let words = unsafe { start.add(*offset as usize).cast::<[u32; N]>().read() };
+            for i in 0..N {
+                out[i][lane] = words[i];
+            }
+        }
+        out
+    }
+
     /// Whether bytes of one aligned access, of at most 16, were written.
     #[inline(always)]
     pub fn is_written(&self, offset: u64, bytes: u64) -> bool {

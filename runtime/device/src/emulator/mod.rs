@@ -17,6 +17,7 @@ mod mma;
 mod ptx;
 mod shadow;
 mod together;
+mod usual;
 mod warp;
 
 use crate::device::{Device, HostMemory, Launch, ModuleId, Properties};

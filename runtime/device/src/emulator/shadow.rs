@@ -47,7 +47,6 @@ pub struct Touch {
 
 impl Cells {
     /// Notes an access to `bytes` bytes from `offset` on; the access is aligned. `region` tells regions apart.
-    #[inline]
     pub fn touch(
         &mut self,
         offset: u64,
@@ -85,6 +84,70 @@ impl Cells {
     }
 }
 
+impl Cells {
+    /// Notes accesses of whole words by the lanes of a warp; all are of one size.
+    #[inline]
+    pub fn touch_words(
+        &mut self,
+        offsets: &[u64; 32],
+        active: u32,
+        words: usize,
+        touch: Touch,
+        judge: &Judge<'_>,
+        side: &mut Side,
+        region: u64,
+    ) -> Result<(), (Conflict, u32)> {
+        let (mut left, mut last, mut run) = (active, u64::MAX, 0);
+        let interval_now = judge.block.interval;
+        while left != 0 {
+            let lane = left.trailing_zeros();
+            left &= left - 1;
+            let offset = offsets[lane as usize];
+            run = if offset == last { run + 1 } else { 0 };
+            last = offset;
+            // Of many lanes that read one word, two are as good as all.
+            if run >= 2 && !touch.write {
+                continue;
+            }
+            let me = judge.stamp(lane);
+            let touch = Touch { lane, ..touch };
+            let Some(Some(Page::Words(cells))) = self.pages.get_mut((offset / PAGE) as usize) else {
+                self.touch(offset, 4 * words as u64, touch, judge, side, region)
+                    .map_err(|conflict| (conflict, lane))?;
+                continue;
+            };
+            let first = (offset % PAGE / 4) as usize;
+            for (i, cell) in cells[first..first + words].iter_mut().enumerate() {
+                let (w, r) = (cell.write, cell.read);
+                let mine = w >> 22 == me >> 22;
+                if mine || judge.is_quickly_past(w) {
+                    if touch.write && (r == 0 || r == me || judge.is_quickly_past(r & !SIDE) && r & SIDE == 0) {
+                        (cell.write, cell.write_pc, cell.read) = (me, touch.pc, 0);
+                        continue;
+                    }
+                    let known =
+                        r == me || (interval(r) == interval_now && r & (MANY_IN_BLOCK | STRONG) == MANY_IN_BLOCK);
+                    if !touch.write && known {
+                        continue;
+                    }
+                    if !touch.write && r & SIDE == 0 && judge.is_quickly_past(r) {
+                        (cell.read, cell.read_pc) = (me, touch.pc);
+                        continue;
+                    }
+                }
+                let key = (region, offset + 4 * i as u64);
+                let result = if touch.write {
+                    cell.write(me, touch, judge, side, key)
+                } else {
+                    cell.read(me, touch, judge, side, key)
+                };
+                result.map_err(|conflict| (conflict, lane))?;
+            }
+        }
+        Ok(())
+    }
+}
+
 fn split(page: Option<Page>) -> Page {
     match page {
         Some(Page::Words(words)) => Page::Bytes(words.iter().flat_map(|word| [*word; 4]).collect()),
@@ -98,7 +161,7 @@ impl Cell {
     fn check_write(&self, me: Stamp, touch: Touch, judge: &Judge<'_>, byte: u64) -> Result<(), Conflict> {
         let w = self.write;
         // The same thread in the same interval, or long past.
-        if w >> 22 == me >> 22 || interval(w) < judge.first || (touch.strong && w & STRONG != 0) {
+        if w >> 22 == me >> 22 || judge.is_quickly_past(w) || (touch.strong && w & STRONG != 0) {
             return Ok(());
         }
         if judge.past(w, touch.lane) {

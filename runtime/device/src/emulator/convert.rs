@@ -63,7 +63,7 @@ pub fn convert(value: u64, to: Type, from: Type, round: Round, saturate: bool) -
             let exact = integer(value, from);
             let exact = if saturate { exact.clamp(lowest(to), highest(to)) } else { exact };
             // Registers wider than the type hold it extended by its sign.
-            exact as u64
+            integer(exact as u64, to) as u64
         }
     }
 }

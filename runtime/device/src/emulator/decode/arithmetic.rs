@@ -374,14 +374,24 @@ fn int_row(name: &str, mods: &[&str], ty: Type) -> Option<Row> {
             S32,
             S64,
         ),
-        ("slct", ["s32"], B32 | U32 | S32 | F32) => {
-            Row::Three(three!(u32, u32, i32 => u32, |a, b, c| if c >= 0 { a } else { b }), ty, ty, ty, S32)
-        }
-        ("slct", ["s32"], B64 | U64 | S64 | F64) => {
-            Row::Three(three!(u64, u64, i32 => u64, |a, b, c| if c >= 0 { a } else { b }), ty, ty, ty, S32)
-        }
-        ("slct", ["f32"], B32 | U32 | S32 | F32) => {
-            Row::Three(three!(u32, u32, f32 => u32, |a, b, c| if c >= 0.0 { a } else { b }), ty, ty, ty, F32)
+        ("slct", [kind], S32 | F32) => {
+            let kind = Type::parse(kind)?;
+            match (kind.bytes(), ty) {
+                (4, S32) => {
+                    Row::Three(three!(u32, u32, i32 => u32, |a, b, c| if c >= 0 { a } else { b }), kind, kind, kind, ty)
+                }
+                (8, S32) => {
+                    Row::Three(three!(u64, u64, i32 => u64, |a, b, c| if c >= 0 { a } else { b }), kind, kind, kind, ty)
+                }
+                (4, _) => Row::Three(
+                    three!(u32, u32, f32 => u32, |a, b, c| if c >= 0.0 { a } else { b }),
+                    kind,
+                    kind,
+                    kind,
+                    ty,
+                ),
+                _ => return None,
+            }
         }
         (_, _, U16 | S16) => both!(U16, S16, u16, i16, 16, U16, name, mods, ty),
         (_, _, U32 | S32) => both!(U32, S32, u32, i32, 32, U32, name, mods, ty),

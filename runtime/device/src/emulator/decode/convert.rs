@@ -187,7 +187,7 @@ fn usual(to: Type, from: Type, round: Round, saturate: bool, wide: bool) -> Opti
         (U32 | S32, S16, _) => one!(i16 => i32, |a| a.into()),
         (U32 | S32, U8, _) => one!(u32 => u32, |a| a & 255),
         (U32 | S32, S8, _) => one!(u32 => i32, |a| i32::from(a as i8)),
-        (U16 | S16, U32 | S32, _) => one!(u32 => u16, |a| a as u16),
+        (U16, U32 | S32, _) => one!(u32 => u16, |a| a as u16),
         (F32, S32, Round::Near) => one!(i32 => f32, |a| a as f32),
         (F32, U32, Round::Near) => one!(u32 => f32, |a| a as f32),
         (F64, S32, Round::Near) => one!(i32 => f64, |a| a.into()),

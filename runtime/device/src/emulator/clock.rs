@@ -121,7 +121,8 @@ pub struct Intervals {
 }
 
 impl Intervals {
-    /// A new launch. Numbers go on, so that shadows need not be cleared.
+    /// A new launch. Numbers go on, so that shadows need not be cleared (2^32 intervals, of all blocks of all launches,
+    /// are more than an emulator does in days).
     pub fn launch(&mut self) {
         self.first = self.first.max(1) + self.table.len() as u32;
         self.table.clear();
@@ -134,10 +135,6 @@ impl Intervals {
 
     pub fn get(&self, interval: u32) -> (u32, u32) {
         self.table[(interval - self.first) as usize]
-    }
-
-    pub fn exhausted(&self) -> bool {
-        self.first as u64 + self.table.len() as u64 > u64::from(u32::MAX) - 2
     }
 }
 

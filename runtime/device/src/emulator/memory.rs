@@ -205,10 +205,6 @@ impl Memory {
         &mut self.regions[place]
     }
 
-    pub fn len(&self) -> usize {
-        self.regions.len()
-    }
-
     /// The place of the region of an address; `hint` is tried first.
     #[inline(always)]
     pub fn find(&self, address: u64, bytes: u64, hint: usize) -> Option<usize> {

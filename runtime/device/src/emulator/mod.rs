@@ -213,20 +213,16 @@ impl Device for Emulator {
             variables.push(region.base);
             places.insert(variable.name.clone(), (variable.space, region.base));
         }
-        let around = decode::Around {
-            target: parsed.target,
-            version: parsed.version,
-            places: &places,
-            shared: &shared,
-            files: Arc::new(parsed.files),
-            text: text.clone(),
-        };
+        let around =
+            decode::Around { places: &places, shared: &shared, files: Arc::new(parsed.files), text: text.clone() };
         let kernels: Result<Vec<Arc<Code>>, ptx::Refusal> =
             parsed.entries.iter().map(|entry| decode::decode(entry, &around).map(Arc::new)).collect();
         let kernels = match kernels {
             Ok(kernels) => kernels,
             Err(refusal) => {
-                variables.iter().for_each(|base| drop(state.world.memory.free(*base)));
+                for base in variables {
+                    state.world.memory.free(base);
+                }
                 return Err(refused(refusal));
             }
         };

@@ -23,10 +23,15 @@ fn whole_numbers_to_whole_numbers() {
                 // Narrowed to the type, and extended again to the register as the type says.
                 cut(of_int(cut(exact, 64), to), target)
             });
+            let range = |ty: &str| {
+                let n = width(ty);
+                if ty.starts_with('s') { (-(1i128 << (n - 1)), (1 << (n - 1)) - 1) } else { (0, (1 << n) - 1) }
+            };
+            let ((low, high), (least, most)) = (range(to), range(from));
+            if low <= least && most <= high {
+                continue;
+            }
             check(&format!("cvt.sat.{to}.{from} D, A"), target, &[source], false, |a, _, _| {
-                let n = width(to);
-                let (low, high) =
-                    if to.starts_with('s') { (-(1i128 << (n - 1)), (1 << (n - 1)) - 1) } else { (0, (1 << n) - 1) };
                 cut(of_int(a, from).clamp(low, high), target)
             });
         }

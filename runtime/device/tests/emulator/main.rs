@@ -4,3 +4,4 @@ mod conversions;
 mod findings;
 mod help;
 mod instructions;
+mod programs;

@@ -74,12 +74,12 @@ impl Decoder<'_> {
             }
             Row::Logic(table, n) => {
                 count(ops, n + 1)?;
-                let d = self.pred_dst(&ops[0])?;
+                let d = self.dst(&ops[0], P)?;
                 let (a, not_a) = self.pred(&ops[1])?;
                 let (b, not_b) = if n == 2 { self.pred(&ops[2])? } else { (a, not_a) };
-                if not_a || not_b || d == NONE {
-                    return refuse("predicates of this instruction are plain registers");
-                }
+                // What is negated is looked up in a table in which its place is the other one.
+                let flip = u8::from(not_a) | u8::from(not_b) << 1;
+                let table = (0..4).fold(0, |out, i: u8| out | (table >> (i ^ flip) & 1) << i);
                 Op::Logic { table, d, a, b }
             }
         };
@@ -135,6 +135,17 @@ impl Decoder<'_> {
             B32 => B16,
             _ => return refuse("only b32 and b64 are packed"),
         };
+        for list in ops {
+            if let Operand::List(list) = list {
+                let types: Vec<Type> = list
+                    .iter()
+                    .filter_map(|part| if let Operand::Reg(reg) = part { Some(self.vreg(*reg).ty) } else { None })
+                    .collect();
+                if types.windows(2).any(|pair| pair[0] != pair[1]) {
+                    return refuse("both halves have one type");
+                }
+            }
+        }
         match (&ops[0], &ops[1]) {
             (Operand::List(to), from) if to.len() == 2 => {
                 let a = self.src(from, ty)?;
@@ -263,7 +274,9 @@ fn float_row(name: &str, mods: &[&str], ty: Type) -> Option<Row> {
         ("sub", ["rn"], F32) => Row::Two(two!(f32, f32 => f32, |a, b| a - b), F32, F32, F32),
         ("mul", ["rn"], F32) => Row::Two(two!(f32, f32 => f32, |a, b| a * b), F32, F32, F32),
         ("div", ["rn"] | ["approx"] | ["full"], F32) => Row::Two(two!(f32, f32 => f32, |a, b| a / b), F32, F32, F32),
-        ("fma", ["rn"], F32) => Row::Three(three!(f32, f32, f32 => f32, |a, b, c| a.mul_add(b, c)), F32, F32, F32, F32),
+        ("fma" | "mad", ["rn"], F32) => {
+            Row::Three(three!(f32, f32, f32 => f32, |a, b, c| a.mul_add(b, c)), F32, F32, F32, F32)
+        }
         ("sqrt", ["rn"] | ["approx"], F32) => Row::One(one!(f32 => f32, |a| a.sqrt()), F32, F32),
         ("rcp", ["rn"] | ["approx"], F32) => Row::One(one!(f32 => f32, |a| 1.0 / a), F32, F32),
         ("neg", [], F32) => Row::One(one!(u32 => u32, |a| a ^ 1 << 31), F32, F32),
@@ -286,7 +299,9 @@ fn float_row(name: &str, mods: &[&str], ty: Type) -> Option<Row> {
         ("sub", ["rn"], F64) => Row::Two(two!(f64, f64 => f64, |a, b| a - b), F64, F64, F64),
         ("mul", ["rn"], F64) => Row::Two(two!(f64, f64 => f64, |a, b| a * b), F64, F64, F64),
         ("div", ["rn"], F64) => Row::Two(two!(f64, f64 => f64, |a, b| a / b), F64, F64, F64),
-        ("fma", ["rn"], F64) => Row::Three(three!(f64, f64, f64 => f64, |a, b, c| a.mul_add(b, c)), F64, F64, F64, F64),
+        ("fma" | "mad", ["rn"], F64) => {
+            Row::Three(three!(f64, f64, f64 => f64, |a, b, c| a.mul_add(b, c)), F64, F64, F64, F64)
+        }
         ("sqrt", ["rn"], F64) => Row::One(one!(f64 => f64, |a| a.sqrt()), F64, F64),
         ("rcp", ["rn"], F64) => Row::One(one!(f64 => f64, |a| 1.0 / a), F64, F64),
         ("neg", [], F64) => Row::One(one!(u64 => u64, |a| a ^ 1 << 63), F64, F64),

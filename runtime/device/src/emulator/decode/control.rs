@@ -54,8 +54,12 @@ impl Decoder<'_> {
             ["red", kind, ty] if ops.len() >= 3 => {
                 let p = ops.pop().expect("there are three");
                 let d = ops.remove(0);
-                // A negated predicate would need a place of its own; the generator negates before.
-                let (p, false) = self.pred(&p)? else { return refuse("bar.red takes a plain predicate") };
+                let (mut p, negated) = self.pred(&p)?;
+                if negated {
+                    let not = self.temporary(P);
+                    self.emit(Op::Logic { table: 0b0101, d: not, a: p, b: p });
+                    p = not;
+                }
                 let (red, d) = match (*kind, *ty) {
                     ("popc", "u32") => (Red::Popc, self.dst(&d, U32)?),
                     ("and", "pred") => (Red::And, self.pred_dst(&d)?),
@@ -71,6 +75,11 @@ impl Decoder<'_> {
             && !(0..16).contains(id)
         {
             return refuse("barriers are numbered 0 to 15");
+        }
+        if let Some(Operand::Int(threads)) = ops.get(1)
+            && (*threads <= 0 || threads % 32 != 0)
+        {
+            return refuse("a barrier counts threads by whole warps");
         }
         let id = self.src(id, U32)?;
         let count = if ops.len() == 2 { self.src(&ops[1], U32)? } else { NONE };

@@ -29,6 +29,9 @@ impl Decoder<'_> {
         if let ["cvt", "rna", "tf32", "f32"] = words {
             count(ops, 2)?;
             let (d, a) = (self.dst(&ops[0], B32)?, self.src(&ops[1], F32)?);
+            if self.vregs[d as usize].ty != B32 {
+                return refuse("tf32 stands in registers of .b32");
+            }
             self.emit(Op::One { f: one!(u32 => u32, |a| convert::to_tf32(a)), d, a });
             return Ok(());
         }
@@ -45,6 +48,9 @@ impl Decoder<'_> {
             }
         }
         let round = check_rounding(round, to, from)?;
+        if saturate && fits(from, to) {
+            return refuse(format!("a .{} always fits into a .{}: .sat has no place here", from.name(), to.name()));
+        }
         if let Operand::Special(name) = &ops[1] {
             return self.convert_special(&ops[0], name, to, from);
         }
@@ -131,6 +137,18 @@ impl Decoder<'_> {
         self.emit(Op::One { f, d, a });
         Ok(())
     }
+}
+
+/// Whether every whole number of a type is one of another.
+fn fits(from: Type, to: Type) -> bool {
+    let (signed, target) = (from.signed(), to.signed());
+    let whole = from.class() == Class::Int && to.class() == Class::Int;
+    whole
+        && match (signed, target) {
+            (true, false) => false,
+            (false, true) => from.bytes() < to.bytes(),
+            _ => from.bytes() <= to.bytes(),
+        }
 }
 
 /// Where a conversion must say how it rounds, and where it must not.

@@ -21,6 +21,11 @@ impl Decoder<'_> {
         let Some(ty) = Type::parse(words[words.len() - 1]) else {
             return refuse(format!("{} does not end with a type", words.join(".")));
         };
+        let has = |word: &str| words.contains(&word);
+        let (scope, plain) = (has("cta") || has("gpu") || has("sys"), matches!(words[0], "ld" | "st"));
+        if plain && scope != (has("relaxed") || has("acquire") || has("release")) {
+            return refuse("relaxed, acquire and release say within what (.cta, .gpu or .sys), and others do not");
+        }
         let mut out = Words { space: Space::Generic, order: usual, cta: false, count: 1, rest: Vec::new(), ty };
         for word in &words[1..words.len() - 1] {
             match *word {

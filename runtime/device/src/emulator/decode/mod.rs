@@ -24,8 +24,6 @@ type Result<T> = std::result::Result<T, Refusal>;
 
 /// What the kernels of a module have in common.
 pub struct Around<'a> {
-    pub target: u32,
-    pub version: (u32, u32),
     /// Variables of global and constant memory, which have addresses, and shared ones of the module.
     pub places: &'a Places,
     pub shared: &'a [Variable],
@@ -74,7 +72,6 @@ impl Vreg {
 }
 
 pub struct Decoder<'a> {
-    around: &'a Around<'a>,
     entry: &'a Entry,
     code: Code,
     vregs: Vec<Vreg>,
@@ -89,7 +86,7 @@ pub struct Decoder<'a> {
 }
 
 impl<'a> Decoder<'a> {
-    fn new(entry: &'a Entry, around: &'a Around<'a>) -> Result<Decoder<'a>> {
+    fn new(entry: &'a Entry, around: &Around<'_>) -> Result<Decoder<'a>> {
         let mut places = around.places.clone();
         let (mut shared, mut static_shared, mut dynamic) = (Vec::new(), 0u32, None);
         for variable in around.shared.iter().chain(&entry.variables) {
@@ -142,7 +139,6 @@ impl<'a> Decoder<'a> {
         let vregs = entry.registers.iter().map(|register| Vreg { ty: register.ty, constant: false }).collect();
         let names = entry.registers.iter().map(|register| register.name.clone()).collect();
         let mut decoder = Decoder {
-            around,
             entry,
             code,
             vregs,
@@ -273,6 +269,9 @@ impl<'a> Decoder<'a> {
             Operand::F64(bits) if ty == Type::F64 || ty == Type::B64 => Ok(self.constant(*bits, true)),
             Operand::F64(bits) if ty == Type::F32 => {
                 Ok(self.constant((f64::from_bits(*bits) as f32).to_bits().into(), false))
+            }
+            Operand::Special(name) => {
+                refuse(format!("{name} is neither declared nor read here: special registers are read by mov"))
             }
             other => refuse(format!("{} is no operand of .{}", self.show(other), ty.name())),
         }

@@ -9,19 +9,7 @@
 
 use std::any::Any;
 
-/// One element that was logged.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct LogElement {
-    /// Which `log` of the program: see `whorl_schedule::log_sites`, which knows its name and the sizes below.
-    pub site: u32,
-    /// Of the `train scan` that is the phase; 0 in a straight one.
-    pub step: u64,
-    /// The indices of the loops around, as one row-major number.
-    pub loops: u64,
-    /// The place in the lanes around and in the value, as one row-major number.
-    pub place: u64,
-    pub value: f64,
-}
+pub use whorl_schedule::LogElement;
 
 /// Takes what a run logs, in order.
 pub trait Sink: Any + Send {

@@ -8,6 +8,7 @@ mod address;
 mod barriers;
 mod control;
 mod elements;
+mod execute;
 mod floats;
 mod homes;
 mod kernel;
@@ -34,6 +35,7 @@ use kernel::Kernel;
 use ptx::{Class, Operand, Text};
 use tables::Tables;
 
+pub use execute::{Executable, RunError, Runs};
 pub use log::{CAPACITY, ELEMENT, HEADER, RING_BYTES};
 
 /// How to compile.

@@ -38,7 +38,7 @@ pub use accesses::{Touch, bodies, each_access, each_view};
 pub use arena::{Interval, lifetimes};
 pub use eval::{EvalError, LogEntry, Outcome, evaluate};
 pub use lanes::{operands, view_of, view_of_mut};
-pub use log_sites::{LogSite, log_sites};
+pub use log_sites::{LogElement, LogSite, log_sites};
 pub use loop_ir::*;
 pub use print::{memory_map, memory_table, print, print_some};
 pub use verify::verify;

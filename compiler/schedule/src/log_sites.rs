@@ -17,6 +17,20 @@ pub struct LogSite {
     pub spans: Spans,
 }
 
+/// One element that was logged.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct LogElement {
+    /// Which `log` of the program: see [`log_sites`], which knows its name and the sizes below.
+    pub site: u32,
+    /// Of the `train scan` that is the phase; 0 in a straight one.
+    pub step: u64,
+    /// The indices of the loops around, as one row-major number.
+    pub loops: u64,
+    /// The place in the lanes around and in the value, as one row-major number.
+    pub place: u64,
+    pub value: f64,
+}
+
 /// All logs, by their `site`.
 pub fn log_sites(p: &LoopProgram) -> Vec<LogSite> {
     let mut sites = Vec::new();

@@ -228,7 +228,8 @@ fn special_registers() {
 
 #[test]
 fn atomics() {
-    let cases: [(&str, u32, u32, fn(u32, u32) -> u32); 9] = [
+    type Row<'a> = (&'a str, u32, u32, fn(u32, u32) -> u32);
+    let cases: [Row; 9] = [
         ("add.u32", 7, 5, u32::wrapping_add),
         ("min.s32", 7, -5i32 as u32, |a, b| (a as i32).min(b as i32) as u32),
         ("max.s32", 7, -5i32 as u32, |a, b| (a as i32).max(b as i32) as u32),
@@ -469,7 +470,6 @@ fn what_is_refused() {
             ".version 8.0\n.target sm_80\n.address_size 64\n.visible .entry k(.param .u64 p0)\n{{\n.reg .u32 %r<4>; \
              .reg .u64 %rd<4>; .reg .f32 %f<4>; .reg .pred %q<4>;\n{line}\n}}\n"
         );
-        let text = text.replace("%nothing", "%nothing");
         let error = device().load(&text).unwrap_err();
         assert_eq!(error.kind, Kind::Module);
         assert!(error.what.contains(expected), "{line}: {error}");
@@ -477,5 +477,43 @@ fn what_is_refused() {
             error.place.as_ref().is_some_and(|place| place.contains("PTX line 7") || line.ends_with('1')),
             "{error}"
         );
+    }
+}
+
+/// Registers share places; in a loop a value that is only read again in the next turn must keep its own.
+#[test]
+fn registers_that_share_places() {
+    let mut steps = String::new();
+    for i in 0..30 {
+        // Each writes a register of its own, and reads the first, which is live all along.
+        steps += &format!("    add.u32 %r{}, %r2, {i};\n    mad.lo.u32 %r3, %r{}, 3, %r3;\n", i + 8, i + 8);
+    }
+    let body = format!(
+        "    mov.u32 %r2, %tid.x;
+    mov.u32 %r3, 0;
+    mov.u32 %r4, 0;
+    mov.u32 %r5, 7;
+again:
+    add.u32 %r3, %r3, %r5;
+{steps}
+    add.u32 %r5, %r3, 1;
+    add.u32 %r4, %r4, 1;
+    setp.lt.u32 %q0, %r4, 3;
+    @%q0 bra again;
+    mul.wide.u32 %rd0, %r2, 4;
+    add.u64 %rd1, %p0, %rd0;
+    st.global.u32 [%rd1], %r5;"
+    );
+    let out = run_words(&kernel(1, "", &body), &Shape::one(32), &[0; 32]).unwrap();
+    for (lane, got) in out.iter().enumerate() {
+        let (mut sum, mut carried) = (0u32, 7u32);
+        for _ in 0..3 {
+            sum = sum.wrapping_add(carried);
+            for i in 0..30 {
+                sum = (lane as u32 + i).wrapping_mul(3).wrapping_add(sum);
+            }
+            carried = sum.wrapping_add(1);
+        }
+        assert_eq!(*got, carried, "lane {lane}");
     }
 }

@@ -516,6 +516,8 @@ impl Decoder<'_> {
     }
 }
 
+// With a NaN a comparison does not hold, and its negation does: the negations are meant.
+#[allow(clippy::neg_cmp_op_on_partial_ord, clippy::double_comparisons)]
 fn comparison(name: &str, ty: Type) -> Option<crate::emulator::lanes::FTest> {
     macro_rules! floats {
         ($T:ty) => {

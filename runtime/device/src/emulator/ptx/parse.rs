@@ -478,9 +478,7 @@ impl<'a> Parser<'a> {
                 self.at += 1;
                 let base = self.simple(body)?;
                 let mut offset = 0;
-                if self.eat('+') {
-                    offset = self.integer()? as i64;
-                } else if self.peek() == Token::Mark('-') {
+                if self.eat('+') || self.peek() == Token::Mark('-') {
                     offset = self.integer()? as i64;
                 }
                 self.expect(']')?;

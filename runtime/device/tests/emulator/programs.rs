@@ -480,6 +480,39 @@ fn what_is_refused() {
     }
 }
 
+#[test]
+fn variables_with_values() {
+    let outside = ".const .align 8 .f32 table[4] = {0f3F800000, 2.5, -0.5};
+.global .align 4 .u32 count = 41;
+.const .u8 small[] = {1, 2, 0xff};";
+    let body = "    ld.const.f32 %f0, [table+4];
+    ld.const.v2.f32 {%f1, %f2}, [table+8];
+    mov.u64 %rd0, small;
+    ld.const.s8 %r0, [%rd0+2];
+    atom.global.add.u32 %r1, [count], 1;
+    ld.global.u32 %r2, [count];
+    st.global.v4.b32 [%p0], {%f0, %f1, %f2, %f3};
+    st.global.v4.u32 [%p0+16], {%r0, %r1, %r2, %r2};";
+    let body = body.replace("%f3}", "%f2}");
+    let ptx = kernel(1, outside, &body);
+    let out = run_words(&ptx, &Shape::one(1), &[0; 8]).unwrap();
+    let floats = [2.5f32, -0.5, 0.0, 0.0].map(f32::to_bits);
+    assert_eq!(out[..4], floats);
+    assert_eq!(out[4..], [u32::MAX, 41, 42, 42]);
+    // A module's variables keep what they have from launch to launch.
+    let device = device();
+    let at = device.allocate(32).unwrap();
+    let module = device.load(&ptx).unwrap();
+    for expected in [42u32, 43] {
+        let launch = Launch { module, kernel: "k", grid: 1, threads: 1, shared: 0, cooperative: false, args: &[at] };
+        device.launch(&launch).unwrap();
+        device.finish(&mut || {}).unwrap();
+        let mut out = [0; 4];
+        device.download(at + 24, &mut out).unwrap();
+        assert_eq!(u32::from_le_bytes(out), expected);
+    }
+}
+
 /// Registers share places; in a loop a value that is only read again in the next turn must keep its own.
 #[test]
 fn registers_that_share_places() {

@@ -288,6 +288,12 @@ impl<'a> Parser<'a> {
                 if ty == Type::Pred {
                     return self.refuse("a parameter is not a predicate");
                 }
+                // What a pointer points to is not looked at.
+                while let Token::Word(".ptr" | ".global" | ".shared" | ".const" | ".align") = self.peek() {
+                    if self.word()? == ".align" {
+                        self.integer()?;
+                    }
+                }
                 offset = u32::next_multiple_of(offset, ty.bytes());
                 params.push(Param { name: self.word()?.to_string(), ty, offset });
                 offset += ty.bytes();

@@ -277,6 +277,7 @@ impl Machine<'_> {
                 let value = bit(0, !a & !b) | bit(1, a & !b) | bit(2, !a & b) | bit(3, a & b);
                 put(&mut warp.preds, d, active, value);
             }
+            Op::SetPred { d, value } => put(&mut warp.preds, d, active, if value { !0 } else { 0 }),
             Op::Select64 { d, a, b, p } => {
                 let p = warp.preds[p as usize];
                 for lane in lanes(active) {

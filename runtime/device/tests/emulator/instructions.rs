@@ -417,6 +417,9 @@ fn predicates() {
     check2("xor.pred D, %q1, %q2", |a, b| a != b);
     check2("not.pred D, %q1", |a, _| !a);
     check2("mov.pred D, %q2", |_, b| b);
+    check2("mov.pred D, 1;\n    @%q1 mov.pred D, 0", |a, _| !a);
+    check2("and.pred D, %q1, !%q2", |a, b| a && !b);
+    check2("or.pred D, !%q1, %q2", |a, b| !a || b);
     check2("setp.eq.and.u32 D, %r10, 1, %q2", |a, b| a && b);
     check2("setp.eq.or.u32 D, %r10, 1, !%q2", |a, b| a || !b);
     check2("setp.eq.xor.u32 D, %r10, 1, %q2", |a, b| a != b);

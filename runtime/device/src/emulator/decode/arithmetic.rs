@@ -106,6 +106,11 @@ impl Decoder<'_> {
         };
         match (&ops[0], &ops[1]) {
             (Operand::List(_), _) | (_, Operand::List(_)) => self.pack(ty, ops),
+            (d, Operand::Int(value)) if ty == P => {
+                let d = self.dst(d, P)?;
+                self.emit(Op::SetPred { d, value: *value != 0 });
+                Ok(())
+            }
             (_, _) if ty == P => self.row(Row::Logic(0b1010, 1), ops),
             (d, Operand::Special(name)) => self.special(d, name, ty),
             (d, Operand::Name(name)) => {

@@ -62,7 +62,7 @@ impl Block {
     }
 
     /// Runs until all has ended, or what is left sleeps or has had its turn.
-    pub fn run(&mut self, machine: &mut Machine<'_>) -> Result<Pause, Finding> {
+    pub fn run(&mut self, machine: &mut Machine<'_>) -> Result<Pause, Box<Finding>> {
         loop {
             let (mut sleeps, mut turns) = (false, false);
             for i in 0..self.warps.len() {
@@ -91,8 +91,8 @@ impl Block {
         }
     }
 
-    fn finding(&self, machine: &Machine<'_>, fault: Fault, pc: u32, warp: usize) -> Finding {
-        Finding::new(fault, machine.code, pc, self.shared.order.block, warp as u32)
+    fn finding(&self, machine: &Machine<'_>, fault: Fault, pc: u32, warp: usize) -> Box<Finding> {
+        Box::new(Finding::new(fault, machine.code, pc, self.shared.order.block, warp as u32))
     }
 
     fn arrivals(&self) -> Vec<Arrival> {
@@ -112,7 +112,7 @@ impl Block {
     }
 
     /// Opens the barriers to which all have come. Whether there was one.
-    fn open(&mut self, machine: &mut Machine<'_>) -> Result<bool, Finding> {
+    fn open(&mut self, machine: &mut Machine<'_>) -> Result<bool, Box<Finding>> {
         let arrivals = self.arrivals();
         let mut opened = false;
         for id in 0..16 {
@@ -208,7 +208,7 @@ impl Block {
     }
 
     /// Nobody can go on: says why.
-    fn stuck(&self, machine: &Machine<'_>) -> Finding {
+    fn stuck(&self, machine: &Machine<'_>) -> Box<Finding> {
         let code = machine.code;
         // Where each fragment stands, the most telling first.
         let mut places: Vec<(u32, usize, Fragment)> = Vec::new();
@@ -254,7 +254,7 @@ impl Block {
     }
 
     /// Everybody sleeps and nothing happens: says where.
-    pub fn asleep(&self, machine: &Machine<'_>) -> Finding {
+    pub fn asleep(&self, machine: &Machine<'_>) -> Box<Finding> {
         let (w, fragment) = self
             .warps
             .iter()

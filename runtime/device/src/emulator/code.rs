@@ -82,6 +82,11 @@ pub enum Op {
         b: Slot,
         c: Slot,
     },
+    /// `mov.pred d, 1`
+    SetPred {
+        d: Pred,
+        value: bool,
+    },
     Select32 {
         d: Slot,
         a: Slot,

@@ -51,12 +51,12 @@ pub fn convert(value: u64, to: Type, from: Type, round: Round, saturate: bool) -
         (Class::Float, Class::Float) => {
             let rounded = whole(float(value, from), round);
             let bits = pack(rounded, to, round);
-            if saturate { pack(float(bits, to).max(0.0).min(1.0), to, Round::Near) } else { bits }
+            if saturate { pack(unit(float(bits, to)), to, Round::Near) } else { bits }
         }
         (Class::Float, _) => {
             let exact = integer(value, from);
             let bits = from_integer(exact, to, round);
-            if saturate { pack(float(bits, to).clamp(0.0, 1.0), to, Round::Near) } else { bits }
+            if saturate { pack(unit(float(bits, to)), to, Round::Near) } else { bits }
         }
         (_, Class::Float) => to_integer(float(value, from), to, from, round),
         _ => {
@@ -66,6 +66,11 @@ pub fn convert(value: u64, to: Type, from: Type, round: Round, saturate: bool) -
             integer(exact as u64, to) as u64
         }
     }
+}
+
+/// Between zero and one; a NaN becomes zero.
+fn unit(value: f64) -> f64 {
+    if value > 0.0 { value.min(1.0) } else { 0.0 }
 }
 
 fn integer(value: u64, ty: Type) -> i128 {

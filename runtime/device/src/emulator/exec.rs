@@ -77,7 +77,6 @@ impl Machine<'_> {
         let others = warp.fragments.iter().map(|fragment| fragment.pc).filter(|other| *other > pc);
         let stop = others.min().unwrap_or(u32::MAX);
         let code = self.code;
-        let base = warp.slots.as_mut_ptr();
         let mut steps = 0u64;
         let out = loop {
             if pc == stop {
@@ -96,14 +95,14 @@ impl Machine<'_> {
             }
             match inst.op {
                 // SAFETY: slots are below `code.slots`, which `warp.slots` has; `decode::slots` gave registers of 64 bits two.
-                Op::One { f, d, a } => unsafe { f(base, d, a, active) },
+                Op::One { f, d, a } => unsafe { f(warp.slots.as_mut_ptr(), d, a, active) },
                 // SAFETY: as above.
-                Op::Two { f, d, a, b } => unsafe { f(base, d, a, b, active) },
+                Op::Two { f, d, a, b } => unsafe { f(warp.slots.as_mut_ptr(), d, a, b, active) },
                 // SAFETY: as above.
-                Op::Three { f, d, a, b, c } => unsafe { f(base, d, a, b, c, active) },
+                Op::Three { f, d, a, b, c } => unsafe { f(warp.slots.as_mut_ptr(), d, a, b, c, active) },
                 Op::Compare { f, d, not, a, b, with } => {
                     // SAFETY: as above.
-                    let found = unsafe { f(base, a, b) };
+                    let found = unsafe { f(warp.slots.as_mut_ptr(), a, b) };
                     let p = |p: Pred, negated: bool| {
                         let p = warp.preds[p as usize];
                         if negated { !p } else { p }
@@ -278,6 +277,7 @@ impl Machine<'_> {
                 let value = bit(0, !a & !b) | bit(1, a & !b) | bit(2, !a & b) | bit(3, a & b);
                 put(&mut warp.preds, d, active, value);
             }
+            Op::SetPred { d, value } => put(&mut warp.preds, d, active, if value { !0 } else { 0 }),
             Op::Select64 { d, a, b, p } => {
                 let p = warp.preds[p as usize];
                 for lane in lanes(active) {

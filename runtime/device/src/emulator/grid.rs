@@ -77,7 +77,7 @@ impl Run {
     }
 
     /// Runs for some time.
-    pub fn turn(&mut self, world: &mut World, counters: &mut Counters) -> Result<Status, Finding> {
+    pub fn turn(&mut self, world: &mut World, counters: &mut Counters) -> Result<Status, Box<Finding>> {
         let launched = &self.launched;
         let mut machine = Machine {
             code: &launched.code,
@@ -128,7 +128,7 @@ impl Run {
 }
 
 /// Blocks that may wait for each other: each has a turn.
-fn together(machine: &mut Machine<'_>, blocks: &mut Vec<Option<Block>>) -> Result<Pause, Finding> {
+fn together(machine: &mut Machine<'_>, blocks: &mut Vec<Option<Block>>) -> Result<Pause, Box<Finding>> {
     if blocks.is_empty() {
         *blocks = (0..machine.grid).map(|index| Some(Block::new(machine, index))).collect();
     }
@@ -149,7 +149,7 @@ fn together(machine: &mut Machine<'_>, blocks: &mut Vec<Option<Block>>) -> Resul
 }
 
 /// Blocks one after the other, in the memory of the first.
-fn in_turn(machine: &mut Machine<'_>, blocks: &mut Vec<Option<Block>>, next: &mut u32) -> Result<Pause, Finding> {
+fn in_turn(machine: &mut Machine<'_>, blocks: &mut Vec<Option<Block>>, next: &mut u32) -> Result<Pause, Box<Finding>> {
     let until = machine.clock + 2_000_000;
     loop {
         if blocks.is_empty() {

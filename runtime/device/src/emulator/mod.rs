@@ -173,9 +173,9 @@ impl Emulator {
     }
 }
 
-fn found(call: &str, finding: Finding) -> Error {
+fn found(call: &str, finding: Box<Finding>) -> Error {
     let what = finding.to_string();
-    Error::new(Kind::Finding(Box::new(finding)), call, what)
+    Error::new(Kind::Finding(finding), call, what)
 }
 
 impl Device for Emulator {

@@ -93,9 +93,7 @@ impl Cells {
         active: u32,
         words: usize,
         touch: Touch,
-        judge: &Judge<'_>,
-        side: &mut Side,
-        region: u64,
+        (judge, side, region): (&Judge<'_>, &mut Side, u64),
     ) -> Result<(), (Conflict, u32)> {
         let (mut left, mut last, mut run) = (active, u64::MAX, 0);
         let interval_now = judge.block.interval;
@@ -250,7 +248,8 @@ impl Cell {
             }
             if r & SIDE != 0 {
                 for (other, pc) in side.remove(&key).unwrap_or_default() {
-                    if !(touch.strong && other & STRONG != 0) && !judge.past(other, touch.lane) {
+                    let both_strong = touch.strong && other & STRONG != 0;
+                    if !(both_strong || judge.past(other, touch.lane)) {
                         return conflict(other, pc);
                     }
                 }

@@ -67,7 +67,7 @@ impl Machine<'_> {
             let touch = Touch { write, strong: false, lane: 0, pc };
             let own = if self.interleaved { u32::MAX } else { block.order.first };
             let judge = Judge { intervals: self.intervals, block: &block.order, warp: &warp.order, first, own };
-            let result = region.cells.touch_words(&offsets, active, words, touch, &judge, self.side, id);
+            let result = region.cells.touch_words(&offsets, active, words, touch, (&judge, self.side, id));
             if let Err((conflict, lane)) = result {
                 let place = describe(self.code, region, conflict.byte);
                 let touch = Touch { lane, ..touch };

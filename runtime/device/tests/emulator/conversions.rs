@@ -40,7 +40,8 @@ fn whole_numbers_to_whole_numbers() {
 
 #[test]
 fn floats_to_whole_numbers() {
-    let rounds: [(&str, fn(f64) -> f64); 4] =
+    type Row<'a> = (&'a str, fn(f64) -> f64);
+    let rounds: [Row; 4] =
         [("rni", f64::round_ties_even), ("rzi", f64::trunc), ("rmi", f64::floor), ("rpi", f64::ceil)];
     for (round, op) in rounds {
         for to in ["u16", "s16", "u32", "s32", "u64", "s64"] {

@@ -165,16 +165,10 @@ fn floats_of_32_bits() {
     two("max.f32", |a, b| if a == 0.0 && b == 0.0 { f32::from_bits(a.to_bits() & b.to_bits()) } else { a.max(b) });
     two("min.NaN.f32", |a, b| {
         let zeros = a == 0.0 && b == 0.0;
-        if zeros {
-            f32::from_bits(a.to_bits() | b.to_bits())
-        } else if a.is_nan() {
-            a
-        } else if b < a {
-            b
-        } else if b.is_nan() {
-            b
-        } else {
-            a
+        match (zeros, a.is_nan(), b < a || b.is_nan()) {
+            (true, ..) => f32::from_bits(a.to_bits() | b.to_bits()),
+            (_, false, true) => b,
+            _ => a,
         }
     });
     two("copysign.f32", |a, b| b.copysign(a));
@@ -250,7 +244,7 @@ fn whole_numbers() {
             two("add", &|a, b| a + b);
             two("sub", &|a, b| a - b);
             two("mul.lo", &|a, b| a.wrapping_mul(b));
-            two("mul.hi", &|a, b| if letter == 'u' { (a as u128 * b as u128 >> n) as i128 } else { (a * b) >> n });
+            two("mul.hi", &|a, b| if letter == 'u' { ((a as u128 * b as u128) >> n) as i128 } else { (a * b) >> n });
             two("min", &|a, b| a.min(b));
             two("max", &|a, b| a.max(b));
             // By zero it is unspecified: all ones, and the dividend.
@@ -369,8 +363,6 @@ fn comparisons() {
         let float = |name: &str, op: fn(f64, f64) -> bool| {
             check(&format!("setp.{name}.f{n} D, A, B"), 1, &[n, n], false, |a, b, _| op(value(a), value(b)).into());
         };
-        let nan = |a: f64, b: f64| a.is_nan() || b.is_nan();
-        let _ = nan;
         float("eq", |a, b| a == b);
         float("ne", |a, b| a != b && !a.is_nan() && !b.is_nan());
         float("lt", |a, b| a < b);
@@ -425,6 +417,9 @@ fn predicates() {
     check2("xor.pred D, %q1, %q2", |a, b| a != b);
     check2("not.pred D, %q1", |a, _| !a);
     check2("mov.pred D, %q2", |_, b| b);
+    check2("mov.pred D, 1;\n    @%q1 mov.pred D, 0", |a, _| !a);
+    check2("and.pred D, %q1, !%q2", |a, b| a && !b);
+    check2("or.pred D, !%q1, %q2", |a, b| !a || b);
     check2("setp.eq.and.u32 D, %r10, 1, %q2", |a, b| a && b);
     check2("setp.eq.or.u32 D, %r10, 1, !%q2", |a, b| a || !b);
     check2("setp.eq.xor.u32 D, %r10, 1, %q2", |a, b| a != b);

@@ -5,3 +5,4 @@ mod findings;
 mod help;
 mod instructions;
 mod programs;
+mod races;

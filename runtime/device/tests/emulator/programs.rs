@@ -228,7 +228,8 @@ fn special_registers() {
 
 #[test]
 fn atomics() {
-    let cases: [(&str, u32, u32, fn(u32, u32) -> u32); 9] = [
+    type Row<'a> = (&'a str, u32, u32, fn(u32, u32) -> u32);
+    let cases: [Row; 9] = [
         ("add.u32", 7, 5, u32::wrapping_add),
         ("min.s32", 7, -5i32 as u32, |a, b| (a as i32).min(b as i32) as u32),
         ("max.s32", 7, -5i32 as u32, |a, b| (a as i32).max(b as i32) as u32),
@@ -469,7 +470,6 @@ fn what_is_refused() {
             ".version 8.0\n.target sm_80\n.address_size 64\n.visible .entry k(.param .u64 p0)\n{{\n.reg .u32 %r<4>; \
              .reg .u64 %rd<4>; .reg .f32 %f<4>; .reg .pred %q<4>;\n{line}\n}}\n"
         );
-        let text = text.replace("%nothing", "%nothing");
         let error = device().load(&text).unwrap_err();
         assert_eq!(error.kind, Kind::Module);
         assert!(error.what.contains(expected), "{line}: {error}");
@@ -477,5 +477,76 @@ fn what_is_refused() {
             error.place.as_ref().is_some_and(|place| place.contains("PTX line 7") || line.ends_with('1')),
             "{error}"
         );
+    }
+}
+
+#[test]
+fn variables_with_values() {
+    let outside = ".const .align 8 .f32 table[4] = {0f3F800000, 2.5, -0.5};
+.global .align 4 .u32 count = 41;
+.const .u8 small[] = {1, 2, 0xff};";
+    let body = "    ld.const.f32 %f0, [table+4];
+    ld.const.v2.f32 {%f1, %f2}, [table+8];
+    mov.u64 %rd0, small;
+    ld.const.s8 %r0, [%rd0+2];
+    atom.global.add.u32 %r1, [count], 1;
+    ld.global.u32 %r2, [count];
+    st.global.v4.b32 [%p0], {%f0, %f1, %f2, %f3};
+    st.global.v4.u32 [%p0+16], {%r0, %r1, %r2, %r2};";
+    let body = body.replace("%f3}", "%f2}");
+    let ptx = kernel(1, outside, &body);
+    let out = run_words(&ptx, &Shape::one(1), &[0; 8]).unwrap();
+    let floats = [2.5f32, -0.5, 0.0, 0.0].map(f32::to_bits);
+    assert_eq!(out[..4], floats);
+    assert_eq!(out[4..], [u32::MAX, 41, 42, 42]);
+    // A module's variables keep what they have from launch to launch.
+    let device = device();
+    let at = device.allocate(32).unwrap();
+    let module = device.load(&ptx).unwrap();
+    for expected in [42u32, 43] {
+        let launch = Launch { module, kernel: "k", grid: 1, threads: 1, shared: 0, cooperative: false, args: &[at] };
+        device.launch(&launch).unwrap();
+        device.finish(&mut || {}).unwrap();
+        let mut out = [0; 4];
+        device.download(at + 24, &mut out).unwrap();
+        assert_eq!(u32::from_le_bytes(out), expected);
+    }
+}
+
+/// Registers share places; in a loop a value that is only read again in the next turn must keep its own.
+#[test]
+fn registers_that_share_places() {
+    let mut steps = String::new();
+    for i in 0..30 {
+        // Each writes a register of its own, and reads the first, which is live all along.
+        steps += &format!("    add.u32 %r{}, %r2, {i};\n    mad.lo.u32 %r3, %r{}, 3, %r3;\n", i + 8, i + 8);
+    }
+    let body = format!(
+        "    mov.u32 %r2, %tid.x;
+    mov.u32 %r3, 0;
+    mov.u32 %r4, 0;
+    mov.u32 %r5, 7;
+again:
+    add.u32 %r3, %r3, %r5;
+{steps}
+    add.u32 %r5, %r3, 1;
+    add.u32 %r4, %r4, 1;
+    setp.lt.u32 %q0, %r4, 3;
+    @%q0 bra again;
+    mul.wide.u32 %rd0, %r2, 4;
+    add.u64 %rd1, %p0, %rd0;
+    st.global.u32 [%rd1], %r5;"
+    );
+    let out = run_words(&kernel(1, "", &body), &Shape::one(32), &[0; 32]).unwrap();
+    for (lane, got) in out.iter().enumerate() {
+        let (mut sum, mut carried) = (0u32, 7u32);
+        for _ in 0..3 {
+            sum = sum.wrapping_add(carried);
+            for i in 0..30 {
+                sum = (lane as u32 + i).wrapping_mul(3).wrapping_add(sum);
+            }
+            carried = sum.wrapping_add(1);
+        }
+        assert_eq!(*got, carried, "lane {lane}");
     }
 }

@@ -106,6 +106,11 @@ impl Decoder<'_> {
         };
         match (&ops[0], &ops[1]) {
             (Operand::List(_), _) | (_, Operand::List(_)) => self.pack(ty, ops),
+            (d, Operand::Int(value)) if ty == P => {
+                let d = self.dst(d, P)?;
+                self.emit(Op::SetPred { d, value: *value != 0 });
+                Ok(())
+            }
             (_, _) if ty == P => self.row(Row::Logic(0b1010, 1), ops),
             (d, Operand::Special(name)) => self.special(d, name, ty),
             (d, Operand::Name(name)) => {
@@ -516,6 +521,8 @@ impl Decoder<'_> {
     }
 }
 
+// With a NaN a comparison does not hold, and its negation does: the negations are meant.
+#[allow(clippy::neg_cmp_op_on_partial_ord, clippy::double_comparisons)]
 fn comparison(name: &str, ty: Type) -> Option<crate::emulator::lanes::FTest> {
     macro_rules! floats {
         ($T:ty) => {

@@ -145,6 +145,10 @@ impl Decoder<'_> {
                 Operand::List(list) if list.len() == n => list,
                 _ => return refuse(format!("operand {} of mma is a list of {n} registers", i + 1)),
             };
+            // Of registers ptxas takes those of this very type.
+            if list.iter().any(|part| matches!(part, Operand::Reg(reg) if self.vreg(*reg).ty != ty)) {
+                return refuse(format!("operand {} of mma has registers of .{}", i + 1, ty.name()));
+            }
             let slots = list
                 .iter()
                 .map(|reg| if i == 0 { self.dst(reg, ty) } else { self.src(reg, ty) })

@@ -4,14 +4,9 @@
 //! that have written them, by instructions that stand before those that read and write them.
 
 use super::Vreg;
-use super::operands::{Role, Tables, visit};
+use super::flow::{blocks, registers};
+use super::operands::Role;
 use crate::emulator::code::*;
-
-struct Block {
-    start: usize,
-    end: usize,
-    next: Vec<usize>,
-}
 
 /// Adds checks to a kernel for the registers that need them.
 pub fn check(code: &mut Code, vregs: &[Vreg], names: &[String]) {
@@ -33,9 +28,8 @@ pub fn check(code: &mut Code, vregs: &[Vreg], names: &[String]) {
     while let Some(b) = work.pop() {
         seen[b] = true;
         let mut now = before[b].clone();
-        for i in blocks[b].start..blocks[b].end {
-            write(&code.insts[i], &uses[i], &mut now);
-        }
+        let range = blocks[b].start..blocks[b].end;
+        code.insts[range.clone()].iter().zip(&uses[range]).for_each(|(inst, uses)| write(inst, uses, &mut now));
         for &next in &blocks[b].next {
             let mut changed = !seen[next];
             for (to, from) in before[next].iter_mut().zip(&now) {
@@ -50,13 +44,14 @@ pub fn check(code: &mut Code, vregs: &[Vreg], names: &[String]) {
     let mut doubtful = vec![NONE; vregs.len()];
     for (b, block) in blocks.iter().enumerate().filter(|(b, _)| seen[*b]) {
         let mut now = before[b].clone();
-        for i in block.start..block.end {
-            for (reg, role) in &uses[i] {
+        let range = block.start..block.end;
+        for (inst, uses) in code.insts[range.clone()].iter().zip(&uses[range]) {
+            for (reg, role) in uses {
                 if *role == Role::Read && now[*reg as usize / 64] >> (reg % 64) & 1 == 0 {
                     doubtful[*reg as usize] = 0;
                 }
             }
-            write(&code.insts[i], &uses[i], &mut now);
+            write(inst, uses, &mut now);
         }
     }
     for (i, place) in doubtful.iter_mut().enumerate().filter(|(_, place)| **place == 0) {
@@ -75,51 +70,6 @@ fn write(inst: &Inst, uses: &[(u32, Role)], now: &mut [u64]) {
             now[*reg as usize / 64] |= 1 << (reg % 64);
         }
     }
-}
-
-/// The registers of each instruction.
-fn registers(code: &mut Code) -> Vec<Vec<(u32, Role)>> {
-    let mut tables = Tables {
-        accesses: &mut code.accesses,
-        copies: &mut code.copies,
-        shuffles: &mut code.shuffles,
-        mmas: &mut code.mmas,
-    };
-    let each = |inst: &mut Inst| {
-        let mut found = Vec::new();
-        visit(inst, &mut tables, &mut |reg, role, _| found.push((*reg, role)));
-        found
-    };
-    code.insts.iter_mut().map(each).collect()
-}
-
-fn blocks(insts: &[Inst]) -> Vec<Block> {
-    let mut leads = vec![false; insts.len() + 1];
-    leads[0] = true;
-    for (i, inst) in insts.iter().enumerate() {
-        match inst.op {
-            Op::Jump(to) => {
-                leads[to as usize] = true;
-                leads[i + 1] = true;
-            }
-            Op::Exit | Op::Trap => leads[i + 1] = true,
-            _ => {}
-        }
-    }
-    let starts: Vec<usize> = (0..insts.len()).filter(|i| leads[*i]).collect();
-    let number = |at: usize| starts.binary_search(&at).ok();
-    let make = |(b, start): (usize, &usize)| {
-        let end = starts.get(b + 1).copied().unwrap_or(insts.len());
-        let last = insts[end - 1];
-        let through =
-            number(end).filter(|_| last.guard != NONE || !matches!(last.op, Op::Jump(_) | Op::Exit | Op::Trap));
-        let jump = match last.op {
-            Op::Jump(to) => number(to as usize),
-            _ => None,
-        };
-        Block { start: *start, end, next: through.into_iter().chain(jump).collect() }
-    };
-    starts.iter().enumerate().map(make).collect()
 }
 
 /// Puts the checks in. All jumps move along.

@@ -4,6 +4,7 @@ mod arithmetic;
 mod control;
 mod convert;
 mod defined;
+mod flow;
 mod memory;
 mod operands;
 mod slots;

@@ -63,6 +63,7 @@ pub fn visit(inst: &mut Inst, tables: &mut Tables<'_>, f: &mut dyn FnMut(&mut u3
             each(p, read, true);
             each(d, write, false);
         }
+        Op::SetPred { d, .. } => each(d, write, true),
         Op::Special { d, .. } | Op::LoadParam { d, .. } | Op::ActiveMask { d } => each(d, write, false),
         Op::Load(i) => {
             let access = &mut tables.accesses[*i as usize];

@@ -47,7 +47,8 @@ pub fn lex(text: &str) -> Result<Vec<(Token<'_>, u32)>, Refusal> {
                 while at < bytes.len() {
                     let exponent = !hex && at > start && matches!(bytes[at - 1], b'e' | b'E');
                     let part = bytes[at].is_ascii_alphanumeric() || bytes[at] == b'.' || bytes[at] == b'_';
-                    if !part && !(exponent && matches!(bytes[at], b'+' | b'-')) {
+                    let sign = exponent && matches!(bytes[at], b'+' | b'-');
+                    if !(part || sign) {
                         break;
                     }
                     at += 1;

@@ -288,6 +288,12 @@ impl<'a> Parser<'a> {
                 if ty == Type::Pred {
                     return self.refuse("a parameter is not a predicate");
                 }
+                // What a pointer points to is not looked at.
+                while let Token::Word(".ptr" | ".global" | ".shared" | ".const" | ".align") = self.peek() {
+                    if self.word()? == ".align" {
+                        self.integer()?;
+                    }
+                }
                 offset = u32::next_multiple_of(offset, ty.bytes());
                 params.push(Param { name: self.word()?.to_string(), ty, offset });
                 offset += ty.bytes();
@@ -478,9 +484,7 @@ impl<'a> Parser<'a> {
                 self.at += 1;
                 let base = self.simple(body)?;
                 let mut offset = 0;
-                if self.eat('+') {
-                    offset = self.integer()? as i64;
-                } else if self.peek() == Token::Mark('-') {
+                if self.eat('+') || self.peek() == Token::Mark('-') {
                     offset = self.integer()? as i64;
                 }
                 self.expect(']')?;

@@ -7,15 +7,18 @@
 //!      │ schedule            │
 //! Loop IR ────── evaluator   ├ the same bits, results and logs
 //!      │ compile             │
-//! machine code ─ CPU ────────┘ (vectors and scalars, one thread and two, one thread a run and teams)
+//! machine code ─ CPU ────────┤ (vectors and scalars, one thread and two, one thread a run and teams)
+//! PTX ────────── emulator ───┘ (many threads and few, with shared memory and almost without)
 //! ```
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use whorl_core::check::Fault;
 use whorl_core::ir::{ArrayData, Atom, Lit, Program};
 use whorl_core::{interp, print, verify};
 use whorl_cpu::{Executable, LogElement, Options, RunError, RunState, TeamOptions, VectorMode};
+use whorl_device::{Device, Emulator};
 use whorl_schedule::loop_ir::{LoopProgram, Phase};
 use whorl_schedule::{LogSite, log_sites};
 use whorl_transform::flatten::PASSES;
@@ -97,7 +100,51 @@ pub fn same_bits(flat: &Program, args: &[ArrayData]) -> Result<Run, String> {
             }
         }
     }
+    for (threads, shared) in [(256, 64 * 1024), (32, 512)] {
+        let name = format!("the emulated card with {threads} threads and {shared} bytes of shared memory");
+        let run = guarded(&name, || emulated(&loops, args, threads, shared))?;
+        compare(&name, &expected, &run)?;
+    }
     Ok(expected)
+}
+
+/// Run side by side on the emulator, with every check that it has.
+fn emulated(loops: &LoopProgram, args: &[ArrayData], threads: usize, shared: usize) -> Result<Run, String> {
+    let options = whorl_cuda::Options { threads, shared, ..whorl_cuda::Options::default() };
+    let module = whorl_cuda::compile(loops, &options, &[], &|_| None).map_err(|e| e.to_string())?;
+    let device: Arc<dyn Device> = Arc::new(Emulator::default());
+    let executable = whorl_cuda::Executable::new(loops.clone(), module, device).map_err(|e| e.to_string())?;
+    let sites = log_sites(loops);
+    let numbers: Vec<(usize, &[ArrayData])> = (0..loops.runs.unwrap_or(1)).map(|run| (run, args)).collect();
+    let mut results = Vec::new();
+    let mut logs = vec![Vec::new(); numbers.len()];
+    if !numbers.is_empty() {
+        let mut runs = executable.start(&numbers).map_err(|e| e.to_string())?;
+        for (k, phase) in loops.phases.iter().enumerate() {
+            let n = if let Phase::Train { n, .. } = phase { *n } else { 0 };
+            // In two chunks, and what is between them in memory.
+            for (from, to) in if n > 1 { vec![(0, 1), (1, n)] } else { vec![(0, n)] } {
+                let mut elements: Vec<Vec<LogElement>> = vec![Vec::new(); numbers.len()];
+                let ran = executable.run_phase(k, &mut runs, from, to, &mut |run, e| elements[run].push(e));
+                match ran {
+                    Err(whorl_cuda::RunError::Fault(_, fault)) => return Ok(Err(whole(&fault))),
+                    Err(e) => return Err(e.to_string()),
+                    Ok(()) => {}
+                }
+                for (log, own) in logs.iter_mut().zip(&elements) {
+                    log.extend(together(loops, &sites, own, n > 0));
+                }
+            }
+        }
+        for k in 0..loops.outputs.len() {
+            let rows = (0..numbers.len()).map(|run| executable.outputs(&runs, run).map(|mut o| o.swap_remove(k)));
+            let rows = rows.collect::<Result<Vec<_>, _>>().map_err(|e| e.to_string())?;
+            let ty = rows[0].ty.clone();
+            let bytes = rows.iter().flat_map(|row| row.bytes.iter().copied()).collect();
+            results.push(ArrayData { ty: loops.runs.map_or(ty.clone(), |n| ty.stacked(n)), bytes });
+        }
+    }
+    Ok(Ok(Outcome { results, logs: logs.concat() }))
 }
 
 /// The passes of `pipeline::flatten`, with the verifier after each in every build.

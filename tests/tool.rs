@@ -142,7 +142,9 @@ fn mistakes_on_the_command_line() {
     folder.whorl("run script.whorl --set lr").bad(2, &["--set name=value"]);
     folder.whorl("run script.whorl --seed x").bad(2, &["x"]);
     folder.whorl("run script.whorl --threads 0").bad(2, &["at least one thread"]);
-    folder.whorl("show script.whorl --stage soup").bad(2, &["soup", "tree, core, grad, fused, loops, memory and asm"]);
+    folder
+        .whorl("show script.whorl --stage soup")
+        .bad(2, &["soup", "tree, core, grad, fused, loops, memory, asm and ptx"]);
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! Where threads wait for each other: before a node that touches what another thread has touched since the last barrier, if one of the two writes.
 //!
+//! Where all that meets was touched by threads of the first warp alone, these wait for each other, and nobody else does.
+//!
 //! Round a loop the walk is repeated until the accesses that are open at its head are known; a node that has got its barrier keeps it.
 
-use rustc_hash::FxHashSet;
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use whorl_schedule::loop_ir::*;
 use whorl_schedule::{Touch, each_view, normal, view_of};
@@ -11,22 +13,32 @@ use crate::address::Space;
 use crate::homes::{Home, Homes};
 use crate::modes::{self, Mode};
 
+/// Who waits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Barrier {
+    /// The threads of each warp for each other.
+    Warp,
+    /// All threads.
+    Block,
+}
+
 /// The nodes that a barrier stands before, by their address.
 #[derive(Debug, Default)]
-pub struct Barriers(FxHashSet<usize>);
+pub struct Barriers(FxHashMap<usize, Barrier>);
 
 impl Barriers {
-    pub fn before(&self, node: &Node) -> bool {
-        self.0.contains(&key(node))
+    pub fn before(&self, node: &Node) -> Option<Barrier> {
+        self.0.get(&key(node)).copied()
     }
 
+    /// Of all threads.
     pub fn count(&self) -> usize {
-        self.0.len()
+        self.0.values().filter(|b| **b == Barrier::Block).count()
     }
 
     /// For tests: without one of them.
     pub fn without(mut self, number: usize) -> Barriers {
-        let mut all: Vec<usize> = self.0.iter().copied().collect();
+        let mut all: Vec<usize> = self.0.iter().filter(|(_, b)| **b == Barrier::Block).map(|(key, _)| *key).collect();
         all.sort_unstable();
         if let Some(key) = all.get(number) {
             self.0.remove(key);
@@ -71,12 +83,23 @@ struct Access {
     to: usize,
     write: bool,
     who: Who,
+    /// Only threads of the first warp do it.
+    first_warp: bool,
+    /// They have waited for each other since.
+    warp_waited: bool,
 }
 
 impl Access {
-    fn meets(&self, later: &Access) -> bool {
+    /// The barrier that must stand between the two.
+    fn meets(&self, later: &Access) -> Option<Barrier> {
         let apart = self.space != later.space || self.to <= later.from || later.to <= self.from;
-        !apart && (self.write || later.write) && !self.same_thread(later)
+        if apart || !(self.write || later.write) || self.same_thread(later) {
+            return None;
+        }
+        match self.first_warp && later.first_warp {
+            true => (!self.warp_waited).then_some(Barrier::Warp),
+            false => Some(Barrier::Block),
+        }
     }
 
     fn same_thread(&self, later: &Access) -> bool {
@@ -121,6 +144,11 @@ impl Open {
         if !self.0.contains(&access) {
             self.0.push(access);
         }
+    }
+
+    fn wait_in_warp(&mut self) {
+        let all = std::mem::take(&mut self.0);
+        all.into_iter().for_each(|a| self.add(Access { warp_waited: a.first_warp, ..a }));
     }
 
     fn join(&mut self, other: &Open) {
@@ -180,11 +208,16 @@ impl Walk<'_> {
 
     fn node(&mut self, node: &Node, open: &mut Open) {
         let accesses = self.accesses(node);
-        if self.barriers.0.contains(&key(node)) {
-            open.0.clear();
-        } else if accesses.iter().any(|new| open.0.iter().any(|old| old.meets(new))) {
-            self.barriers.0.insert(key(node));
-            open.0.clear();
+        let met = accesses.iter().flat_map(|new| open.0.iter().filter_map(|old| old.meets(new)));
+        let known = self.barriers.0.get(&key(node)).copied();
+        // What a loop's later turns ask for may be more.
+        let barrier = known.into_iter().chain(met).max_by_key(|b| *b == Barrier::Block);
+        if let Some(barrier) = barrier {
+            self.barriers.0.insert(key(node), barrier);
+            match barrier {
+                Barrier::Block => open.0.clear(),
+                Barrier::Warp => open.wait_in_warp(),
+            }
         }
         accesses.into_iter().for_each(|a| open.add(a));
         match node {
@@ -216,7 +249,8 @@ impl Walk<'_> {
             Home::Slab(at) => (Space::Slab, at),
             Home::Register(_) | Home::Constant(_) => return None,
         };
-        Some(Access { space, from, to: from + self.p.buffer(b).bytes(), write: touch == Touch::Write, who })
+        let (to, first_warp) = (from + self.p.buffer(b).bytes(), who == Who::First);
+        Some(Access { space, from, to, write: touch == Touch::Write, who, first_warp, warp_waited: false })
     }
 
     /// What a node itself touches, without its bodies.
@@ -258,11 +292,15 @@ impl Walk<'_> {
             Way::of(&v, &l.dims)
         };
         let mut all = Vec::new();
+        // Point p is thread p's, or that of thread p mod T; all of them read what is the same for all.
+        let few = matches!(mode, Mode::Points | Mode::InOrder(1..)) && l.dims.iter().product::<usize>() <= 32;
         let mut add = |v: &View, touch: Touch, who: Who| {
             for d in &v.dynamic {
                 all.extend(self.whole(d.index, Touch::Read, Who::All));
             }
-            all.extend(self.whole(v.buffer, touch, who));
+            let uniform = touch == Touch::Read && v.strides.iter().all(|s| *s == 0);
+            let access = self.whole(v.buffer, touch, who);
+            all.extend(access.map(|a| Access { first_warp: a.first_warp || few && !uniform, ..a }));
         };
         for op in &l.ops {
             let Some(v) = view_of(&op.kind) else { continue };

@@ -4,6 +4,7 @@ use whorl_schedule::loop_ir::*;
 use whorl_source::Span;
 
 use crate::CudaError;
+use crate::barriers::Barrier;
 use crate::emit;
 use crate::homes::Home;
 use crate::kernel::Kernel;
@@ -50,8 +51,10 @@ impl Control<'_, '_> {
         {
             self.k.text.raw(format_args!(".loc {file} {line} 0"));
         }
-        if self.k.barriers.before(node) {
-            self.k.barrier();
+        match self.k.barriers.before(node) {
+            Some(Barrier::Block) => self.k.barrier(),
+            Some(Barrier::Warp) => emit!(self.k.text, "bar.warp.sync -1"),
+            None => {}
         }
         match node {
             Node::Loop { n, reverse, index, body } => self.counted(*n, *reverse, *index, body),

@@ -189,7 +189,8 @@ fn owned(number: usize, size: usize, parts: usize) -> u64 {
     if parts <= size {
         return 1 << number;
     }
-    let below = |number: usize| u64::MAX.checked_shr((MOST - (number * parts).div_ceil(size).min(MOST)) as u32).unwrap_or(0);
+    let below =
+        |number: usize| u64::MAX.checked_shr((MOST - (number * parts).div_ceil(size).min(MOST)) as u32).unwrap_or(0);
     below(number + 1) & !below(number)
 }
 

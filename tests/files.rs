@@ -18,7 +18,8 @@ impl Folder {
     }
 
     fn whorl(&self, line: &str) -> (Option<i32>, String, String) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_whorl")).env("WHORL_CACHE", "off");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_whorl"));
+        command.env("WHORL_CACHE", "off");
         let Output { status, stdout, stderr } =
             command.args(line.split_whitespace()).current_dir(&self.0).output().expect("the binary runs");
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");

@@ -87,7 +87,8 @@ fn same(a: &Left, b: &Left, what: &str) {
 }
 
 fn start(folder: &Folder, line: &str) -> Child {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_whorl")).env("WHORL_CACHE", "off");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_whorl"));
+    command.env("WHORL_CACHE", "off");
     command.args(line.split_whitespace()).current_dir(&folder.0);
     command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the binary runs")
 }

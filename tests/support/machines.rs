@@ -112,6 +112,11 @@ pub fn same_bits(flat: &Program, args: &[ArrayData]) -> Result<Run, String> {
 fn emulated(loops: &LoopProgram, args: &[ArrayData], threads: usize, shared: usize) -> Result<Run, String> {
     let options = whorl_cuda::Options { threads, shared, ..whorl_cuda::Options::default() };
     let module = whorl_cuda::compile(loops, &options, &[], &|_| None).map_err(|e| e.to_string())?;
+    if let Some(path) = std::env::var_os("WHORL_PTX_OUT") {
+        // The last one that was run: that of the finding.
+        let text = whorl_schedule::print(loops, &|_| String::new());
+        std::fs::write(path, format!("{}\n/*\n{text}*/\n", module.ptx)).map_err(|e| e.to_string())?;
+    }
     let device: Arc<dyn Device> = Arc::new(Emulator::default());
     let executable = whorl_cuda::Executable::new(loops.clone(), module, device).map_err(|e| e.to_string())?;
     let sites = log_sites(loops);

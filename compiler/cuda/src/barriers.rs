@@ -151,30 +151,28 @@ impl Walk<'_> {
     }
 
     /// A loop of these lists; behind the first, `test` is read.
-    fn turns(
-        &mut self,
-        index: Option<BufferId>,
-        lists: &[&Vec<Node>],
-        test: Option<(&Node, BufferId)>,
-        open: &mut Open,
-    ) {
+    fn turns(&mut self, index: Option<BufferId>, lists: &[&Vec<Node>], test: Option<BufferId>, open: &mut Open) {
         loop {
             let before = open.clone();
             let mut end = open.clone();
+            // Where a `while` is left: behind its condition.
+            let mut left = Open::default();
             if let Some(access) = index.and_then(|i| self.whole(i, Touch::Write, Who::First)) {
                 // The index is set between two turns, with a barrier of its own where it is in memory.
                 end.add(access);
             }
             for (k, list) in lists.iter().enumerate() {
                 self.list(list, &mut end);
-                if let (0, Some((_, test))) = (k, test)
-                    && let Some(access) = self.whole(test, Touch::Read, Who::All)
-                {
-                    end.add(access);
+                if let (0, Some(test)) = (k, test) {
+                    if let Some(access) = self.whole(test, Touch::Read, Who::All) {
+                        end.add(access);
+                    }
+                    left = end.clone();
                 }
             }
             open.join(&end);
             if *open == before {
+                open.join(&left);
                 return;
             }
         }
@@ -192,7 +190,7 @@ impl Walk<'_> {
         match node {
             Node::Loop { index, body, .. } => self.turns(Some(*index), &[body], None, open),
             Node::While { condition, test, body, .. } => {
-                self.turns(None, &[condition, body], Some((node, *test)), open);
+                self.turns(None, &[condition, body], Some(*test), open);
             }
             Node::Switch { arms, .. } => {
                 let start = open.clone();

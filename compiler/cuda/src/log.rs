@@ -141,6 +141,8 @@ fn wait_for_room(k: &mut Kernel) {
 
 /// The run is over: its status is the number of the check, and what the check looks at is in the slab.
 pub fn check(k: &mut Kernel, c: &CheckNode, number: usize) -> Result<(), CudaError> {
+    // The slab's places may have been others' before.
+    k.barrier();
     let indices = c.steps.iter().map(|s| &s.index);
     let mut seen: Vec<BufferId> = Vec::new();
     for view in c.values.iter().chain(&c.mask).chain(indices) {

@@ -1,6 +1,6 @@
 //! What is reduced: loops inside of a point, partial results and their tree, in the order that `whorl_core::prim::Reduce` fixes.
 
-use whorl_core::ir::DType;
+use whorl_core::ir::{DType, Lit};
 use whorl_core::prim::{Compare, Monoid};
 use whorl_schedule::loop_ir::*;
 
@@ -261,7 +261,11 @@ impl Loop<'_, '_> {
                     }
                     (ReductionKind::ArgMax | ReductionKind::ArgMin, _) => {
                         let worst = if r.kind == ReductionKind::ArgMax { Monoid::Max } else { Monoid::Min };
-                        let best = self.started(dtype, literal(worst.identity(dtype)));
+                        let start = match dtype {
+                            DType::Bool => Lit::bool(worst == Monoid::Min),
+                            _ => worst.identity(dtype),
+                        };
+                        let best = self.started(dtype, literal(start));
                         Partial::Best(best, self.started(DType::I32, Operand::Int(0)))
                     }
                 });

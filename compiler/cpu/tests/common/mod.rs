@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use whorl_core::ir::{ArrayData, DType, Lit, Shape, Spans};
 use whorl_cpu::{Options, RunError, TeamOptions, VectorMode, compile};
 use whorl_schedule::loop_ir::*;
-use whorl_schedule::{EvalError, evaluate};
+use whorl_schedule::{EvalError, Outcome, evaluate};
 
 /// What is computed with; halves are only stored.
 pub const COMPUTED: [DType; 6] = [DType::F32, DType::F64, DType::I32, DType::U32, DType::U8, DType::Bool];
@@ -206,5 +206,36 @@ pub fn check(program: &LoopProgram, args: &[ArrayData]) {
             (Err(EvalError::Defect(what)), _) => panic!("the test is wrong: {what}"),
             (e, g) => panic!("{vector:?}: expected {e:?}, got {g:?}"),
         }
+    }
+    for (threads, shared) in [(64, 48 * 1024), (32, 0)] {
+        emulated(program, args, &expected, threads, shared);
+    }
+}
+
+/// The same on the emulated card, with every check that it has.
+#[track_caller]
+fn emulated(
+    program: &LoopProgram,
+    args: &[ArrayData],
+    expected: &Result<Outcome, EvalError>,
+    threads: usize,
+    shared: usize,
+) {
+    let options = whorl_cuda::Options { threads, shared, ..whorl_cuda::Options::default() };
+    let module = whorl_cuda::compile(program, &options, &[], &|_| None).unwrap_or_else(|e| panic!("{e}"));
+    let device = Arc::new(whorl_device::Emulator::default());
+    let executable =
+        whorl_cuda::Executable::new(program.clone(), module, device).unwrap_or_else(|e| panic!("{e}\n{program:?}"));
+    match (expected, executable.run_to_end(args, &mut |_, _| ())) {
+        (Ok(expected), Ok(got)) => {
+            for (k, (e, g)) in expected.results.iter().zip(&got).enumerate() {
+                if let Err(what) = same(e, g) {
+                    panic!("emulated, {threads} threads: result {k}: {what}\n{:?}", program.phases);
+                }
+            }
+        }
+        (Err(EvalError::Fault(fault)), Err(whorl_cuda::RunError::Fault(_, own))) => assert_eq!(&own, fault),
+        (e, Ok(_)) => panic!("emulated, {threads} threads: expected {e:?}"),
+        (e, Err(g)) => panic!("emulated, {threads} threads: expected {e:?}, got {g}\n{:?}", program.phases),
     }
 }

@@ -1,4 +1,4 @@
-//! How many thread-instructions a second the emulator does: `cargo run --release -p whorl-device --example speed`.
+//! How many thread-instructions a second the emulator does: `cargo run --release -p whorl-device --example emulator_speed`.
 
 use std::time::Instant;
 use whorl_device::{Checks, Device, Emulator, Launch, Limits};

@@ -17,8 +17,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How many of `threads` run `run` of `runs` may have for itself. Runs are taken up in order, by whatever thread is free, so that only
-/// the last ones, fewer than threads, have some left over.
+/// How many of `threads` run `run` of `runs` may have for itself. The last ones, fewer than threads, are begun when there
+/// are no others, and so have some left over.
 pub fn threads_of(run: usize, runs: usize, threads: usize) -> usize {
     let last = runs % threads.max(1);
     if run + last < runs { 1 } else { threads / last.max(1) }

@@ -16,7 +16,7 @@ use crate::{CpuError, Options, VectorMode, team, wide};
 /// Of a node that is worth several threads.
 #[derive(Clone, Copy, Serialize, Deserialize, Debug)]
 pub struct Share {
-    /// In how many parts it is done at most.
+    /// In how many parts it is done at most, one for each thread.
     pub parts: usize,
     /// What it takes on one thread, roughly.
     pub nanoseconds: u64,
@@ -35,6 +35,13 @@ impl Share {
         // Each part is worth half as much at least.
         let parts = (2 * nanoseconds).checked_div(team.worth).map_or(team::MOST, |n| n as usize);
         Some(Share { parts: parts.clamp(2, team.threads.min(team::MOST)), nanoseconds })
+    }
+
+    /// In how many parts a team does a lane loop: several for each thread where they are large, since one may come late or be slower.
+    fn lane_parts(&self, size: usize) -> usize {
+        let parts = self.parts.min(size);
+        let each = self.nanoseconds as usize / (parts * PART);
+        parts * each.clamp(1, (team::MOST / parts).min(MOST_EACH))
     }
 }
 
@@ -57,6 +64,11 @@ pub fn in_phase(program: &LoopProgram, phase: &Phase, options: &Options) -> Opti
     }
     options
 }
+
+/// A thread has several parts of a lane loop if they take so many nanoseconds each,
+const PART: usize = 8_000;
+/// but no more than so many.
+const MOST_EACH: usize = 4;
 
 /// Loops of so many times the worth are large.
 const LARGE: u64 = 4;
@@ -135,7 +147,7 @@ pub unsafe extern "C" fn lane_loop(
     };
     match team {
         Some(team) => {
-            let parts = site.share.parts.min(team.size()).min(whole.div_ceil(unit));
+            let parts = site.share.lane_parts(team.size()).min(whole.div_ceil(unit));
             team.fork(parts, site.share.nanoseconds, &|k| part(k, parts));
         }
         None => part(0, 1),

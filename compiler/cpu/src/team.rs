@@ -8,7 +8,7 @@
 //!
 //! Control flow is the run's thread's alone: a loop that is worth it is offered in parts, of which each worker takes its own, so that
 //! loop after loop the same elements stay in the same cache. What a worker does not come to in time (it sleeps, or the machine has
-//! other work), the others do. So nobody ever waits for a thread that has not begun, and how many threads there really are
+//! other work), the others do; so that little is left to wait for, large loops have several parts for each. So nobody ever waits for a thread that has not begun, and how many threads there really are
 //! changes nothing but the time.
 
 use std::cell::{Cell, OnceCell, UnsafeCell};
@@ -17,8 +17,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How many of `threads` run `run` of `runs` may have for itself. Runs are taken up in order, by whatever thread is free, so that only
-/// the last ones, fewer than threads, have some left over.
+/// How many of `threads` run `run` of `runs` may have for itself. The last ones, fewer than threads, are begun when there
+/// are no others, and so have some left over.
 pub fn threads_of(run: usize, runs: usize, threads: usize) -> usize {
     let last = runs % threads.max(1);
     if run + last < runs { 1 } else { threads / last.max(1) }
@@ -29,7 +29,7 @@ pub const MOST: usize = 64;
 /// A worker without work looks for it all the time for so long,
 const LOOK: Duration = Duration::from_micros(5);
 /// then between turns of others on its core for so long, and then sleeps.
-const YIELD: Duration = Duration::from_micros(50);
+const YIELD: Duration = Duration::from_micros(200);
 
 /// Cache lines of its own; processors fetch them in pairs.
 #[repr(align(128))]
@@ -41,6 +41,10 @@ struct Apart<T>(T);
 struct Shared {
     /// A bit for each part that nobody has begun. Whoever takes a bit away does that part.
     open: Apart<AtomicU64>,
+    /// How many parts there are of the loop last offered. Says only who should take which, and may be out of date.
+    parts: AtomicUsize,
+    /// Threads, the run's own among them.
+    size: usize,
     /// Parts that are not done, but for the first, which is the run's thread's.
     left: Apart<AtomicUsize>,
     /// Whoever sleeps.
@@ -79,7 +83,8 @@ pub struct Team {
 impl Team {
     /// So many threads, the caller's own among them. To wake one costs microseconds, which `wake_after` nanoseconds of work pay for.
     pub fn new(size: usize, wake_after: u64) -> Team {
-        let (size, shared) = (size.clamp(1, MOST), Arc::default());
+        let size = size.clamp(1, MOST);
+        let shared = Arc::new(Shared { size, ..Shared::default() });
         Team { size, shared, workers: OnceCell::new(), wake_after, done_alone: Cell::new(0) }
     }
 
@@ -106,21 +111,23 @@ impl Team {
         // waited for `left` to become zero. So nobody else reads or writes the cell.
         unsafe { *shared.work.0.0.get() = Some(work) };
         shared.left.0.store(parts - 1, Ordering::Relaxed);
+        shared.parts.store(parts, Ordering::Relaxed);
         // Release: whoever takes a part sees the work, `left`, and all that the run has written.
         shared.open.0.store(all, Ordering::Release);
-        self.wake(all, nanoseconds);
+        self.wake(parts, nanoseconds);
         // Should the part panic, nobody must be left with a reference to it.
         let waits = Waits(shared);
         part(0);
-        while let Some(number) = shared.take_any() {
+        while let Some(number) = shared.take_as(0) {
             part(number);
             shared.left.0.fetch_sub(1, Ordering::Relaxed);
         }
         drop(waits);
     }
 
-    /// Wakes those of `wanted` that sleep, if it is worth it. A worker that falls asleep just now is not woken: nobody depends on it.
-    fn wake(&self, wanted: u64, nanoseconds: u64) {
+    /// Wakes those that have parts and sleep, if it is worth it. A worker that falls asleep just now is not woken: nobody depends on it.
+    fn wake(&self, parts: usize, nanoseconds: u64) {
+        let wanted = (u64::MAX >> (MOST - parts.min(self.size))) & !1;
         let asleep = match self.workers.get() {
             Some(_) => self.shared.asleep.0.load(Ordering::Relaxed) & wanted,
             None => wanted,
@@ -166,7 +173,7 @@ struct Waits<'s>(&'s Shared);
 impl Drop for Waits<'_> {
     fn drop(&mut self) {
         let shared = self.0;
-        while shared.take_any().is_some() {
+        while shared.take_as(0).is_some() {
             shared.left.0.fetch_sub(1, Ordering::Relaxed);
         }
         let mut waiting = Waiting::default();
@@ -177,61 +184,69 @@ impl Drop for Waits<'_> {
     }
 }
 
+/// Which parts are for the thread of that number: neighbours, for the same place in arrays whatever the number of parts is.
+fn owned(number: usize, size: usize, parts: usize) -> u64 {
+    if parts <= size {
+        return 1 << number;
+    }
+    let below =
+        |number: usize| u64::MAX.checked_shr((MOST - (number * parts).div_ceil(size).min(MOST)) as u32).unwrap_or(0);
+    below(number + 1) & !below(number)
+}
+
 impl Shared {
     /// Takes a part that nobody has begun. What follows may read the work: it stays until the part is done.
     fn take(&self, bit: u64) -> bool {
         self.open.0.load(Ordering::Relaxed) & bit != 0 && self.open.0.fetch_and(!bit, Ordering::Acquire) & bit != 0
     }
 
-    fn take_any(&self) -> Option<usize> {
+    /// Takes a part that nobody has begun: the first of one's own, else the last of all, which its owner would come to last.
+    fn take_as(&self, number: usize) -> Option<usize> {
         loop {
             let open = self.open.0.load(Ordering::Relaxed);
             if open == 0 {
                 return None;
             }
-            let number = open.trailing_zeros() as usize;
-            if self.take(1 << number) {
-                return Some(number);
+            let own = open & owned(number, self.size, self.parts.load(Ordering::Relaxed));
+            let part = if own != 0 { own.trailing_zeros() } else { u64::BITS - 1 - open.leading_zeros() };
+            if self.take(1 << part) {
+                return Some(part as usize);
             }
         }
     }
 
     fn work_as(&self, number: usize) {
-        let own = 1 << number;
-        loop {
-            if !self.wait_for(own) {
-                return;
-            }
-            let mut taken = self.take(own).then_some(number);
-            while let Some(number) = taken {
+        while self.wait_as(number) {
+            while let Some(part) = self.take_as(number) {
                 // A panic must not leave the run waiting for ever.
                 let done = Done(self);
                 // SAFETY: a part was taken, so the work is there, and stays until `left` has become less by `done`.
                 unsafe {
                     if let Some(call) = *self.work.0.0.get() {
-                        (call.function)(call.environment, number);
+                        (call.function)(call.environment, part);
                     }
                 }
                 drop(done);
-                taken = self.take_any();
             }
         }
     }
 
-    /// Waits for the part to be open. Not, if the team is no more.
-    fn wait_for(&self, own: u64) -> bool {
-        let mut waiting = Waiting::default();
+    /// Waits for one's own parts to be open. Not, if the team is no more.
+    fn wait_as(&self, number: usize) -> bool {
+        let (bit, mut waiting) = (1 << number, Waiting::default());
         loop {
-            if self.open.0.load(Ordering::Relaxed) & own != 0 {
+            // Acquire: the number of parts is of that loop or a later one.
+            let open = self.open.0.load(Ordering::Acquire);
+            if open != 0 && open & owned(number, self.size, self.parts.load(Ordering::Relaxed)) != 0 {
                 return true;
             }
             if self.stop.load(Ordering::Acquire) {
                 return false;
             }
             if waiting.turn() > YIELD {
-                self.asleep.0.fetch_or(own, Ordering::Relaxed);
+                self.asleep.0.fetch_or(bit, Ordering::Relaxed);
                 std::thread::park();
-                self.asleep.0.fetch_and(!own, Ordering::Relaxed);
+                self.asleep.0.fetch_and(!bit, Ordering::Relaxed);
                 waiting = Waiting::default();
             }
         }
@@ -289,7 +304,7 @@ mod tests {
         for size in [1, 2, 3, 5, 8, 64] {
             let team = Team::new(size, 0);
             for turn in 0..2000usize {
-                let parts = turn % (size + 3);
+                let parts = turn % (3 * size + 3);
                 let cells: Vec<UnsafeCell<usize>> = (0..parts).map(|_| UnsafeCell::new(turn)).collect();
                 struct Cells<'c>(&'c [UnsafeCell<usize>]);
                 // SAFETY: each part has a cell of its own.
@@ -304,6 +319,21 @@ mod tests {
                 assert_eq!(sums, (0..parts).map(|k| turn + k + 1).collect::<Vec<_>>());
             }
         }
+    }
+
+    /// Each part has one owner, who has about as many as others, and the first part is of the run's thread.
+    #[test]
+    fn parts_have_owners() {
+        for size in 1..=MOST {
+            for parts in size..=MOST {
+                let all: Vec<u64> = (0..size).map(|k| owned(k, size, parts)).collect();
+                assert_eq!(all.iter().fold(0, |x, y| x | y), u64::MAX >> (MOST - parts));
+                assert_eq!(all.iter().map(|x| x.count_ones() as usize).sum::<usize>(), parts);
+                assert!(all.iter().all(|x| x.count_ones() as usize - parts / size <= 1), "{parts} of {size}");
+                assert_eq!(all[0] & 1, 1);
+            }
+        }
+        assert_eq!([owned(0, 2, 8), owned(1, 2, 8)], [0x0f, 0xf0]);
     }
 
     /// Runs are begun in order; what threads are left over, the last ones have.

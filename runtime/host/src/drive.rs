@@ -2,7 +2,7 @@
 //!
 //! A chunk changes nothing but when the host looks in: every step is the same code with the same state.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -222,11 +222,66 @@ fn next_size(steps: usize, took: Duration, target: Duration) -> usize {
     (by_time as usize).clamp(1, steps.max(1) * 4)
 }
 
-/// A run's state, and how its chunk went.
-type Slot<'s, S, E> = (&'s mut S, Result<(), RunFailure<E>>);
+/// What is left to do of a chunk. Threads take a piece of a run, the run that has most before it first; pieces become smaller towards the
+/// end, so that all threads end at about the same time, whatever else the machine does. A run's own pieces follow each other.
+struct Chunk<'s, S, E> {
+    waiting: Vec<Turn<'s, S>>,
+    failures: Vec<RunFailure<E>>,
+    /// Steps of all runs that go in pieces, and are not begun; and what a piece has at least.
+    left: usize,
+    least: usize,
+    /// Those from here on, fewer than threads, are begun last, each as a whole: they have several threads.
+    last: usize,
+    threads: usize,
+    to: usize,
+}
 
-/// One chunk of every run; free threads take the next run. Of several failures it gives that of the earliest step and, there, of the
-/// first run: so it does not depend on threads, nor on where chunks end.
+/// A run that waits for a thread, with the next of its steps.
+struct Turn<'s, S> {
+    run: usize,
+    next: usize,
+    state: &'s mut S,
+}
+
+impl<'s, S, E> Chunk<'s, S, E> {
+    fn new(states: &'s mut [S], from: usize, to: usize, threads: usize) -> Chunk<'s, S, E> {
+        let last = states.len() - states.len() % threads;
+        let waiting = states.iter_mut().enumerate().map(|(run, state)| Turn { run, next: from, state }).collect();
+        let left = (to - from) * last;
+        let least = (left / (64 * threads)).max(1);
+        Chunk { waiting, failures: Vec::new(), left, least, last, threads, to }
+    }
+
+    /// A run, and up to where it goes now.
+    fn take(&mut self) -> Option<(Turn<'s, S>, usize)> {
+        let (last, to) = (self.last, self.to);
+        let rank = |t: &Turn<S>| (t.run < last, to - t.next, std::cmp::Reverse(t.run));
+        let (at, _) = self.waiting.iter().enumerate().max_by_key(|(_, t)| rank(t))?;
+        let turn = self.waiting.swap_remove(at);
+        if turn.run >= last {
+            return Some((turn, to));
+        }
+        let piece = self.left.div_ceil(2 * self.threads).max(self.least).min(to - turn.next);
+        self.left -= piece;
+        let until = turn.next + piece;
+        Some((turn, until))
+    }
+
+    /// The run has come so far, or has failed.
+    fn put(&mut self, turn: Turn<'s, S>, until: usize, result: Result<(), RunFailure<E>>) {
+        match result {
+            Ok(()) if until < self.to => self.waiting.push(Turn { next: until, ..turn }),
+            Ok(()) => {}
+            Err(failure) => {
+                self.left -= if turn.run < self.last { self.to - until } else { 0 };
+                self.failures.push(failure);
+            }
+        }
+    }
+}
+
+/// One chunk of every run. Of several failures it gives that of the earliest step and, there, of the first run: so it does not depend on
+/// threads, nor on where chunks end.
 fn chunk<E: Engine>(
     engine: &E,
     threads: usize,
@@ -235,35 +290,26 @@ fn chunk<E: Engine>(
     from: usize,
     to: usize,
 ) -> Result<(), RunFailure<E::Error>> {
-    let execute = |run: usize, state: &mut E::State| {
-        let failed = |(step, error)| RunFailure { run, step, error };
-        engine.execute(phase, state, from, to, threads).map_err(failed)
-    };
-    if threads <= 1 || states.len() <= 1 {
-        return first_failure(states.iter_mut().enumerate().map(|(run, s)| execute(run, s)).collect());
-    }
-    let next = AtomicUsize::new(0);
-    let count = states.len();
-    let slots: Vec<Mutex<Slot<E::State, E::Error>>> = states.iter_mut().map(|s| Mutex::new((s, Ok(())))).collect();
-    std::thread::scope(|scope| {
-        for _ in 0..threads.min(count) {
-            scope.spawn(|| {
-                loop {
-                    let run = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(slot) = slots.get(run) else { break };
-                    let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-                    let result = execute(run, slot.0);
-                    slot.1 = result;
-                }
-            });
+    let workers = threads.clamp(1, states.len().max(1));
+    let chunk = Mutex::new(Chunk::new(states, from, to, threads.max(1)));
+    let lock = || chunk.lock().unwrap_or_else(PoisonError::into_inner);
+    let work = || {
+        let mut taken = lock().take();
+        while let Some((turn, until)) = taken {
+            let result = engine.execute(phase, turn.state, turn.next, until, threads);
+            let result = result.map_err(|(step, error)| RunFailure { run: turn.run, step, error });
+            let mut chunk = lock();
+            chunk.put(turn, until, result);
+            taken = chunk.take();
         }
-    });
-    first_failure(slots.into_iter().map(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner).1).collect())
-}
-
-fn first_failure<E>(results: Vec<Result<(), RunFailure<E>>>) -> Result<(), RunFailure<E>> {
-    let first = results.into_iter().filter_map(Result::err).min_by_key(|f| (f.step, f.run));
-    first.map_or(Ok(()), Err)
+    };
+    if workers == 1 {
+        work();
+    } else {
+        std::thread::scope(|scope| (0..workers).for_each(|_| _ = scope.spawn(work)));
+    }
+    let failures = chunk.into_inner().unwrap_or_else(PoisonError::into_inner).failures;
+    failures.into_iter().min_by_key(|f| (f.step, f.run)).map_or(Ok(()), Err)
 }
 
 #[cfg(test)]
@@ -354,6 +400,41 @@ mod tests {
             assert_eq!(driven.end, End::Finished);
             assert_eq!(driven.states.iter().map(|s| s.0).collect::<Vec<_>>(), [4950, 14950, 24950]);
             assert_eq!(*expected.get_or_insert(seen.0.clone()), seen.0);
+        }
+    }
+
+    /// All steps of every run once and in order, the last pieces small; runs that are left over are done last, as a whole.
+    #[test]
+    fn runs_are_done_in_pieces() {
+        for (runs, threads, steps) in
+            [(8, 2, 1000), (8, 2, 1), (8, 2, 0), (9, 2, 640), (3, 4, 50), (2, 2, 7), (5, 1, 10)]
+        {
+            let mut at = vec![Some(10); runs];
+            let mut states = vec![(); runs];
+            let mut chunk = Chunk::<(), ()>::new(&mut states, 10, 10 + steps, threads);
+            let (last, mut pieces) = (chunk.last, Vec::new());
+            // Two at a time, the earlier one given back first.
+            let mut held = std::collections::VecDeque::new();
+            loop {
+                let taken = chunk.take();
+                if let Some((turn, until)) = taken {
+                    assert_eq!(at[turn.run].take(), Some(turn.next), "another has it, or it was somewhere else");
+                    assert!(turn.run < last || (turn.next, until) == (10, 10 + steps));
+                    pieces.push(until - turn.next);
+                    held.push_back((turn, until));
+                }
+                if held.len() < 2 && !chunk.waiting.is_empty() {
+                    continue;
+                }
+                let Some((turn, until)) = held.pop_front() else { break };
+                at[turn.run] = Some(until);
+                chunk.put(turn, until, Ok(()));
+            }
+            assert_eq!(at, vec![Some(10 + steps); runs]);
+            assert!(pieces.len() >= runs);
+            if (runs, threads, steps) == (8, 2, 1000) {
+                assert!(pieces.len() < 100 && pieces.iter().rev().take(2).all(|p| *p <= 63), "{pieces:?}");
+            }
         }
     }
 

@@ -300,7 +300,8 @@ impl Walk<'_> {
             }
             let uniform = touch == Touch::Read && v.strides.iter().all(|s| *s == 0);
             let access = self.whole(v.buffer, touch, who);
-            all.extend(access.map(|a| Access { first_warp: a.first_warp || few && !uniform, ..a }));
+            let first_warp = few && !uniform || mode == Mode::FirstSixteen;
+            all.extend(access.map(|a| Access { first_warp: a.first_warp || first_warp, ..a }));
         };
         for op in &l.ops {
             let Some(v) = view_of(&op.kind) else { continue };
@@ -319,7 +320,7 @@ impl Walk<'_> {
                     None => Who::Other,
                 },
                 Mode::InOrder(0) => Who::First,
-                Mode::Points | Mode::Sixteens | Mode::InOrder(_) => Who::Other,
+                Mode::Points | Mode::Sixteens | Mode::FirstSixteen | Mode::InOrder(_) => Who::Other,
             };
             add(v, if write { Touch::Write } else { Touch::Read }, who.clone());
             if let LaneKind::Scatter { add: true, .. } = op.kind {
@@ -328,7 +329,7 @@ impl Walk<'_> {
         }
         for r in &l.reductions {
             let who = match mode {
-                Mode::Everyone | Mode::First | Mode::InOrder(_) => Who::First,
+                Mode::Everyone | Mode::First | Mode::FirstSixteen | Mode::InOrder(_) => Who::First,
                 Mode::Sixteens if l.dims.is_empty() => Who::First,
                 Mode::Points => way(&r.into).map_or(Who::Other, Who::Points),
                 Mode::Sixteens => way(&r.into).map_or(Who::Other, Who::Leaders),

@@ -72,6 +72,14 @@ pub fn emit(k: &mut Kernel, l: &Lanes) -> Result<(), CudaError> {
         Mode::First => by_first(k, &l, false),
         Mode::Points => Loop::new(k, &l, None).points(),
         Mode::Sixteens => Loop::new(k, &l, None).sixteens(),
+        Mode::FirstSixteen => {
+            let skip = k.text.label();
+            let warp = k.text.two("setp.lt.u32", Class::Predicate, k.thread, Operand::Int(32));
+            k.text.jump_unless(warp, skip);
+            Loop::new(k, &l, None).sixteens()?;
+            k.text.place(skip);
+            Ok(())
+        }
         Mode::InOrder(keep) => {
             if !l.reductions.is_empty() {
                 return Err(CudaError::internal("a scatter in a reduction"));

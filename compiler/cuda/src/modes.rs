@@ -18,12 +18,16 @@ pub enum Mode {
     Points,
     /// Sixteen threads a point, each with one partial result. If there is one point, all sixteens do it, for themselves.
     Sixteens,
+    /// There is one point with much to fold: sixteen threads of the first warp do it, and thread 0 stores.
+    FirstSixteen,
     /// Places may be written twice: threads share the first so many dimensions, in which that cannot be, and do the others in order.
     InOrder(usize),
 }
 
 /// Loops of one point that are so short are done by all.
 const SHORT: usize = 32;
+/// Longer folds are not done by all sixteens, for themselves: their loads would cost more than a barrier.
+const LONG: usize = 512;
 /// Rough instructions of a body that is repeated sixteen times.
 const SMALL: usize = 40;
 
@@ -79,7 +83,7 @@ pub fn mode(p: &LoopProgram, l: &Lanes, promoted: &Promoted, threads: usize) -> 
         return if reduced <= SHORT {
             if in_place(p, l, promoted, true) { Mode::First } else { Mode::Everyone }
         } else if sixteens && !in_place(p, l, promoted, true) {
-            Mode::Sixteens
+            if reduced > LONG { Mode::FirstSixteen } else { Mode::Sixteens }
         } else {
             Mode::First
         };
@@ -191,7 +195,7 @@ fn remove(p: &LoopProgram, node: &Node, candidates: &mut Promoted) {
                 Mode::Everyone => true,
                 // The results are everybody's; what else is stored is not.
                 Mode::Sixteens => count(&l.dims) == 1,
-                Mode::First | Mode::Points | Mode::InOrder(_) => false,
+                Mode::First | Mode::FirstSixteen | Mode::Points | Mode::InOrder(_) => false,
             };
             for op in l.ops.iter().filter(|op| is_write(op)) {
                 if let Some(view) = view_of(&op.kind)

@@ -214,9 +214,7 @@ impl Wide<'_> {
             (DType::I32 | DType::U32 | DType::U8, DType::F64) => self.doubled(from, x.lo),
             (DType::I32 | DType::U32, DType::U8) => Lane::one(self.wrapped(to, x.lo)),
             (DType::I32 | DType::U32 | DType::U8, DType::I32 | DType::U32 | DType::U8) => x,
-            (DType::I32 | DType::U32 | DType::U8, DType::Bool) => {
-                Lane::one(self.ints().not_zero(x.lo))
-            }
+            (DType::I32 | DType::U32 | DType::U8, DType::Bool) => Lane::one(self.ints().not_zero(x.lo)),
             (DType::Bool, DType::F32 | DType::I32 | DType::U32 | DType::U8) => {
                 let one = self.code.each32(if to == DType::F32 { 1f32.to_bits() } else { 1 });
                 Lane::one(self.or_zero(x.lo, one))

@@ -84,7 +84,6 @@ pub struct Emitter<'a> {
     formatter: IntelFormatter,
 }
 
-
 fn general(n: u8, part: Part) -> Register {
     if part == Part::Whole { Register::RAX + n as i32 } else { Register::EAX + n as i32 }
 }

@@ -15,9 +15,7 @@ impl Vectors<'_> {
     /// The bits of each number moved up, and in again below. Whole bytes are moved by one instruction.
     fn rotated(&mut self, x: Reg, by: u8) -> Reg {
         match self.code.set {
-            Set::Avx512 => {
-                self.code.vector_by(Op::EVEX_Vprold_zmm_k1z_zmmm512b32_imm8, Fold::No, &[x.into()], by)
-            }
+            Set::Avx512 => self.code.vector_by(Op::EVEX_Vprold_zmm_k1z_zmmm512b32_imm8, Fold::No, &[x.into()], by),
             Set::Avx2 if by % 8 == 0 => {
                 let from = |k: u8| u32::from_le_bytes(std::array::from_fn(|b| 4 * k + (b as u8 + 4 - by / 8) % 4));
                 let places = self.code.words(std::array::from_fn(|k| from(k as u8 % 4)));

@@ -224,8 +224,7 @@ impl Wide<'_> {
 
     /// Elements of one or two bytes from a vector of 128 bits, in AVX2.
     fn widened(&mut self, dtype: DType, v: Reg) -> Lane {
-        let op =
-            if dtype.is_half() { Op::EVEX_Vpmovzxwd_zmm_k1z_ymmm256 } else { Op::EVEX_Vpmovzxbd_zmm_k1z_xmmm128 };
+        let op = if dtype.is_half() { Op::EVEX_Vpmovzxwd_zmm_k1z_ymmm256 } else { Op::EVEX_Vpmovzxbd_zmm_k1z_xmmm128 };
         let v = self.code.vector(op, Fold::No, &[Operand::Reg(v, Part::Quarter)]);
         Lane::one(if dtype == DType::Bool { self.ints().not_zero(v) } else { v })
     }

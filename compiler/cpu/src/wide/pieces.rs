@@ -111,11 +111,8 @@ impl Wide<'_> {
 
     /// Elements of four or eight bytes, the last lane last.
     pub fn store_apart(&mut self, dtype: DType, v: Lane, at: Memory, bytes: i32, width: usize) {
-        let (size, op) = if dtype == DType::F64 {
-            (8, Op::VEX_Vpextrq_rm64_xmm_imm8)
-        } else {
-            (4, Op::VEX_Vpextrd_rm32_xmm_imm8)
-        };
+        let (size, op) =
+            if dtype == DType::F64 { (8, Op::VEX_Vpextrq_rm64_xmm_imm8) } else { (4, Op::VEX_Vpextrd_rm32_xmm_imm8) };
         let in_vector = 32 / size;
         let mut from = v.lo;
         for lane in 0..width {

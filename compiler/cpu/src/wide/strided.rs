@@ -101,7 +101,8 @@ impl Wide<'_> {
         let element = |lane: usize| places.element(lane.min(places.width - 1));
         let indices = self.indices(|lane| element(lane) % places.lanes);
         let there = self.code.vector(Op::VEX_Vpermd_ymm_ymm_ymmm256, Fold::No, &[indices.into(), v.into()]);
-        let here = (0..places.lanes).filter(|lane| element(*lane) / places.lanes == k).fold(0, |all, lane| all | 1 << lane);
+        let here =
+            (0..places.lanes).filter(|lane| element(*lane) / places.lanes == k).fold(0, |all, lane| all | 1 << lane);
         let ins = [found.into(), there.into()];
         self.code.vector_by(Op::VEX_Vpblendd_ymm_ymm_ymmm256_imm8, Fold::No, &ins, here)
     }

@@ -1,4 +1,4 @@
-//! Loop IR to machine code, through Cranelift; lane loops through [`wide`] where the machine has AVX-512.
+//! Loop IR to machine code, through Cranelift; lane loops through [`wide`] where the machine has AVX-512 or AVX2.
 //!
 //! ```text
 //! LoopProgram ─ jobs ─▶ functions ─ lanes, control (in parallel) ─▶ Cranelift IR ─▶ code ─ build ─▶ Executable

@@ -154,18 +154,29 @@ impl Vectors<'_> {
 }
 
 impl Vectors<'_> {
-    /// A column is four vectors: what is in each at the place, and which of them it is by the upper bits of the place.
+    /// A column is four vectors. A permutation's bits are linear in what is permuted: what the later ones differ by is put over the first, where
+    /// the place's upper bits say so, which are two cheap instructions where a choice is three.
     fn row_of_quarters(&mut self, table: &'static Table, at: Reg) -> [Reg; 8] {
-        // A blend looks at the sign.
-        let (second, last) = (self.ishl(at, 28), self.ishl(at, 27));
+        let [second, third] = [28, 27].map(|by| {
+            let bit = self.ishl(at, by);
+            self.isar(bit, 31)
+        });
+        let last = self.iand(second, third);
         table.columns.map(|column| {
-            let [a, b, c, d] = [0, 8, 16, 24].map(|from| {
-                let numbers = self.code.words(std::array::from_fn(|k| column[from + k].to_bits()));
+            let bits = |k: usize| column[k].to_bits();
+            let mut permuted = |word: &dyn Fn(usize) -> u32| {
+                let numbers = self.code.words(std::array::from_fn(word));
                 let ins = [at.into(), numbers.into()];
                 self.code.vector(Op::VEX_Vpermps_ymm_ymm_ymmm256, Fold::Each32, &ins)
-            });
-            let (low, high) = (self.blend(second, b, a), self.blend(second, d, c));
-            self.blend(last, high, low)
+            };
+            let first = permuted(&bits);
+            let to_second = permuted(&|k| bits(k) ^ bits(k + 8));
+            let to_third = permuted(&|k| bits(k) ^ bits(k + 16));
+            let to_last = permuted(&|k| bits(k) ^ bits(k + 8) ^ bits(k + 16) ^ bits(k + 24));
+            [(to_second, second), (to_third, third), (to_last, last)].into_iter().fold(first, |number, (by, mask)| {
+                let here = self.iand(by, mask);
+                self.ixor(number, here)
+            })
         })
     }
 }

@@ -11,7 +11,7 @@
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use whorl::engine::{CpuEngine, State};
+use whorl::engine::{ProgramEngine, State};
 use whorl::pipeline;
 use whorl_core::Program;
 use whorl_core::ir::{ArrayData, Body, Effect, Op, Stmt};
@@ -73,7 +73,7 @@ fn main() {
     );
 }
 
-fn engine(change: impl Fn(Program) -> Program) -> CpuEngine {
+fn engine(change: impl Fn(Program) -> Program) -> ProgramEngine {
     let settings = [("seeds".to_string(), "1".to_string()), ("ppo.total_steps".to_string(), STEPS.to_string())];
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/cartpole_ppo.whorl");
     let text = std::fs::read_to_string(path).expect("the example");
@@ -82,7 +82,7 @@ fn engine(change: impl Fn(Program) -> Program) -> CpuEngine {
     let (program, _) = pipeline::cut(pipeline::checked(change(traced.program), pipeline::Checks::default()));
     let compiled = pipeline::compile(program, &source.map, 1).unwrap_or_else(|e| panic!("{e}"));
     let inputs = vec![ArrayData::scalar(0u32), ArrayData::scalar(0u32)];
-    CpuEngine::new(compiled.program, compiled.executable, inputs)
+    ProgramEngine::new(compiled.program, compiled.executable, inputs)
 }
 
 /// The program with each `log` so many times.
@@ -110,7 +110,7 @@ fn with_logs(mut program: Program, times: usize) -> Program {
 }
 
 /// Seconds of a whole run, and by which clock.
-fn turn(engine: &CpuEngine) -> (f64, &'static str) {
+fn turn(engine: &ProgramEngine) -> (f64, &'static str) {
     let folder = std::env::temp_dir().join(format!("whorl-bench-logs-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder");
     let (names, runs) = (engine.log_names(), engine.runs());
@@ -149,7 +149,7 @@ impl Writes {
     }
 }
 
-impl Observer<CpuEngine> for Writes {
+impl Observer<ProgramEngine> for Writes {
     fn chunk(&mut self, _: Progress, logs: &[Vec<LogValue>], _: &[State]) {
         self.take(logs);
     }

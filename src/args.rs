@@ -8,6 +8,7 @@ use lexopt::Parser;
 use lexopt::prelude::*;
 
 use crate::cache::Cache;
+use crate::device::Choice;
 use crate::pipeline::Checks;
 use crate::run::How;
 use crate::run::job::Job;
@@ -34,6 +35,9 @@ pub enum Command {
     /// Tells of the compiled programs that are kept, or removes them.
     Cache {
         clear: bool,
+    },
+    Devices {
+        json: bool,
     },
 }
 
@@ -144,6 +148,7 @@ pub struct Profile {
 
 pub struct Bench {
     pub job: Job,
+    pub device: Choice,
     pub threads: usize,
     pub repeats: usize,
     /// A run is stopped after so many.
@@ -164,7 +169,7 @@ pub enum Stage {
 }
 
 const COMMANDS: &str =
-    "run, resume, repeat, runs, eval, check, test, show, profile, bench, cache, fmt, repl, watch and explain";
+    "run, resume, repeat, runs, eval, check, test, show, profile, bench, devices, cache, fmt, repl, watch and explain";
 
 const HELP: &str = include_str!("help.txt");
 
@@ -203,6 +208,7 @@ fn command(parser: &mut Parser) -> Read<Command> {
         "repl" => Command::Repl(repl(parser)?),
         "watch" => Command::Watch(watch(parser)?),
         "cache" => Command::Cache { clear: cache(parser)? },
+        "devices" => Command::Devices { json: devices(parser)? },
         other => {
             return wrong(format!("there is no command `{other}`; there are {COMMANDS}"));
         }
@@ -263,6 +269,7 @@ fn carrying_out(option: &Other, parser: &mut Parser, how: &mut How) -> Read<bool
     let Other::Long(name) = option else { return Ok(false) };
     match name.as_str() {
         "threads" => how.threads = thread_count(parser)?,
+        "device" => how.device = Some(device(parser)?),
         "no-cache" => how.cache = Cache::none(),
         "json" => how.json = true,
         "quiet" => how.quiet = true,
@@ -464,14 +471,27 @@ fn cache(parser: &mut Parser) -> Read<bool> {
     Ok(clear)
 }
 
+fn devices(parser: &mut Parser) -> Read<bool> {
+    let mut json = false;
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("json") => json = true,
+            other => return unexpected(other.into()),
+        }
+    }
+    Ok(json)
+}
+
 fn bench(parser: &mut Parser) -> Read<Bench> {
     let (mut files, mut settings, mut checks) = (Vec::new(), Vec::new(), Checks::default());
     let (mut seed, mut threads, mut repeats, mut seconds, mut json) = (0, How::default().threads, 5, 10.0, false);
+    let mut on = Choice::default();
     while let Some(arg) = parser.next()? {
         match arg {
             Value(v) => files.push(v.into()),
             Long("seed") => seed = parser.value()?.parse()?,
             Long("threads") => threads = thread_count(parser)?,
+            Long("device") => on = device(parser)?,
             Long("repeats") => match parser.value()?.parse()? {
                 0 => return wrong("--repeats 0: at least one repetition is needed"),
                 n => repeats = n,
@@ -484,7 +504,7 @@ fn bench(parser: &mut Parser) -> Read<Bench> {
         }
     }
     let script = Script { file: one_file("bench", files)?, settings };
-    Ok(Bench { job: Job { script, seed, checks, sweep: Vec::new() }, threads, repeats, seconds, json })
+    Ok(Bench { job: Job { script, seed, checks, sweep: Vec::new() }, device: on, threads, repeats, seconds, json })
 }
 
 /// A time to run for.
@@ -570,6 +590,10 @@ fn watch(parser: &mut Parser) -> Read<Watch> {
         }
     }
     Ok(Watch { script: Script { file: one_file("watch", files)?, settings }, run })
+}
+
+fn device(parser: &mut Parser) -> Read<Choice> {
+    parser.value()?.string()?.parse().map_err(Problem::Wrong)
 }
 
 fn thread_count(parser: &mut Parser) -> Read<usize> {

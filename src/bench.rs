@@ -15,7 +15,7 @@ use whorl_host::metrics::ENV_STEPS;
 use crate::args;
 use crate::cache::Cache;
 use crate::check::layout::section;
-use crate::engine::{CpuEngine, State};
+use crate::engine::{ProgramEngine, State};
 use crate::fault;
 use crate::run::How;
 use crate::run::prepare::Prepared;
@@ -44,7 +44,7 @@ impl Sample {
 }
 
 pub fn bench(options: &args::Bench) -> Result<ExitCode, String> {
-    let how = How { threads: options.threads, quiet: true, ..How::default() };
+    let how = How { device: Some(options.device), threads: options.threads, quiet: true, ..How::default() };
     let own = Folder::new();
     let kept = How { cache: Cache::in_folder(&own.0), ..how.clone() };
     let (mut samples, mut shape) = (Vec::new(), None);
@@ -123,7 +123,7 @@ struct Clock<'a> {
     stop: &'a AtomicBool,
 }
 
-impl Observer<CpuEngine> for Clock<'_> {
+impl Observer<ProgramEngine> for Clock<'_> {
     fn chunk(&mut self, _: Progress, logs: &[Vec<LogValue>], _: &[State]) {
         let counted = logs.iter().flatten().filter(|v| Some(v.log) == self.counted);
         self.env_steps += counted.map(|v| v.value).sum::<f64>();

@@ -1,6 +1,15 @@
 //! Programs as CUDA kernels.
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use whorl_core::Program;
+use whorl_cuda::{Executable, Options};
+use whorl_device::{Device, Properties};
+use whorl_schedule::loop_ir::LoopProgram;
 use whorl_source::{SourceMap, Span};
+
+use crate::pipeline::{flatten, schedule};
 
 /// The names of all files, and where a span is: the number of its file, counted from 1, and the line.
 pub fn lines(map: &SourceMap) -> (Vec<String>, impl Fn(Span) -> Option<(u32, u32)>) {
@@ -10,4 +19,31 @@ pub fn lines(map: &SourceMap) -> (Vec<String>, impl Fn(Span) -> Option<(u32, u32
         Some((span.file.0 + 1, file.position(span.start).0 as u32))
     };
     (files, line)
+}
+
+/// How a card is to execute a program.
+pub fn options(_: &LoopProgram, card: &Properties) -> Options {
+    let usual = Options::default();
+    // What is made for an older card runs on a newer one; our text knows of nothing newer than these two.
+    let architecture = if card.capability >= (9, 0) { 90 } else { 80 };
+    Options { architecture, shared: usual.shared.min(card.shared_a_block as usize), ..usual }
+}
+
+/// A traced program on a card, and how long that took.
+pub fn compile(traced: Program, map: &SourceMap, device: Arc<dyn Device>) -> Result<(Executable, Duration), String> {
+    let begin = Instant::now();
+    let program = schedule(&flatten(traced), map)?;
+    let card = device.properties();
+    if card.capability < (8, 0) {
+        let (major, minor) = card.capability;
+        return Err(format!(
+            "error: {} has compute capability {major}.{minor}, and 8.0 is the least that can be used\nhelp: run without --device",
+            card.name
+        ));
+    }
+    let (files, line) = lines(map);
+    let module =
+        whorl_cuda::compile(&program, &options(&program, &card), &files, &line).map_err(|e| format!("error: {e}"))?;
+    let executable = Executable::new(program, module, device).map_err(|e| format!("error: {e}"))?;
+    Ok((executable, begin.elapsed()))
 }

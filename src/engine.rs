@@ -1,4 +1,4 @@
-//! The compiled program as the host's [`Engine`].
+//! The compiled program as the host's [`Engine`], on the CPU or on a card.
 
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -6,31 +6,41 @@ use std::sync::{Arc, OnceLock};
 use whorl_core::ir::{ArrayData, DType, Type};
 use whorl_cpu::{Executable, RunError, RunState};
 use whorl_host::Sums;
-use whorl_host::engine::{Element, Engine, LogValue, Phase, StateArray};
+use whorl_host::drive::spread;
+use whorl_host::engine::{Element, Engine, LogValue, Phase, RunFailure, StateArray};
 use whorl_host::log_each::{self, LogEach, LogPlace};
 use whorl_schedule::loop_ir::{self, BufferId, LoopProgram};
 use whorl_schedule::{LogSite, log_sites};
 use whorl_source::SourceMap;
 
+use crate::card::Card;
 use crate::memory::Arenas;
 use crate::park::{self, Parked, Pool};
 
-/// A program compiled for the CPU, with the arguments of its runs. Its runs are those of all points of a sweep, point by point.
-pub struct CpuEngine {
+/// A compiled program, with the arguments of its runs. Its runs are those of all points of a sweep, point by point.
+pub struct ProgramEngine {
     pub program: LoopProgram,
-    pub executable: Executable,
+    machine: Machine,
     /// The arguments that all runs get.
     pub inputs: Vec<ArrayData>,
     /// What the runs of each point get besides, as further arguments; one without any where nothing is swept.
     points: Vec<Point>,
-    /// Where runs take turns in a few arenas.
-    pool: Option<Pool>,
     /// Where every element goes that is logged, once anybody wants to see each.
     pub each: Arc<OnceLock<LogEach>>,
     /// The log of each site.
     logs: Arc<[u32]>,
     /// So many elements a run's ring holds, where that is not left to it.
     ring: Option<usize>,
+}
+
+/// What executes the runs.
+enum Machine {
+    Cpu {
+        executable: Executable,
+        /// Where runs take turns in a few arenas.
+        pool: Option<Pool>,
+    },
+    Card(Card),
 }
 
 /// A point of a sweep: `ppo.lr=3e-4`, and the values as the program takes them.
@@ -40,7 +50,7 @@ pub struct Point {
     pub inputs: Vec<ArrayData>,
 }
 
-impl CpuEngine {
+impl ProgramEngine {
     /// What is fixed of each log, for `log_each.jsonl`.
     pub fn log_places(program: &LoopProgram, map: &SourceMap) -> Vec<LogPlace> {
         let place = |site: &LogSite| LogPlace {
@@ -84,44 +94,70 @@ impl whorl_cpu::Sink for RunSink {
 pub struct State {
     /// Which of all.
     number: usize,
-    run: RunState,
-    /// What the run has computed, where it has no arena of its own.
-    parked: Option<Parked>,
+    place: InMemory,
 }
 
-impl CpuEngine {
+/// Where a run's arrays are.
+enum InMemory {
+    /// In an arena; or what the run has computed, where it has none of its own.
+    Host { run: RunState, parked: Option<Parked> },
+    /// On the card, which has them by the run's number.
+    Card(RunSink),
+}
+
+impl ProgramEngine {
     /// A program whose runs all get these arguments, each in an arena of its own.
-    pub fn new(program: LoopProgram, executable: Executable, inputs: Vec<ArrayData>) -> CpuEngine {
+    pub fn new(program: LoopProgram, executable: Executable, inputs: Vec<ArrayData>) -> ProgramEngine {
+        ProgramEngine::on(Machine::Cpu { executable, pool: None }, program, inputs)
+    }
+
+    /// The same on a card.
+    pub fn on_card(executable: whorl_cuda::Executable, inputs: Vec<ArrayData>) -> ProgramEngine {
+        let program = executable.program().clone();
+        ProgramEngine::on(Machine::Card(Card::new(executable)), program, inputs)
+    }
+
+    fn on(machine: Machine, program: LoopProgram, inputs: Vec<ArrayData>) -> ProgramEngine {
         let points = vec![Point::default()];
         let logs = log_sites(&program).iter().map(|s| s.log).collect();
-        CpuEngine { program, executable, inputs, points, pool: None, each: Arc::default(), logs, ring: None }
+        ProgramEngine { program, machine, inputs, points, each: Arc::default(), logs, ring: None }
     }
 
     /// The same with the runs of these points.
-    pub fn over(self, points: Vec<Point>) -> CpuEngine {
-        CpuEngine { points, ..self }
+    pub fn over(self, points: Vec<Point>) -> ProgramEngine {
+        ProgramEngine { points, ..self }
     }
 
-    /// The same with this memory.
-    pub fn in_arenas(self, arenas: Arenas) -> CpuEngine {
-        let pool = match arenas {
-            Arenas::EachItsOwn => None,
-            Arenas::Shared(most) => Some(Pool::new(most)),
-        };
-        CpuEngine { pool, ..self }
+    /// The same with this memory; a card has all runs at once.
+    pub fn in_arenas(mut self, arenas: Arenas) -> ProgramEngine {
+        if let Machine::Cpu { pool, .. } = &mut self.machine {
+            *pool = match arenas {
+                Arenas::EachItsOwn => None,
+                Arenas::Shared(most) => Some(Pool::new(most)),
+            };
+        }
+        self
     }
 
     /// For tests: what arenas hold before a run's turn is this.
-    pub fn poisoned(mut self, byte: u8) -> CpuEngine {
-        if let Some(pool) = &mut self.pool {
+    pub fn poisoned(mut self, byte: u8) -> ProgramEngine {
+        if let Machine::Cpu { pool: Some(pool), .. } = &mut self.machine {
             pool.poison = Some(byte);
         }
         self
     }
 
+    /// The card that executes the runs, if one does.
+    pub fn card(&self) -> Option<&Card> {
+        match &self.machine {
+            Machine::Cpu { .. } => None,
+            Machine::Card(card) => Some(card),
+        }
+    }
+
     /// For tests: rings of so many elements.
-    pub fn with_rings(self, elements: usize) -> CpuEngine {
-        CpuEngine { ring: Some(elements), ..self }
+    pub fn with_rings(self, elements: usize) -> ProgramEngine {
+        ProgramEngine { ring: Some(elements), ..self }
     }
 
     pub fn points(&self) -> &[Point] {
@@ -135,7 +171,10 @@ impl CpuEngine {
 
     /// In how many arenas runs take turns, if they do.
     pub fn arenas(&self) -> Option<usize> {
-        self.pool.as_ref().map(Pool::most)
+        match &self.machine {
+            Machine::Cpu { pool, .. } => pool.as_ref().map(Pool::most),
+            Machine::Card(_) => None,
+        }
     }
 
     /// How many runs a point has: those that the program itself has.
@@ -161,31 +200,48 @@ impl CpuEngine {
     }
 
     /// The results of a point: of its runs a row each (`states` are those of all points).
-    pub fn results(&self, point: usize, states: &[State]) -> Vec<ArrayData> {
+    pub fn results(&self, point: usize, states: &[State]) -> Result<Vec<ArrayData>, RunError> {
         let runs = self.runs_of_a_point();
         let own = states.get(point * runs..(point + 1) * runs).unwrap_or_default();
-        let rows: Vec<Vec<ArrayData>> = own.iter().map(|s| self.outputs(s)).collect();
-        self.executable.gathered(&rows)
+        let stacked = |id: &BufferId| {
+            let ty = self.type_of(*id);
+            let ty = self.program.runs.map_or(ty.clone(), |n| ty.stacked(n));
+            let mut bytes = Vec::new();
+            for state in own {
+                bytes.extend(self.array(state, *id)?.bytes);
+            }
+            Ok(ArrayData { ty, bytes })
+        };
+        self.program.outputs.iter().map(stacked).collect()
     }
 
-    fn outputs(&self, state: &State) -> Vec<ArrayData> {
-        self.program.outputs.iter().map(|id| self.array(state, *id)).collect()
+    fn type_of(&self, id: BufferId) -> Type {
+        let buffer = &self.program.buffers[id.0 as usize];
+        Type { dtype: buffer.dtype, shape: buffer.shape.clone() }
     }
 
     /// An array of the state of a `train scan`, or a result.
-    fn array(&self, state: &State, id: BufferId) -> ArrayData {
-        let buffer = &self.program.buffers[id.0 as usize];
-        match state.parked.as_ref().and_then(|p| p.get(id)) {
-            Some(bytes) => {
-                ArrayData { ty: Type { dtype: buffer.dtype, shape: buffer.shape.clone() }, bytes: bytes.clone() }
+    fn array(&self, state: &State, id: BufferId) -> Result<ArrayData, RunError> {
+        match (&self.machine, &state.place) {
+            (Machine::Cpu { executable, .. }, InMemory::Host { run, parked }) => {
+                Ok(match parked.as_ref().and_then(|p| p.get(id)) {
+                    Some(bytes) => ArrayData { ty: self.type_of(id), bytes: bytes.clone() },
+                    // In the arena, or a constant.
+                    None => executable.read(run, id),
+                })
             }
-            // In the arena, or a constant.
-            None => self.executable.read(&state.run, id),
+            (Machine::Card(card), InMemory::Card(_)) => card.read(state.number, id),
+            (Machine::Cpu { .. }, InMemory::Card(_)) | (Machine::Card(_), InMemory::Host { .. }) => Err(elsewhere()),
         }
     }
 }
 
-impl Engine for CpuEngine {
+/// A state is given back to the engine that made it, and to no other.
+fn elsewhere() -> RunError {
+    RunError::Misuse("the state of another machine's run".into())
+}
+
+impl Engine for ProgramEngine {
     type State = State;
     type Error = RunError;
 
@@ -204,19 +260,29 @@ impl Engine for CpuEngine {
     fn start(&self, run: usize) -> Result<State, RunError> {
         let (point, own) = self.place_of(run);
         let arguments = self.arguments(point);
-        let (mut state, parked) = match &self.pool {
-            None => (self.executable.new_run(own, &arguments)?, None),
-            Some(_) => {
-                let parked = park::beginning(&self.program, own, &arguments)?;
-                (self.executable.run_without_arena(own), Some(parked))
+        let logs = self.logs.clone();
+        let sink = RunSink { logs, sums: Sums::default(), run, each: self.each.clone() };
+        let place = match &self.machine {
+            Machine::Cpu { executable, pool } => {
+                let (mut state, parked) = match pool {
+                    None => (executable.new_run(own, &arguments)?, None),
+                    Some(_) => {
+                        let parked = park::beginning(&self.program, own, &arguments)?;
+                        (executable.run_without_arena(own), Some(parked))
+                    }
+                };
+                state.set_sink(Box::new(sink));
+                if let Some(elements) = self.ring {
+                    state.set_ring(elements);
+                }
+                InMemory::Host { run: state, parked }
+            }
+            Machine::Card(card) => {
+                card.begin(run, self.runs(), own, &arguments)?;
+                InMemory::Card(sink)
             }
         };
-        let logs = self.logs.clone();
-        state.set_sink(Box::new(RunSink { logs, sums: Sums::default(), run, each: self.each.clone() }));
-        if let Some(elements) = self.ring {
-            state.set_ring(elements);
-        }
-        Ok(State { number: run, run: state, parked })
+        Ok(State { number: run, place })
     }
 
     fn restore(&self, run: usize, phase: usize, arrays: &[StateArray]) -> Result<State, String> {
@@ -241,12 +307,23 @@ impl Engine for CpuEngine {
         }
         let mut state = self.start(run).map_err(|e| e.to_string())?;
         let arrays = ids.iter().zip(arrays);
-        match &mut state.parked {
-            Some(parked) => *parked = Parked::new(arrays.map(|(id, a)| (*id, a.bytes.clone())).collect()),
-            None => {
+        match (&self.machine, &mut state.place) {
+            (Machine::Cpu { .. }, InMemory::Host { parked: Some(parked), .. }) => {
+                *parked = Parked::new(arrays.map(|(id, a)| (*id, a.bytes.clone())).collect());
+            }
+            (Machine::Cpu { executable, .. }, InMemory::Host { run, parked: None }) => {
                 for (id, a) in arrays {
-                    self.executable.write_bytes(&mut state.run, *id, &a.bytes).map_err(|e| e.to_string())?;
+                    executable.write_bytes(run, *id, &a.bytes).map_err(|e| e.to_string())?;
                 }
+            }
+            (Machine::Card(card), InMemory::Card(_)) => {
+                for (id, a) in arrays {
+                    let array = ArrayData { ty: self.type_of(*id), bytes: a.bytes.clone() };
+                    card.write(state.number, *id, &array).map_err(|e| e.to_string())?;
+                }
+            }
+            (Machine::Cpu { .. }, InMemory::Card(_)) | (Machine::Card(_), InMemory::Host { .. }) => {
+                return Err(elsewhere().to_string());
             }
         }
         Ok(state)
@@ -255,51 +332,67 @@ impl Engine for CpuEngine {
     fn execute(
         &self,
         phase: usize,
-        state: &mut State,
+        states: &mut [State],
         from: usize,
         to: usize,
         threads: usize,
-    ) -> Result<(), (Option<u64>, RunError)> {
-        self.executable.set_threads(&mut state.run, whorl_cpu::threads_of(state.number, self.runs(), threads));
-        let execute = |run: &mut RunState| self.executable.run_phase(phase, run, from, to);
-        let done = match (&mut state.parked, &self.pool) {
-            (Some(parked), Some(pool)) => {
-                let complete = match &self.program.phases[phase] {
-                    loop_ir::Phase::Straight(_) => true,
-                    loop_ir::Phase::Train { n, .. } => to >= *n,
-                };
-                let lives = park::lives(&self.program, phase, complete);
-                parked.turn(&mut state.run, pool, &self.executable, &lives, execute)
+    ) -> Result<(), RunFailure<RunError>> {
+        let done = match &self.machine {
+            Machine::Cpu { executable, pool } => {
+                let (runs, pool) = (self.runs(), pool.as_ref());
+                spread(states, threads, (from, to), |_, state, from, to| {
+                    let InMemory::Host { run, parked } = &mut state.place else { return Err((None, elsewhere())) };
+                    executable.set_threads(run, whorl_cpu::threads_of(state.number, runs, threads));
+                    let execute = |run: &mut RunState| executable.run_phase(phase, run, from, to);
+                    let done = match (parked, pool) {
+                        (Some(parked), Some(pool)) => {
+                            let complete = match &self.program.phases[phase] {
+                                loop_ir::Phase::Straight(_) => true,
+                                loop_ir::Phase::Train { n, .. } => to >= *n,
+                            };
+                            let lives = park::lives(&self.program, phase, complete);
+                            parked.turn(run, pool, executable, &lives, execute)
+                        }
+                        (_, _) => execute(run),
+                    };
+                    done.map_err(|error| (train_step(&error), error))
+                })
             }
-            (_, _) => execute(&mut state.run),
+            Machine::Card(card) => card.execute(phase, from, to, &mut |run, element| {
+                if let Some(InMemory::Card(sink)) = states.get_mut(run).map(|s| &mut s.place) {
+                    whorl_cpu::Sink::take(sink, &[element]);
+                }
+            }),
         };
-        let failed = |error| {
-            let step = train_step(&error);
-            if let (Some(step), Some(each)) = (step, self.each.get()) {
+        done.inspect_err(|failure| {
+            if let (Some(step), Some(each)) = (failure.step, self.each.get()) {
                 each.failed(step);
             }
-            (step, error)
-        };
-        done.map_err(failed)
+        })
     }
 
     fn take_logs(&self, state: &mut State) -> Vec<LogValue> {
-        let sink: &mut dyn std::any::Any = state.run.sink();
-        sink.downcast_mut::<RunSink>().map_or(Vec::new(), |sink| sink.sums.take())
+        match &mut state.place {
+            InMemory::Host { run, .. } => {
+                let sink: &mut dyn std::any::Any = run.sink();
+                sink.downcast_mut::<RunSink>().map_or(Vec::new(), |sink| sink.sums.take())
+            }
+            InMemory::Card(sink) => sink.sums.take(),
+        }
     }
 
-    fn state_arrays(&self, phase: usize, state: &State) -> Vec<StateArray> {
+    fn state_arrays(&self, phase: usize, state: &State) -> Result<Vec<StateArray>, RunError> {
         let Some(loop_ir::Phase::Train { state: buffers, .. }) = self.program.phases.get(phase) else {
-            return Vec::new();
+            return Ok(Vec::new());
         };
         let array = |id: &BufferId| {
             let buffer = &self.program.buffers[id.0 as usize];
-            StateArray {
+            Ok(StateArray {
                 name: buffer.name.as_deref().unwrap_or("_").to_string(),
                 element: element(buffer.dtype),
                 shape: buffer.shape.to_vec(),
-                bytes: self.array(state, *id).bytes,
-            }
+                bytes: self.array(state, *id)?.bytes,
+            })
         };
         buffers.iter().map(array).collect()
     }

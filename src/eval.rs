@@ -13,7 +13,7 @@ use whorl_host::drive::steps_before;
 use whorl_host::engine::Engine;
 
 use crate::args;
-use crate::engine::CpuEngine;
+use crate::engine::ProgramEngine;
 use crate::eval::film::Film;
 use crate::eval::play::{Agents, Episodes};
 use crate::past::{self, Past};
@@ -92,7 +92,7 @@ pub fn eval(options: &args::Eval) -> Result<ExitCode, String> {
 /// The agents of all points of a sweep, numbered through; of one point, where nothing is swept.
 struct All<'s> {
     agents: Vec<Agents<'s>>,
-    engine: &'s CpuEngine,
+    engine: &'s ProgramEngine,
 }
 
 impl All<'_> {

@@ -10,9 +10,12 @@ macro_rules! say {
 pub mod args;
 pub mod bench;
 pub mod cache;
+pub mod card;
 pub mod check;
 pub mod cuda;
 pub mod data;
+pub mod device;
+pub mod devices;
 pub mod engine;
 pub mod eval;
 pub mod explain;

@@ -31,6 +31,7 @@ fn main() -> ExitCode {
         Command::Repl(options) => whorl::repl::repl(&options),
         Command::Watch(options) => whorl::watch::watch(&options),
         Command::Cache { clear } => whorl::cache::tell(&whorl::cache::Cache::of_user(), clear),
+        Command::Devices { json } => whorl::devices::devices(json),
         Command::Explain(code) => whorl::explain::explain(code.as_deref()),
     };
     done.unwrap_or_else(|message| {

@@ -29,7 +29,11 @@ impl Room {
     /// What the system can give, but no more than `most`.
     pub fn now(most: Option<usize>) -> Room {
         let free = usize::try_from(crate::data::available_memory()).unwrap_or(usize::MAX);
-        let free = [of_group(), of_process()].into_iter().flatten().fold(free, usize::min);
+        Room::of([of_group(), of_process()].into_iter().flatten().fold(free, usize::min), most)
+    }
+
+    /// What is free, but no more than `most`.
+    pub fn of(free: usize, most: Option<usize>) -> Room {
         match most {
             Some(most) if most < free => Room { free: most, is_limit: true },
             Some(_) | None => Room { free, is_limit: false },
@@ -60,22 +64,43 @@ pub fn plan(program: &LoopProgram, runs: usize, threads: usize, room: Room, map:
     if fits(together(runs, 0)) {
         return Ok(Arenas::EachItsOwn);
     }
-    let table = whorl_schedule::memory_table(program, 8, &|spans| pipeline::lines(map, spans));
-    let each = if runs > 1 { format!("{runs} runs of {} each", bytes(arena)) } else { bytes(arena) };
-    let (there, free) = if room.is_limit {
-        ("`--memory` allows", format!("{} are allowed", bytes(room.free)))
-    } else {
-        ("there is", format!("{} are free", bytes(room.free)))
-    };
     let tried = if runs > 1 {
         format!("; one at a time with the states of the others beside it, they need {}", needed(together(1, 3)))
     } else {
         String::new()
     };
-    Err(format!(
-        "error: this needs more memory than {there}: {each}, and {free}{tried}\n{table}\
-         help: fewer or smaller of the arrays above; of a loop that is differentiated, `checkpoint sqrt` keeps fewer states"
-    ))
+    Err(refusal(program, runs, "", room, &tried, map))
+}
+
+/// An error, with the largest arrays, if the runs, which take so many bytes of a card's memory, do not fit there all together.
+pub fn fits_on_card(
+    program: &LoopProgram,
+    runs: usize,
+    needed: usize,
+    room: Room,
+    map: &SourceMap,
+) -> Result<(), String> {
+    if needed <= room.free {
+        return Ok(());
+    }
+    let all = if runs > 1 { format!("; together they need {}", bytes(needed)) } else { String::new() };
+    Err(refusal(program, runs, " on the card", room, &all, map))
+}
+
+fn refusal(program: &LoopProgram, runs: usize, place: &str, room: Room, more: &str, map: &SourceMap) -> String {
+    let arena = program.arena_bytes;
+    let table = whorl_schedule::memory_table(program, 8, &|spans| pipeline::lines(map, spans));
+    let each = if runs > 1 { format!("{runs} runs of {} each", bytes(arena)) } else { bytes(arena) };
+    let (there, free) = if room.is_limit {
+        ("`--memory` allows".to_string(), format!("{} are allowed", bytes(room.free)))
+    } else {
+        (format!("there is{place}"), format!("{} are free", bytes(room.free)))
+    };
+    let fewer = if runs > 1 && !place.is_empty() { "fewer runs at once, or " } else { "" };
+    format!(
+        "error: this needs more memory than {there}: {each}, and {free}{more}\n{table}\
+         help: {fewer}fewer or smaller of the arrays above; of a loop that is differentiated, `checkpoint sqrt` keeps fewer states"
+    )
 }
 
 fn needed(n: Option<usize>) -> String {

@@ -7,7 +7,7 @@ use whorl_host::checkpoint::{self, Checkpoint, Unreadable};
 use whorl_host::drive::{Place, Saved};
 use whorl_host::engine::{Engine, Phase};
 
-use crate::engine::{CpuEngine, State};
+use crate::engine::ProgramEngine;
 use crate::run::How;
 use crate::run::job::{self, Config};
 use crate::run::prepare::Prepared;
@@ -103,7 +103,7 @@ pub fn checkpoint(folder: &Path, file: Option<&Path>, run_hash: &str) -> Result<
 }
 
 /// The states of a checkpoint, in the program.
-pub fn place(prepared: &Prepared, checkpoint: Checkpoint) -> Result<Place<CpuEngine>, String> {
+pub fn place(prepared: &Prepared, checkpoint: Checkpoint) -> Result<Place<ProgramEngine>, String> {
     let Checkpoint { header, states, .. } = checkpoint;
     let saved = Saved { phase: header.phase, step: header.step, states };
     Place::restored(&prepared.engine, &saved)
@@ -112,13 +112,12 @@ pub fn place(prepared: &Prepared, checkpoint: Checkpoint) -> Result<Place<CpuEng
 
 /// What `main` gives, at each point of a sweep, if its `train scan` ends where the checkpoint was made: one array for each of
 /// [`Prepared::results`].
-pub fn results(prepared: &Prepared, place: Place<CpuEngine>) -> Result<Vec<Vec<ArrayData>>, String> {
+pub fn results(prepared: &Prepared, place: Place<ProgramEngine>) -> Result<Vec<Vec<ArrayData>>, String> {
     let Place { phase, mut states, .. } = place;
     let phases = prepared.engine.phases();
     let straight = (phase + 1..phases.len()).filter(|p| phases[*p] == Phase::Straight);
     for phase in straight {
-        let run = |s: &mut State| prepared.engine.execute(phase, s, 0, 0, 1);
-        states.iter_mut().try_for_each(run).map_err(|(_, e)| format!("error: {e}"))?;
+        prepared.engine.execute(phase, &mut states, 0, 0, 1).map_err(|failure| format!("error: {}", failure.error))?;
     }
     let points = 0..prepared.engine.points().len();
     points.map(|k| prepared.outcome(k, &states).map_err(|e| format!("error: {e}"))).collect()

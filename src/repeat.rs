@@ -21,15 +21,16 @@ pub fn repeat(options: &args::Repeat) -> Result<ExitCode, String> {
         ));
     }
     crate::sweep::each::is_one_program(&past, "repeat")?;
-    let (config, prepared) = past.prepare(&options.how)?;
+    let how = options.how.where_it_was(past.config.device);
+    let (config, prepared) = past.prepare(&how)?;
     let plain = options.folder.components().collect::<PathBuf>();
     let beside = plain.with_file_name(format!(
         "{}-repeat",
         plain.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
     ));
     let out = options.out.clone().unwrap_or_else(|| free(&beside));
-    let folder = new_folder(&prepared.sources, &config.job, &options.how, prepared.steps(), Some(&out))?;
-    let code = carry_out(&prepared, &options.how, folder, None)?;
+    let folder = new_folder(&prepared.sources, &config.job, &how, prepared.steps(), Some(&out))?;
+    let code = carry_out(&prepared, &how, folder, None)?;
     if code != ExitCode::SUCCESS {
         return Ok(code);
     }

@@ -27,14 +27,16 @@ pub fn resume(options: &args::Resume) -> Result<ExitCode, String> {
         return Ok(ExitCode::SUCCESS);
     }
     let mut past = Past::open(&options.folder)?;
+    let how = options.how.where_it_was(past.config.device);
+    how.device().check()?;
     if let Some(parts) = each::parts(&mut past.sources, &past.config.job)? {
-        return each::carry_out(&past.config, &parts, &options.how, folder);
+        return each::carry_out(&past.config, &parts, &how, folder);
     }
     let found = past::checkpoint(&options.folder, options.checkpoint.as_deref(), &past.config.run_hash())?;
-    let (_, prepared) = past.prepare(&options.how)?;
+    let (_, prepared) = past.prepare(&how)?;
     let place = found.map(|c| past::place(&prepared, c)).transpose()?;
     if place.is_none() && !options.how.quiet {
         eprintln!("{name}: there is no checkpoint yet; the run starts at the beginning");
     }
-    carry_out(&prepared, &options.how, folder, place)
+    carry_out(&prepared, &how, folder, place)
 }

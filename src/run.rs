@@ -28,7 +28,9 @@ use whorl_trace::{Leaf, Save};
 
 use crate::args;
 use crate::cache::Cache;
-use crate::engine::CpuEngine;
+use crate::card::Card;
+use crate::device::Choice;
+use crate::engine::ProgramEngine;
 use crate::fault;
 use crate::run::job::{Config, Job};
 use crate::run::prepare::Prepared;
@@ -45,6 +47,8 @@ const SHORTEST_CHUNK: Duration = Duration::from_millis(5);
 /// How a job is carried out: nothing of it changes results.
 #[derive(Clone, Debug)]
 pub struct How {
+    /// Where; as before, or on the CPU, where it is not said.
+    pub device: Option<Choice>,
     pub threads: usize,
     pub json: bool,
     pub quiet: bool,
@@ -65,16 +69,39 @@ impl Default for How {
         let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
         let checkpoint_every = Duration::from_secs(60);
         let cache = Cache::none();
-        How { threads, json: false, quiet: false, checkpoint_every, keep: None, memory: None, log_each: false, cache }
+        let device = None;
+        How {
+            device,
+            threads,
+            json: false,
+            quiet: false,
+            checkpoint_every,
+            keep: None,
+            memory: None,
+            log_each: false,
+            cache,
+        }
+    }
+}
+
+impl How {
+    pub fn device(&self) -> Choice {
+        self.device.unwrap_or_default()
+    }
+
+    /// The same where the run was, unless another device was asked for.
+    pub fn where_it_was(&self, device: Choice) -> How {
+        How { device: self.device.or(Some(device)), ..self.clone() }
     }
 }
 
 pub fn run(options: &args::Run) -> Result<ExitCode, String> {
+    options.how.device().check()?;
     let mut sources = Sources::load(&options.job.script)?;
     if let Some(parts) = each::parts(&mut sources, &options.job)? {
         let folder = new_folder(&sources, &options.job, &options.how, 0, options.out.as_deref())?;
         return each::carry_out(
-            &Config::new(options.job.clone(), &sources, options.how.threads, 0),
+            &Config::new(options.job.clone(), &sources, &options.how, 0),
             &parts,
             &options.how,
             folder,
@@ -87,7 +114,7 @@ pub fn run(options: &args::Run) -> Result<ExitCode, String> {
 
 /// The folder of a new run, with what it is: `out`, or one named after the script.
 pub fn new_folder(sources: &Sources, job: &Job, how: &How, steps: u64, out: Option<&Path>) -> Result<Folder, String> {
-    let config = Config::new(job.clone(), sources, how.threads, steps);
+    let config = Config::new(job.clone(), sources, how, steps);
     let mut files = vec![(job::FILE.to_string(), config.text(&sources.source.script.knobs()).into_bytes())];
     files.extend(sources.files.iter().map(|f| (f.stored.clone(), f.text.clone().into_bytes())));
     files.push((METRICS.to_string(), Vec::new()));
@@ -108,7 +135,7 @@ pub fn carry_out(
     prepared: &Prepared,
     how: &How,
     folder: Folder,
-    from: Option<Place<CpuEngine>>,
+    from: Option<Place<ProgramEngine>>,
 ) -> Result<ExitCode, String> {
     let engine = &prepared.engine;
     let phases = engine.phases();
@@ -176,6 +203,7 @@ fn announce(prepared: &Prepared, watch: &Watch, step: u64) {
         "trace_s": prepared.trace_time.as_secs_f64(),
         "compile_s": prepared.compile_time.as_secs_f64(),
         "cached": prepared.cached,
+        "device": engine.card().map_or("cpu".to_string(), Card::name),
         "arena_bytes": arena_bytes,
         "folder": folder.to_string(),
         "step": step,
@@ -196,7 +224,8 @@ fn announce(prepared: &Prepared, watch: &Watch, step: u64) {
     };
     let on = if step > 0 { format!("; goes on at step {step} of {}", prepared.steps()) } else { String::new() };
     let compiled = if prepared.cached { "compiled before, there in" } else { "compiled in" };
-    eprintln!("{folder}: {runs}, {compiled} {seconds:.2} s{on}");
+    let where_to = engine.card().map_or(String::new(), |card| format!(" on {}", card.name()));
+    eprintln!("{folder}: {runs}{where_to}, {compiled} {seconds:.2} s{on}");
 }
 
 /// How far a run came.
@@ -210,7 +239,7 @@ enum Came {
 
 /// Results, files, the last checkpoint, the picture, the summary, and the last words. What cannot be written, because the disk is
 /// full, keeps nothing else from being told or written, and is the error in the end.
-fn finish(prepared: &Prepared, watch: &mut Watch, driven: Driven<CpuEngine>) -> Result<Status, String> {
+fn finish(prepared: &Prepared, watch: &mut Watch, driven: Driven<ProgramEngine>) -> Result<Status, String> {
     let (engine, states) = (&prepared.engine, &driven.states);
     let mut problems: Vec<String> = Vec::new();
     if let End::Stopped { phase, step } = driven.end {

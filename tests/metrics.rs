@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 
 use serde_json::Value;
 use support::tool::Folder;
-use whorl::engine::{CpuEngine, State};
+use whorl::engine::{ProgramEngine, State};
 use whorl::pipeline;
 use whorl_host::drive::{End, Observer, Pace, Progress, Saved, drive, steps_before};
 use whorl_host::engine::{Engine, LogValue};
@@ -47,7 +47,7 @@ fn main(key: Key) = for k in split(key, runs) { learn(k) }
 
 /// Gathers records as a run does.
 struct Gathers<'a> {
-    engine: &'a CpuEngine,
+    engine: &'a ProgramEngine,
     metrics: Metrics,
 }
 
@@ -59,7 +59,7 @@ impl Gathers<'_> {
     }
 }
 
-impl Observer<CpuEngine> for Gathers<'_> {
+impl Observer<ProgramEngine> for Gathers<'_> {
     fn chunk(&mut self, p: Progress, logs: &[Vec<LogValue>], _: &[State]) {
         self.take(p.phase, logs);
     }
@@ -83,8 +83,8 @@ fn logged(
     let (program, _) = pipeline::cut(pipeline::checked(traced.program, pipeline::Checks::default()));
     let compiled = pipeline::compile(program, &source.map, 1).expect("compiled");
     let inputs = vec![whorl_core::ir::ArrayData::scalar(0u32), whorl_core::ir::ArrayData::scalar(7u32)];
-    let engine = CpuEngine::new(compiled.program, compiled.executable, inputs).with_rings(ring);
-    let places = CpuEngine::log_places(&engine.program, &source.map);
+    let engine = ProgramEngine::new(compiled.program, compiled.executable, inputs).with_rings(ring);
+    let places = ProgramEngine::log_places(&engine.program, &source.map);
     let each = LogEach::with_memory(&folder.0, places, engine.runs(), 0, memory).expect("opened");
     assert!(engine.each.set(each).is_ok());
     let metrics = Metrics::new(engine.log_names(), engine.runs());

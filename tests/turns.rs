@@ -4,7 +4,7 @@ mod support;
 
 use std::sync::atomic::AtomicBool;
 
-use whorl::engine::{CpuEngine, State};
+use whorl::engine::{ProgramEngine, State};
 use whorl::memory::{Arenas, Room, plan};
 use whorl::pipeline;
 use whorl_core::ir::ArrayData;
@@ -20,14 +20,14 @@ struct Trace {
     results: Vec<ArrayData>,
 }
 
-struct Watch<'a>(&'a CpuEngine, Trace);
+struct Watch<'a>(&'a ProgramEngine, Trace);
 
-impl Observer<CpuEngine> for Watch<'_> {
+impl Observer<ProgramEngine> for Watch<'_> {
     fn chunk(&mut self, p: Progress, logs: &[Vec<LogValue>], states: &[State]) {
         self.1.logs.resize(logs.len(), Vec::new());
         self.1.logs.iter_mut().zip(logs).for_each(|(all, new)| all.extend_from_slice(new));
         if p.total > 0 {
-            let arrays = states.iter().map(|s| self.0.state_arrays(p.phase, s)).collect();
+            let arrays = states.iter().map(|s| self.0.state_arrays(p.phase, s).expect("arrays")).collect();
             self.1.states.push((p.phase, p.done, arrays));
         }
     }
@@ -35,7 +35,7 @@ impl Observer<CpuEngine> for Watch<'_> {
     fn failed(&mut self, _: Progress, _: &[Vec<LogValue>], _: Option<&Saved>) {}
 }
 
-fn traced(engine: &CpuEngine, threads: usize, chunk: usize, from: Option<Place<CpuEngine>>) -> Trace {
+fn traced(engine: &ProgramEngine, threads: usize, chunk: usize, from: Option<Place<ProgramEngine>>) -> Trace {
     let pace = Pace { threads, fixed_chunk: Some(chunk), ..Pace::default() };
     let mut watch = Watch(engine, Trace::default());
     let driven = drive(engine, &pace, &AtomicBool::new(false), from, &mut watch);
@@ -47,14 +47,14 @@ fn traced(engine: &CpuEngine, threads: usize, chunk: usize, from: Option<Place<C
 
 const KEY: [u32; 2] = [0, 5];
 
-fn engine(source: &pipeline::Source, team: TeamOptions) -> CpuEngine {
+fn engine(source: &pipeline::Source, team: TeamOptions) -> ProgramEngine {
     let traced = source.script.trace_main().unwrap_or_else(|d| panic!("{}", pipeline::render(&d, &source.map)));
     let inputs = traced.params.iter().zip(KEY).map(|(_, word)| ArrayData::scalar(word)).collect();
     let (program, _) = pipeline::cut(traced.program);
     let program = pipeline::schedule(&pipeline::flatten(program), &source.map).unwrap_or_else(|e| panic!("{e}"));
     let options = Options { threads: 1, team, ..Options::default() };
     let executable = whorl_cpu::compile(&program, &options).unwrap_or_else(|e| panic!("{e}"));
-    CpuEngine::new(program, executable, inputs)
+    ProgramEngine::new(program, executable, inputs)
 }
 
 /// Runs the script with an arena for each run, and taking turns in one and two arenas of which nothing may be expected; and begins

@@ -1,7 +1,8 @@
 //! The program of an expression as the host's [`Engine`]: nothing of it is stored, and of what it logs the ends are kept.
 
 use whorl_cpu::{Executable, LogElement, RunError, RunState, Sink};
-use whorl_host::engine::{Engine, LogValue, Phase, StateArray};
+use whorl_host::drive::spread;
+use whorl_host::engine::{Engine, LogValue, Phase, RunFailure, StateArray};
 use whorl_schedule::log_sites;
 use whorl_schedule::loop_ir::LoopProgram;
 
@@ -112,20 +113,22 @@ impl Engine for SessionEngine {
     fn execute(
         &self,
         phase: usize,
-        state: &mut RunState,
+        states: &mut [RunState],
         from: usize,
         to: usize,
         threads: usize,
-    ) -> Result<(), (Option<u64>, RunError)> {
-        self.executable.set_threads(state, whorl_cpu::threads_of(state.run, self.runs(), threads));
-        self.executable.run_phase(phase, state, from, to).map_err(|e| (crate::engine::train_step(&e), e))
+    ) -> Result<(), RunFailure<RunError>> {
+        spread(states, threads, (from, to), |_, state, from, to| {
+            self.executable.set_threads(state, whorl_cpu::threads_of(state.run, self.runs(), threads));
+            self.executable.run_phase(phase, state, from, to).map_err(|e| (crate::engine::train_step(&e), e))
+        })
     }
 
     fn take_logs(&self, _: &mut RunState) -> Vec<LogValue> {
         Vec::new()
     }
 
-    fn state_arrays(&self, _: usize, _: &RunState) -> Vec<StateArray> {
-        Vec::new()
+    fn state_arrays(&self, _: usize, _: &RunState) -> Result<Vec<StateArray>, RunError> {
+        Ok(Vec::new())
     }
 }

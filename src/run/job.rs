@@ -7,7 +7,9 @@ use whorl_host::hash::Checksum;
 use whorl_trace::Knob;
 
 use crate::args;
+use crate::device::Choice;
 use crate::pipeline::Checks;
+use crate::run::How;
 use crate::run::sources::Sources;
 use crate::words;
 
@@ -51,6 +53,7 @@ pub struct Config {
     pub sources: Vec<(String, String)>,
     /// Data files and their checksums.
     pub data: Vec<(String, String)>,
+    pub device: Choice,
     pub threads: usize,
     /// Of all `train scan`s.
     pub steps: u64,
@@ -58,7 +61,7 @@ pub struct Config {
 }
 
 impl Config {
-    pub fn new(job: Job, sources: &Sources, threads: usize, steps: u64) -> Config {
+    pub fn new(job: Job, sources: &Sources, how: &How, steps: u64) -> Config {
         Config {
             job,
             directory: sources.directory.clone(),
@@ -66,7 +69,8 @@ impl Config {
             source_hash: sources.hash.clone(),
             sources: sources.files.iter().map(|f| (f.name.clone(), f.stored.clone())).collect(),
             data: sources.data.clone(),
-            threads,
+            device: how.device(),
+            threads: how.threads,
             steps,
             started: words::now(),
         }
@@ -98,7 +102,7 @@ impl Config {
         line("trap_nan", self.job.checks.nan.to_string());
         line("whorl", quoted(&self.version));
         line("source_hash", quoted(&self.source_hash));
-        line("device", quoted("cpu"));
+        line("device", quoted(&self.device.to_string()));
         line("threads", self.threads.to_string());
         line("steps", self.steps.to_string());
         line("started", quoted(&self.started));
@@ -149,6 +153,7 @@ impl Config {
             source_hash: string("source_hash")?,
             sources: texts("sources")?,
             data: texts("data")?,
+            device: string("device")?.parse()?,
             threads: number("threads")?.try_into().unwrap_or(1),
             steps: number("steps")?.try_into().unwrap_or(0),
             started: string("started")?,
@@ -203,6 +208,7 @@ mod tests {
             source_hash: "ab".into(),
             sources: vec![("a.whorl".into(), "source/a.whorl".into())],
             data: Vec::new(),
+            device: Choice::Cuda(1),
             threads: 2,
             steps: 9,
             started: "then".into(),

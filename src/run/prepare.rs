@@ -10,8 +10,9 @@ use whorl_source::SourceMap;
 use whorl_trace::{Leaf, Save, SweptPoint};
 
 use crate::args;
-use crate::engine::{CpuEngine, Point, State};
-use crate::memory::{self, Room};
+use crate::cuda;
+use crate::engine::{Point, ProgramEngine, State};
+use crate::memory::{self, Arenas, Room};
 use crate::pipeline::{self, Compiled};
 use crate::run::How;
 use crate::run::job::Job;
@@ -24,7 +25,7 @@ pub struct Prepared {
     pub sources: Sources,
     /// See [`Job::hash`].
     pub run_hash: String,
-    pub engine: CpuEngine,
+    pub engine: ProgramEngine,
     /// What is swept, if anything is, and the places of the points' values.
     pub sweep: Sweep,
     pub points: Vec<Vec<usize>>,
@@ -62,11 +63,23 @@ impl Prepared {
         let inputs = main_arguments(&traced.params[..own], job.seed)?;
         let program = pipeline::checked(traced.program, job.checks);
         let (program, after) = pipeline::cut(program);
-        let compiled = pipeline::compile_swept(program, &source.map, how.threads, points.len().max(1), &how.cache)?;
+        let (engine, time, cached) = match how.device().open()? {
+            None => {
+                let runs = points.len().max(1);
+                let compiled = pipeline::compile_swept(program, &source.map, how.threads, runs, &how.cache)?;
+                let engine = ProgramEngine::new(compiled.program, compiled.executable, inputs);
+                (engine, compiled.time, compiled.cached)
+            }
+            Some(device) => {
+                let (executable, time) = cuda::compile(program, &source.map, device)?;
+                (ProgramEngine::on_card(executable, inputs), time, false)
+            }
+        };
+        // What is computed behind the runs is little: the CPU does it.
         let after = after.map(|p| pipeline::compile_swept(p, &source.map, how.threads, 1, &how.cache)).transpose()?;
-        let cached = compiled.cached && after.as_ref().is_none_or(|c| c.cached);
-        let compile_time = compiled.time + after.as_ref().map_or(Duration::ZERO, |c| c.time);
-        let mut engine = CpuEngine::new(compiled.program, compiled.executable, inputs);
+        let cached = cached && after.as_ref().is_none_or(|c| c.cached);
+        let compile_time = time + after.as_ref().map_or(Duration::ZERO, |c| c.time);
+        let mut engine = engine;
         if !sweep.is_empty() {
             relative(&traced.saves)?;
             let point = |p: &SweptPoint| Point {
@@ -75,8 +88,14 @@ impl Prepared {
             };
             engine = engine.over(points.iter().map(point).collect());
         }
-        let arenas =
-            memory::plan(engine.executable.program(), engine.runs(), how.threads, Room::now(how.memory), &source.map)?;
+        let (runs, map) = (engine.runs(), &source.map);
+        let arenas = match engine.card() {
+            None => memory::plan(&engine.program, runs, how.threads, Room::now(how.memory), map)?,
+            Some(card) => {
+                memory::fits_on_card(&engine.program, runs, card.bytes(runs), card.room(how.memory)?, map)?;
+                Arenas::EachItsOwn
+            }
+        };
         let engine = engine.in_arenas(arenas);
         let (results, saves) = (traced.results, traced.saves);
         let points = points.into_iter().map(|p| p.at).collect();
@@ -105,7 +124,7 @@ impl Prepared {
     /// What the program gives at a point of a sweep (the only one, where nothing is swept): of runs a row of each, and behind
     /// them what is computed of them together.
     pub fn outcome(&self, point: usize, states: &[State]) -> Result<Vec<ArrayData>, RunError> {
-        let given = self.engine.results(point, states);
+        let given = self.engine.results(point, states)?;
         let mut results = match &self.after {
             None => given,
             Some(after) => {

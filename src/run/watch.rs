@@ -14,7 +14,7 @@ use whorl_host::metrics::{Metrics, read_record, record_line};
 use whorl_host::tensorboard::Events;
 use whorl_source::SourceMap;
 
-use crate::engine::{CpuEngine, State};
+use crate::engine::{ProgramEngine, State};
 use crate::progress::{self, Progress};
 use crate::run::How;
 
@@ -22,7 +22,7 @@ use crate::run::How;
 pub const METRICS: &str = "metrics.jsonl";
 
 pub struct Watch<'a> {
-    engine: &'a CpuEngine,
+    engine: &'a ProgramEngine,
     how: &'a How,
     run_hash: String,
     pub folder: Folder,
@@ -56,7 +56,7 @@ struct Troubles {
 impl<'a> Watch<'a> {
     /// `step`: of all `train scan`s, where the run goes on; records from there on are dropped.
     pub fn new(
-        engine: &'a CpuEngine,
+        engine: &'a ProgramEngine,
         how: &'a How,
         run_hash: String,
         folder: Folder,
@@ -110,7 +110,7 @@ impl<'a> Watch<'a> {
 
     /// From now on every element that is logged is written; what a run that goes on wrote of the steps before stays.
     pub fn log_each(&mut self, map: &SourceMap, step: u64) -> Result<(), String> {
-        let places = CpuEngine::log_places(&self.engine.program, map);
+        let places = ProgramEngine::log_places(&self.engine.program, map);
         let each = LogEach::open(&self.folder.path, places, self.engine.runs(), step);
         let each = each.map_err(|e| format!("error: {}: {e}", self.folder.file(log_each::FILE).display()))?;
         let _ = self.engine.each.set(each);
@@ -124,7 +124,8 @@ impl<'a> Watch<'a> {
 
     /// Writes the present states as the checkpoint.
     pub fn checkpoint(&mut self, phase: usize, step: usize, states: &[State]) -> Result<PathBuf, String> {
-        let arrays: Vec<_> = states.iter().map(|s| self.engine.state_arrays(phase, s)).collect();
+        let arrays: Result<Vec<_>, _> = states.iter().map(|s| self.engine.state_arrays(phase, s)).collect();
+        let arrays = arrays.map_err(|e| e.to_string())?;
         self.write_checkpoint(phase, step, &arrays)
     }
 
@@ -189,7 +190,7 @@ impl<'a> Watch<'a> {
     }
 }
 
-impl Observer<CpuEngine> for Watch<'_> {
+impl Observer<ProgramEngine> for Watch<'_> {
     fn chunk(&mut self, p: drive::Progress, logs: &[Vec<LogValue>], states: &[State]) {
         self.step = steps_before(&self.engine.phases(), p.phase) + p.done as u64;
         self.record(p.phase, logs);

@@ -13,7 +13,7 @@ use crate::{CAPACITY, ELEMENT, HEADER, Module, RING_BYTES};
 /// Why runs stopped.
 #[derive(Debug)]
 pub enum RunError {
-    /// A check of the program failed, in this run.
+    /// A check of the program failed, in the run at this place.
     Fault(usize, Box<Fault>),
     Device(Error),
     /// The host asked for what cannot be.
@@ -93,30 +93,49 @@ impl Executable {
         &self.module
     }
 
+    pub fn device(&self) -> &dyn Device {
+        &*self.device
+    }
+
     /// Bytes of device memory for so many runs.
     pub fn bytes(&self, runs: usize) -> usize {
         runs * (self.module.slab_bytes + 4) + self.module.constants.len()
     }
 
-    /// Runs before their first phase: of each its number, and its inputs in order.
-    pub fn start(&self, runs: &[(usize, &[ArrayData])]) -> Result<Runs, RunError> {
-        let count = runs.len();
+    /// Memory for so many runs, of undefined content.
+    pub fn runs(&self, count: usize) -> Result<Runs, RunError> {
         let slabs = Memory::new(&self.device, count * self.module.slab_bytes)?;
         let statuses = Memory::new(&self.device, count * 4)?;
         self.device.fill(statuses.address, count as u64 * 4, 0)?;
         let rings = self.device.host_memory(count * RING_BYTES)?;
-        let state = Runs { count, slabs, statuses, rings };
+        Ok(Runs { count, slabs, statuses, rings })
+    }
+
+    /// Zeros in all slabs.
+    pub fn clear(&self, runs: &Runs) -> Result<(), RunError> {
+        Ok(self.device.fill(runs.slabs.address, (runs.count * self.module.slab_bytes) as u64, 0)?)
+    }
+
+    /// The run at a place before its first phase: its number, and its inputs in order.
+    pub fn begin(&self, runs: &Runs, place: usize, number: usize, inputs: &[ArrayData]) -> Result<(), RunError> {
+        if inputs.len() != self.program.inputs.len() {
+            let wanted = self.program.inputs.len();
+            return Err(RunError::Misuse(format!("{} inputs, not {wanted}", inputs.len())));
+        }
+        for (id, input) in self.program.inputs.iter().zip(inputs) {
+            self.write(runs, place, *id, input)?;
+        }
+        match self.program.run_index {
+            Some(index) => self.write(runs, place, index, &ArrayData::scalar(number as i32)),
+            None => Ok(()),
+        }
+    }
+
+    /// Runs before their first phase: of each its number, and its inputs in order.
+    pub fn start(&self, runs: &[(usize, &[ArrayData])]) -> Result<Runs, RunError> {
+        let state = self.runs(runs.len())?;
         for (place, (number, inputs)) in runs.iter().enumerate() {
-            if inputs.len() != self.program.inputs.len() {
-                let wanted = self.program.inputs.len();
-                return Err(RunError::Misuse(format!("{} inputs, not {wanted}", inputs.len())));
-            }
-            for (id, input) in self.program.inputs.iter().zip(*inputs) {
-                self.write(&state, place, *id, input)?;
-            }
-            if let Some(index) = self.program.run_index {
-                self.write(&state, place, index, &ArrayData::scalar(*number as i32))?;
-            }
+            self.begin(&state, place, *number, inputs)?;
         }
         Ok(state)
     }
@@ -197,10 +216,14 @@ impl Executable {
         let mut statuses = vec![0; count * 4];
         self.device.download(runs.statuses.address, &mut statuses)?;
         let words = statuses.chunks_exact(4).map(|w| u32::from_ne_bytes([w[0], w[1], w[2], w[3]]));
-        match words.enumerate().find(|(_, status)| *status != 0) {
-            Some((place, status)) => Err(self.fault(runs, place, status as usize - 1)),
-            None => Ok(()),
-        }
+        let failed = words.enumerate().filter(|(_, status)| *status != 0);
+        let errors = failed.map(|(place, status)| self.fault(runs, place, status as usize - 1));
+        // Of the earliest step and, there, of the first run.
+        let step = |e: &RunError| match e {
+            RunError::Fault(_, fault) => fault.steps.iter().find(|s| s.train).map(|s| s.at),
+            RunError::Device(_) | RunError::Misuse(_) => None,
+        };
+        errors.min_by_key(step).map_or(Ok(()), Err)
     }
 
     /// What a check failed on: it is asked again, of what the kernel has left in the slab.
@@ -211,7 +234,7 @@ impl Executable {
         let run = self.program.run_index.and_then(|index| self.read(runs, place, index).ok());
         let run = run.map(|r| element(&r, 0).bits as usize);
         match self.asked(runs, place, c, run) {
-            Ok(Some(fault)) => RunError::Fault(run.unwrap_or(0), Box::new(fault)),
+            Ok(Some(fault)) => RunError::Fault(place, Box::new(fault)),
             Ok(None) => RunError::Misuse("a check failed, and holds when it is asked again".into()),
             Err(e) => e,
         }

@@ -157,14 +157,14 @@ fn phases<E: Engine>(
                 }
                 logs
             };
-            let all = |of: usize| states.iter().map(|s| engine.state_arrays(of, s)).collect();
+            let all = |of: usize| states.iter().map(|s| engine.state_arrays(of, s).ok()).collect();
             match (kind, phase.checked_sub(1).map(|before| (before, kinds[before]))) {
                 (Phase::Train(_), _) if done == 0 && logged_before => {}
                 (Phase::Train(_), _) => keeper.keep(phase, done, all),
                 (Phase::Straight, Some((before, Phase::Train(n)))) => keeper.keep(before, n, all),
                 (Phase::Straight, Some((_, Phase::Straight)) | None) => {}
             }
-            if let Err(failure) = chunk(engine, pace.threads, phase, states, done, to) {
+            if let Err(failure) = engine.execute(phase, states, done, to, pace.threads) {
                 let earlier = |l: &LogValue| failure.step.is_none_or(|step| l.step < before + step);
                 let logs = states.iter_mut().map(|s| take(s).into_iter().filter(earlier).collect());
                 let progress = Progress { phase, done, total, elapsed: begin.elapsed() };
@@ -206,12 +206,15 @@ struct Keeper {
 
 impl Keeper {
     /// Saves the state before a step, unless that is done too often: copying a large state may take 3 % of the time.
-    fn keep(&mut self, phase: usize, step: usize, states: impl FnOnce(usize) -> Vec<Vec<StateArray>>) {
+    /// What cannot be read does not take the place of what could.
+    fn keep(&mut self, phase: usize, step: usize, states: impl FnOnce(usize) -> Option<Vec<Vec<StateArray>>>) {
         if self.last.is_some_and(|(when, took)| took > when.elapsed().mul_f64(0.03)) {
             return;
         }
         let begin = Instant::now();
-        self.saved = Some(Saved { phase, step, states: states(phase) });
+        if let Some(states) = states(phase) {
+            self.saved = Some(Saved { phase, step, states });
+        }
         self.last = Some((Instant::now(), begin.elapsed()));
     }
 }
@@ -280,23 +283,21 @@ impl<'s, S, E> Chunk<'s, S, E> {
     }
 }
 
-/// One chunk of every run. Of several failures it gives that of the earliest step and, there, of the first run: so it does not depend on
-/// threads, nor on where chunks end.
-fn chunk<E: Engine>(
-    engine: &E,
+/// Executes the steps `from..to` of every run, by threads; `execute` gets a run's number and state, and some of its steps. Of several
+/// failures it gives that which [`Engine::execute`] has to.
+pub fn spread<S: Send, E: Send>(
+    states: &mut [S],
     threads: usize,
-    phase: usize,
-    states: &mut [E::State],
-    from: usize,
-    to: usize,
-) -> Result<(), RunFailure<E::Error>> {
+    (from, to): (usize, usize),
+    execute: impl Fn(usize, &mut S, usize, usize) -> Result<(), (Option<u64>, E)> + Sync,
+) -> Result<(), RunFailure<E>> {
     let workers = threads.clamp(1, states.len().max(1));
     let chunk = Mutex::new(Chunk::new(states, from, to, threads.max(1)));
     let lock = || chunk.lock().unwrap_or_else(PoisonError::into_inner);
     let work = || {
         let mut taken = lock().take();
         while let Some((turn, until)) = taken {
-            let result = engine.execute(phase, turn.state, turn.next, until, threads);
+            let result = execute(turn.run, turn.state, turn.next, until);
             let result = result.map_err(|(step, error)| RunFailure { run: turn.run, step, error });
             let mut chunk = lock();
             chunk.put(turn, until, result);
@@ -343,28 +344,29 @@ mod tests {
         fn execute(
             &self,
             phase: usize,
-            s: &mut Self::State,
+            states: &mut [Self::State],
             from: usize,
             to: usize,
-            _: usize,
-        ) -> Result<(), (Option<u64>, Self::Error)> {
-            let run = (s.0 / 10_000) as usize;
-            for step in from as u64..to as u64 {
-                assert_eq!(phase, 1);
-                if self.fail_at[run] == Some(step) {
-                    return Err((Some(step), "no"));
+            threads: usize,
+        ) -> Result<(), RunFailure<Self::Error>> {
+            spread(states, threads, (from, to), |run, s, from, to| {
+                for step in from as u64..to as u64 {
+                    assert_eq!(phase, 1);
+                    if self.fail_at[run] == Some(step) {
+                        return Err((Some(step), "no"));
+                    }
+                    s.0 += step;
+                    s.1.push(LogValue { log: 0, step, value: s.0 as f64, count: 1 });
                 }
-                s.0 += step;
-                s.1.push(LogValue { log: 0, step, value: s.0 as f64, count: 1 });
-            }
-            Ok(())
+                Ok(())
+            })
         }
         fn take_logs(&self, s: &mut Self::State) -> Vec<LogValue> {
             std::mem::take(&mut s.1)
         }
-        fn state_arrays(&self, _: usize, s: &Self::State) -> Vec<StateArray> {
+        fn state_arrays(&self, _: usize, s: &Self::State) -> Result<Vec<StateArray>, &'static str> {
             let (name, bytes) = ("n".to_string(), s.0.to_ne_bytes().to_vec());
-            vec![StateArray { name, element: crate::engine::Element::U8, shape: vec![8], bytes }]
+            Ok(vec![StateArray { name, element: crate::engine::Element::U8, shape: vec![8], bytes }])
         }
     }
 
@@ -445,8 +447,8 @@ mod tests {
             let pace = Pace { threads: 2, fixed_chunk: Some(step.max(1)), ..Pace::default() };
             let states = || {
                 let mut states: Vec<_> = (0..3).map(|run| engine.start(run).expect("a state")).collect();
-                states.iter_mut().for_each(|s| engine.execute(1, s, 0, step, 1).expect("steps"));
-                states.iter().map(|s| engine.state_arrays(1, s)).collect()
+                engine.execute(1, &mut states, 0, step, 1).expect("steps");
+                states.iter().map(|s| engine.state_arrays(1, s).expect("arrays")).collect()
             };
             let saved = Saved { phase: 1, step, states: states() };
             let Ok(place) = Place::restored(&engine, &saved) else { panic!("not restored") };

@@ -54,18 +54,18 @@ pub trait Engine: Sync {
     /// The state of a run that had come to a step of a `Train` phase, from what [`Engine::state_arrays`] gave there. An error says what
     /// is wrong with the arrays.
     fn restore(&self, run: usize, phase: usize, arrays: &[StateArray]) -> Result<Self::State, String>;
-    /// Executes a phase; of a `Train` phase the steps `from..to`. An error comes with the step. All runs together have so many threads;
-    /// they are begun in order, by whatever thread is free.
+    /// Executes a phase of all runs (`states[run]`); of a `Train` phase the steps `from..to`, by so many threads of the host. Of several
+    /// failures it gives that of the earliest step and, there, of the first run: so it depends neither on threads nor on where chunks end.
     fn execute(
         &self,
         phase: usize,
-        state: &mut Self::State,
+        states: &mut [Self::State],
         from: usize,
         to: usize,
         threads: usize,
-    ) -> Result<(), (Option<u64>, Self::Error)>;
+    ) -> Result<(), RunFailure<Self::Error>>;
     /// What was logged since the last call, in order.
     fn take_logs(&self, state: &mut Self::State) -> Vec<LogValue>;
     /// All that the rest of the run depends on, inside a `Train` phase.
-    fn state_arrays(&self, phase: usize, state: &Self::State) -> Vec<StateArray>;
+    fn state_arrays(&self, phase: usize, state: &Self::State) -> Result<Vec<StateArray>, Self::Error>;
 }

@@ -112,18 +112,31 @@ fn properties(device: CUdevice) -> Result<Properties, Error> {
     })
 }
 
-impl Cuda {
-    /// Card number `ordinal`, counted from 0.
-    pub fn open(ordinal: usize) -> Result<Cuda, Error> {
-        let all = devices()?;
-        let Some(properties) = all.get(ordinal).cloned() else {
+/// Card number `ordinal` among those that there are.
+fn found(ordinal: usize) -> Result<Properties, Error> {
+    let all = devices()?;
+    match all.get(ordinal) {
+        Some(properties) => Ok(properties.clone()),
+        None => {
             let what = match all.len() {
                 0 => "the driver sees no card".to_string(),
                 1 => format!("there is no card {ordinal}; there is one, number 0"),
                 n => format!("there is no card {ordinal}; there are {n}, from 0 on"),
             };
-            return Err(Error::new(Kind::NoDevice, "cuDeviceGet", what).hint("whorl devices lists them"));
-        };
+            Err(Error::new(Kind::NoDevice, "cuDeviceGet", what).hint("`whorl devices` lists them"))
+        }
+    }
+}
+
+impl Cuda {
+    /// Whether card number `ordinal` is there; an error says what is missing.
+    pub fn there(ordinal: usize) -> Result<(), Error> {
+        found(ordinal).map(|_| ())
+    }
+
+    /// Card number `ordinal`, counted from 0.
+    pub fn open(ordinal: usize) -> Result<Cuda, Error> {
+        let properties = found(ordinal)?;
         let number = handle(ordinal)?;
         let (mut context, mut stream): (CUcontext, CUstream) = (null_mut(), null_mut());
         // SAFETY: the device is the driver's; the pointers are those of handles.

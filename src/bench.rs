@@ -14,6 +14,7 @@ use whorl_host::metrics::ENV_STEPS;
 
 use crate::args;
 use crate::cache::Cache;
+use crate::card::Card;
 use crate::check::layout::section;
 use crate::engine::{ProgramEngine, State};
 use crate::fault;
@@ -59,10 +60,11 @@ pub fn bench(options: &args::Bench) -> Result<ExitCode, String> {
         }
         let again = Prepared::again(Sources::load(&options.job.script)?, &options.job, &kept)?;
         samples.push(sample(&prepared, read, again.compile_time, options)?);
-        shape = Some((prepared.engine.runs(), prepared.engine.program.arena_bytes, prepared.steps()));
+        let engine = &prepared.engine;
+        shape = Some((engine.runs(), engine.program.arena_bytes, prepared.steps(), engine.card().map(Card::name)));
     }
-    let Some((runs, arena, steps)) = shape else { return Ok(ExitCode::SUCCESS) };
-    let report = Report { samples, runs, arena, steps, threads: options.threads, peak: peak_memory() };
+    let Some((runs, arena, steps, card)) = shape else { return Ok(ExitCode::SUCCESS) };
+    let report = Report { samples, runs, arena, steps, threads: options.threads, card, peak: peak_memory() };
     if options.json {
         say!("{}", report.json());
     } else {
@@ -141,6 +143,8 @@ struct Report {
     arena: usize,
     steps: u64,
     threads: usize,
+    /// What executes the runs, where it is not the CPU.
+    card: Option<String>,
     /// Of the process, in bytes, where the system tells.
     peak: Option<usize>,
 }
@@ -178,7 +182,8 @@ impl Report {
         let last = &self.samples[self.samples.len() - 1];
         let runs = if self.runs == 1 { "one run".to_string() } else { format!("{} runs", self.runs) };
         let threads = if self.threads == 1 { "one thread".to_string() } else { format!("{} threads", self.threads) };
-        let mut head = format!("{runs} on {threads}, {}", counted(self.samples.len(), "repetition"));
+        let place = self.card.as_ref().unwrap_or(&threads);
+        let mut head = format!("{runs} on {place}, {}", counted(self.samples.len(), "repetition"));
         if self.steps > 0 {
             head += &format!(", {} of {} train steps", last.train_steps, self.steps);
         }
@@ -211,7 +216,7 @@ impl Report {
             })
         });
         json!({
-            "runs": self.runs, "threads": self.threads, "of_train_steps": self.steps,
+            "runs": self.runs, "device": self.card.as_deref().unwrap_or("cpu"), "threads": self.threads, "of_train_steps": self.steps,
             "trace_s": self.spread(|s| s.trace).json(),
             "compile_s": self.spread(|s| s.compile).json(),
             "cached_s": self.spread(|s| s.cached).json(),

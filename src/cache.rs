@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use whorl_core::Program;
-use whorl_cpu::{Image, Options};
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 /// Where compiled programs are kept, if they are.
@@ -47,14 +48,14 @@ impl Hasher for Hashing {
 }
 
 impl Key {
-    /// Of a program that has been traced, compiled in this way by this compiler for this machine, for so many points of a sweep; the options are those for
-    /// one run. Nothing if the machine is not known.
-    pub fn of(program: &Program, points: usize, options: &Options) -> Option<Key> {
+    /// Of a program that has been traced, compiled by this compiler; `how` is all else that decides what is kept: for which machine, and in which
+    /// way.
+    pub fn of(program: &Program, how: impl Hash) -> Key {
         let mut hashing = Hashing(Xxh3::new());
-        (env!("WHORL_SOURCES"), cfg!(debug_assertions), whorl_cpu::features().ok()?).hash(&mut hashing);
-        (points, options).hash(&mut hashing);
+        (env!("WHORL_SOURCES"), cfg!(debug_assertions)).hash(&mut hashing);
+        how.hash(&mut hashing);
         program.hash(&mut hashing);
-        Some(Key(hashing.0.digest128().to_le_bytes()))
+        Key(hashing.0.digest128().to_le_bytes())
     }
 
     fn name(self) -> String {
@@ -104,28 +105,28 @@ impl Cache {
         Some(self.folder()?.join(key.name()).with_extension(ENDING))
     }
 
-    /// What is kept under this key.
-    pub fn get(&self, key: Key) -> Option<Image> {
+    /// What is kept under this key, which says of what type it is.
+    pub fn get<T: DeserializeOwned>(&self, key: Key) -> Option<T> {
         let path = self.path(key)?;
         if !private(self.folder()?) {
             return None;
         }
         let mut file = File::open(&path).ok()?;
-        let image = read(&mut file, key);
-        if image.is_none() {
+        let found = read(&mut file, key);
+        if found.is_none() {
             // It will not become better.
             let _ = fs::remove_file(&path);
         } else {
             // For those that must go some day; a file system that keeps no times loses nothing else.
             let _ = file.set_modified(SystemTime::now());
         }
-        image
+        found
     }
 
     /// Keeps what was compiled, if that is possible.
-    pub fn put(&self, key: Key, image: &Image) {
+    pub fn put<T: Serialize>(&self, key: Key, compiled: &T) {
         let (Some(folder), Some(path)) = (self.folder(), self.path(key)) else { return };
-        let Ok(payload) = postcard::to_stdvec(image) else { return };
+        let Ok(payload) = postcard::to_stdvec(compiled) else { return };
         if payload.len() > LARGEST || make(folder).is_err() || !private(folder) {
             return;
         }
@@ -205,7 +206,7 @@ pub fn tell(cache: &Cache, clear: bool) -> Result<ExitCode, String> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn read(file: &mut File, key: Key) -> Option<Image> {
+fn read<T: DeserializeOwned>(file: &mut File, key: Key) -> Option<T> {
     let mut bytes = Vec::new();
     file.take((HEADER + LARGEST) as u64 + 1).read_to_end(&mut bytes).ok()?;
     let payload = bytes.get(HEADER..)?;
@@ -244,6 +245,8 @@ fn private(folder: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use whorl_cpu::{Image, Options};
+
     use super::*;
 
     fn folder(name: &str) -> PathBuf {
@@ -256,7 +259,7 @@ mod tests {
         let source = crate::pipeline::load_text("test.whorl", text.to_string(), &[]).expect("a script");
         let program = source.script.trace_main().expect("a program").program;
         let options = Options { threads: 1, ..Options::default() };
-        let key = Key::of(&program, 1, &options).expect("a machine");
+        let key = Key::of(&program, ("cpu", 1, &options));
         let flat = crate::pipeline::flatten(program);
         let loops = crate::pipeline::schedule(&flat, &source.map).expect("a schedule");
         (key, whorl_cpu::image(&loops, &options).expect("code"))
@@ -273,16 +276,16 @@ mod tests {
     fn what_was_put_is_found() {
         let cache = Cache::in_folder(folder("found"));
         let (key, image) = compiled(ONE);
-        assert!(cache.get(key).is_none());
+        assert!(cache.get::<Image>(key).is_none());
         cache.put(key, &image);
-        let found = cache.get(key).expect("an entry");
+        let found = cache.get::<Image>(key).expect("an entry");
         assert_eq!(results(found), results(image));
         assert_eq!(cache.size().entries, 1);
         assert_eq!(compiled(ONE).0, key);
         assert_ne!(compiled(OTHER).0, key);
-        assert!(cache.get(compiled(OTHER).0).is_none());
+        assert!(cache.get::<Image>(compiled(OTHER).0).is_none());
         assert_eq!(cache.clear().expect("cleared").entries, 1);
-        assert!(cache.get(key).is_none());
+        assert!(cache.get::<Image>(key).is_none());
         let _ = fs::remove_dir_all(cache.folder().expect("a folder"));
     }
 
@@ -297,20 +300,20 @@ mod tests {
             let mut bytes = whole.clone();
             bytes[at] ^= 1 << (at % 8);
             fs::write(&path, &bytes).expect("written");
-            assert!(cache.get(key).is_none(), "a flipped bit in byte {at}");
+            assert!(cache.get::<Image>(key).is_none(), "a flipped bit in byte {at}");
             assert!(!path.exists(), "a damaged entry stays");
             fs::write(&path, &whole[..at]).expect("written");
-            assert!(cache.get(key).is_none(), "cut at {at}");
+            assert!(cache.get::<Image>(key).is_none(), "cut at {at}");
         }
         fs::write(&path, [&whole[..], b"x"].concat()).expect("written");
-        assert!(cache.get(key).is_none(), "something behind the end");
+        assert!(cache.get::<Image>(key).is_none(), "something behind the end");
         fs::write(&path, &whole).expect("written");
-        assert!(cache.get(key).is_some());
+        assert!(cache.get::<Image>(key).is_some());
         // Another program's entry under this name.
         let (other, image) = compiled(OTHER);
         cache.put(other, &image);
         fs::copy(cache.path(other).expect("a path"), &path).expect("copied");
-        assert!(cache.get(key).is_none());
+        assert!(cache.get::<Image>(key).is_none());
         let _ = fs::remove_dir_all(cache.folder().expect("a folder"));
     }
 
@@ -326,13 +329,13 @@ mod tests {
         touched(first).expect("touched");
         touched(second).expect("touched");
         // Using it makes it young again.
-        assert!(cache.get(first).is_some());
+        assert!(cache.get::<Image>(first).is_some());
         let part = cache.folder().expect("a folder").join("x.1.part");
         fs::write(&part, b"x").expect("written");
         File::open(&part).expect("a file").set_modified(long_ago).expect("touched");
         cache.tidy(cache.size().bytes - 1);
-        assert!(cache.get(first).is_some());
-        assert!(cache.get(second).is_none());
+        assert!(cache.get::<Image>(first).is_some());
+        assert!(cache.get::<Image>(second).is_none());
         assert!(!part.exists());
         let _ = fs::remove_dir_all(cache.folder().expect("a folder"));
     }
@@ -347,12 +350,12 @@ mod tests {
         let folder = cache.folder().expect("a folder");
         assert_eq!(fs::metadata(folder).expect("a folder").permissions().mode() & 0o777, 0o700);
         fs::set_permissions(folder, fs::Permissions::from_mode(0o777)).expect("opened");
-        assert!(cache.get(key).is_none());
+        assert!(cache.get::<Image>(key).is_none());
         let (other, image) = compiled(OTHER);
         cache.put(other, &image);
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).expect("closed");
-        assert!(cache.get(other).is_none());
-        assert!(cache.get(key).is_some());
+        assert!(cache.get::<Image>(other).is_none());
+        assert!(cache.get::<Image>(key).is_some());
         let _ = fs::remove_dir_all(folder);
     }
 
@@ -363,7 +366,7 @@ mod tests {
         let (key, image) = compiled(ONE);
         for cache in [Cache::in_folder(&file), Cache::in_folder(file.join("below")), Cache::none()] {
             cache.put(key, &image);
-            assert!(cache.get(key).is_none());
+            assert!(cache.get::<Image>(key).is_none());
         }
         let _ = fs::remove_file(file);
     }

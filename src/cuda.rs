@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use whorl_core::Program;
-use whorl_cuda::{Executable, Options};
+use whorl_cuda::{Executable, Module, Options};
 use whorl_device::{Device, Properties};
 use whorl_schedule::loop_ir::LoopProgram;
 use whorl_source::{SourceMap, Span};
 
+use crate::cache::{Cache, Key};
 use crate::pipeline::{flatten, schedule};
 
 /// The names of all files, and where a span is: the number of its file, counted from 1, and the line.
@@ -29,10 +30,18 @@ pub fn options(_: &LoopProgram, card: &Properties) -> Options {
     Options { architecture, shared: usual.shared.min(card.shared_a_block as usize), ..usual }
 }
 
-/// A traced program on a card, and how long that took.
-pub fn compile(traced: Program, map: &SourceMap, device: Arc<dyn Device>) -> Result<(Executable, Duration), String> {
+/// A traced program on a card.
+pub struct OnCard {
+    pub executable: Executable,
+    /// From the traced program to a module that the driver has taken.
+    pub time: Duration,
+    /// Whether its kernels were written before.
+    pub cached: bool,
+}
+
+/// Compiles for a card, unless the cache has the kernels. (What the driver makes of them it keeps itself.)
+pub fn compile(traced: Program, map: &SourceMap, device: Arc<dyn Device>, cache: &Cache) -> Result<OnCard, String> {
     let begin = Instant::now();
-    let program = schedule(&flatten(traced), map)?;
     let card = device.properties();
     if card.capability < (8, 0) {
         let (major, minor) = card.capability;
@@ -42,8 +51,21 @@ pub fn compile(traced: Program, map: &SourceMap, device: Arc<dyn Device>) -> Res
         ));
     }
     let (files, line) = lines(map);
-    let module =
-        whorl_cuda::compile(&program, &options(&program, &card), &files, &line).map_err(|e| format!("error: {e}"))?;
+    let key = cache.folder().map(|_| Key::of(&traced, ("cuda", &card, &files)));
+    let found: Option<(LoopProgram, Module)> = key.and_then(|key| cache.get(key));
+    let cached = found.is_some();
+    let (program, module) = match found {
+        Some(found) => found,
+        None => {
+            let program = schedule(&flatten(traced), map)?;
+            let module = whorl_cuda::compile(&program, &options(&program, &card), &files, &line);
+            let compiled = (program, module.map_err(|e| format!("error: {e}"))?);
+            if let Some(key) = key {
+                cache.put(key, &compiled);
+            }
+            compiled
+        }
+    };
     let executable = Executable::new(program, module, device).map_err(|e| format!("error: {e}"))?;
-    Ok((executable, begin.elapsed()))
+    Ok(OnCard { executable, time: begin.elapsed(), cached })
 }

@@ -40,7 +40,7 @@ enum Machine {
         /// Where runs take turns in a few arenas.
         pool: Option<Pool>,
     },
-    Card(Card),
+    Card(Box<Card>),
 }
 
 /// A point of a sweep: `ppo.lr=3e-4`, and the values as the program takes them.
@@ -114,7 +114,7 @@ impl ProgramEngine {
     /// The same on a card.
     pub fn on_card(executable: whorl_cuda::Executable, inputs: Vec<ArrayData>) -> ProgramEngine {
         let program = executable.program().clone();
-        ProgramEngine::on(Machine::Card(Card::new(executable)), program, inputs)
+        ProgramEngine::on(Machine::Card(Box::new(Card::new(executable))), program, inputs)
     }
 
     fn on(machine: Machine, program: LoopProgram, inputs: Vec<ArrayData>) -> ProgramEngine {

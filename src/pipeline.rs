@@ -133,7 +133,8 @@ pub fn compile_swept(
     let begin = Instant::now();
     let options = |runs: usize| Options { threads, team: TeamOptions::of(runs, threads), ..Options::default() };
     // How many runs there are follows from the program.
-    let key = cache.folder().and_then(|_| Key::of(&traced, points, &options(1)));
+    let key =
+        cache.folder().and_then(|_| Some(Key::of(&traced, ("cpu", whorl_cpu::features().ok()?, points, &options(1)))));
     let failed = |e: whorl_cpu::CpuError| format!("error: {e}");
     let found = key.and_then(|key| cache.get(key));
     let cached = found.is_some();

@@ -2,7 +2,7 @@
 //! which is empty if nothing is wrong.
 //!
 //! `UPDATE=1 cargo test --test runtime_errors` writes the texts anew; read them before you commit them. A first line
-//! `// run --trap-nan` gives options. Each is run on one thread and on two.
+//! `// run --trap-nan` gives options. Each is run on one thread and on two, and on an emulated card.
 
 mod support;
 
@@ -18,9 +18,13 @@ fn failing_programs() {
     let scripts = support::scripts("tests/runtime_errors");
     for path in &scripts {
         let name = path.file_name().map_or(String::new(), |n| n.to_string_lossy().into_owned());
-        let (one, two) = (said(path, 1), said(path, 2));
+        let (one, two) = (said(path, &["--threads", "1"]), said(path, &["--threads", "2"]));
+        let card = said(path, &["--device", "emulated"]);
         if one != two {
             failures.push(format!("{name}: on two threads\n{two}on one\n{one}"));
+        }
+        if one != card {
+            failures.push(format!("{name}: on a card\n{card}on the CPU\n{one}"));
         }
         let expected = path.with_extension("txt");
         if update {
@@ -34,17 +38,18 @@ fn failing_programs() {
 }
 
 /// What the user reads. The step of the checkpoint depends on the time that steps take and is left out.
-fn said(path: &Path, threads: usize) -> String {
+fn said(path: &Path, how: &[&str]) -> String {
     let text = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     let options = text.lines().next().and_then(|l| l.strip_prefix("// run ")).unwrap_or_default();
     let name = path.file_stem().map_or(String::new(), |n| n.to_string_lossy().into_owned());
-    let out = std::env::temp_dir().join(format!("whorl-runtime-{name}-{}-{threads}", std::process::id()));
+    let out = std::env::temp_dir().join(format!("whorl-runtime-{name}-{}-{}", std::process::id(), how.concat()));
     let run = Command::new(env!("CARGO_BIN_EXE_whorl"))
         .env("WHORL_CACHE", "off")
         .arg("run")
         .arg(path.file_name().expect("a file"))
         .args(options.split_whitespace())
-        .args(["--quiet", "--threads", &threads.to_string(), "--out"])
+        .args(how)
+        .args(["--quiet", "--out"])
         .arg(&out)
         .current_dir(path.parent().expect("a folder"))
         .output()

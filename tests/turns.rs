@@ -41,7 +41,7 @@ fn traced(engine: &ProgramEngine, threads: usize, chunk: usize, from: Option<Pla
     let driven = drive(engine, &pace, &AtomicBool::new(false), from, &mut watch);
     assert_eq!(driven.end, End::Finished);
     let mut trace = watch.1;
-    trace.results = engine.results(0, &driven.states);
+    trace.results = engine.results(0, &driven.states).expect("results");
     trace
 }
 

@@ -71,8 +71,8 @@ impl Prepared {
                 (engine, compiled.time, compiled.cached)
             }
             Some(device) => {
-                let (executable, time) = cuda::compile(program, &source.map, device)?;
-                (ProgramEngine::on_card(executable, inputs), time, false)
+                let compiled = cuda::compile(program, &source.map, device, &how.cache)?;
+                (ProgramEngine::on_card(compiled.executable, inputs), compiled.time, compiled.cached)
             }
         };
         // What is computed behind the runs is little: the CPU does it.

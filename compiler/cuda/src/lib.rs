@@ -24,6 +24,7 @@ mod tables;
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use whorl_core::ir::DType;
 use whorl_schedule::bodies;
 use whorl_schedule::loop_ir::*;
@@ -86,7 +87,7 @@ impl std::error::Error for CudaError {}
 /// Each takes `(slabs, constants, statuses, rings, from, to)`: of the run of block b, the slab is `b * slab_bytes` bytes into the slabs, its
 /// status the word number b, its ring `b * RING_BYTES` bytes into the rings. A slab has the layout of the arena. The status stays 0, or is one more than
 /// the number of the check that failed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Serialize, Deserialize, Debug)]
 pub struct Module {
     pub ptx: String,
     pub kernels: Vec<Entry>,
@@ -98,7 +99,7 @@ pub struct Module {
 }
 
 /// The kernel of a phase.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, Debug)]
 pub struct Entry {
     pub name: String,
     pub shared_bytes: usize,

@@ -16,7 +16,7 @@ impl Vectors<'_> {
     fn rotated(&mut self, x: Reg, by: u8) -> Reg {
         match self.code.set {
             Set::Avx512 => self.code.vector_by(Op::EVEX_Vprold_zmm_k1z_zmmm512b32_imm8, Fold::No, &[x.into()], by),
-            Set::Avx2 if by % 8 == 0 => {
+            Set::Avx2 if by.is_multiple_of(8) => {
                 let from = |k: u8| u32::from_le_bytes(std::array::from_fn(|b| 4 * k + (b as u8 + 4 - by / 8) % 4));
                 let places = self.code.words(std::array::from_fn(|k| from(k as u8 % 4)));
                 self.two(Op::VEX_Vpshufb_ymm_ymm_ymmm256, x, places)

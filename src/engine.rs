@@ -36,7 +36,7 @@ pub struct ProgramEngine {
 /// What executes the runs.
 enum Machine {
     Cpu {
-        executable: Executable,
+        executable: Box<Executable>,
         /// Where runs take turns in a few arenas.
         pool: Option<Pool>,
     },
@@ -108,7 +108,7 @@ enum InMemory {
 impl ProgramEngine {
     /// A program whose runs all get these arguments, each in an arena of its own.
     pub fn new(program: LoopProgram, executable: Executable, inputs: Vec<ArrayData>) -> ProgramEngine {
-        ProgramEngine::on(Machine::Cpu { executable, pool: None }, program, inputs)
+        ProgramEngine::on(Machine::Cpu { executable: Box::new(executable), pool: None }, program, inputs)
     }
 
     /// The same on a card.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use whorl_core::ir::ArrayData;
 use whorl_cuda::{Executable, Module, Options, RunError};
-use whorl_device::{Checks, Emulator, Limits};
+use whorl_device::{Checks, Emulator, Limits, Properties};
 use whorl_schedule::loop_ir::{LoopProgram, Phase};
 
 /// A script's program, up to its runs.
@@ -41,16 +41,22 @@ fn run(program: &LoopProgram, module: Module, checks: Checks) -> Result<(Vec<Arr
     Ok((results, device))
 }
 
+/// A run by two blocks.
+fn wide() -> Options {
+    Options { threads: 128, blocks: 2, ..Options::default() }
+}
+
 #[test]
 fn ppo_trains_as_on_the_cpu() {
     let program = scheduled(PPO, SMALL);
     let executable = whorl_cpu::compile(&program, &whorl_cpu::Options::default()).expect("code");
     let expected = executable.run_to_end(&key(), 1).expect("it runs");
-    let (got, device) =
-        run(&program, compiled(&program, &Options::default()), Checks::ALL).unwrap_or_else(|e| panic!("{e}"));
-    assert_eq!(expected, got, "the card's bits");
-    for (name, counters) in device.take_counters() {
-        eprintln!("{name}: {counters:?}");
+    for options in [Options::default(), wide()] {
+        let (got, device) = run(&program, compiled(&program, &options), Checks::ALL).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(expected, got, "the card's bits");
+        for (name, counters) in device.take_counters() {
+            eprintln!("{} blocks, {name}: {counters:?}", options.blocks);
+        }
     }
 }
 
@@ -58,17 +64,23 @@ fn ppo_trains_as_on_the_cpu() {
 #[test]
 fn a_barrier_that_is_left_out_is_found() {
     let program = scheduled(PPO, SMALL);
-    let count: usize = compiled(&program, &Options::default()).kernels.iter().map(|k| k.barriers).max().unwrap_or(0);
+    for options in [Options::default(), wide()] {
+        left_out(&program, &options);
+    }
+}
+
+fn left_out(program: &LoopProgram, options: &Options) {
+    let count: usize = compiled(program, options).kernels.iter().map(|k| k.barriers).max().unwrap_or(0);
     let mut unseen = Vec::new();
     for number in (0..count).step_by(7) {
-        let options = Options { without_barrier: Some(number), ..Options::default() };
-        match run(&program, compiled(&program, &options), Checks::ALL) {
+        let options = Options { without_barrier: Some(number), ..options.clone() };
+        match run(program, compiled(program, &options), Checks::ALL) {
             Err(RunError::Device(e)) if e.finding().is_some() => {}
             Err(e) => panic!("barrier {number}: {e}"),
             Ok(_) => unseen.push(number),
         }
     }
-    eprintln!("of every seventh of {count} barriers, those that do not show: {unseen:?}");
+    eprintln!("{} blocks: of every seventh of {count} barriers, those that do not show: {unseen:?}", options.blocks);
     assert!(unseen.len() * 4 <= count / 7, "{unseen:?} of {count} are not needed");
 }
 
@@ -87,8 +99,8 @@ fn ptxas_takes_the_examples() {
         let traced = source.script.trace_main().expect("a program").program;
         let (program, _) = whorl::pipeline::cut(traced);
         let program = whorl::pipeline::schedule(&whorl::pipeline::flatten(program), &source.map).expect("a schedule");
-        for architecture in [80, 90] {
-            let module = compiled(&program, &Options { architecture, ..Options::default() });
+        for (architecture, options) in [80, 90].into_iter().flat_map(|a| [(a, Options::default()), (a, wide())]) {
+            let module = compiled(&program, &Options { architecture, ..options });
             let path = folder.join("kernels.ptx");
             std::fs::write(&path, &module.ptx).expect("written");
             let mut command = Command::new(&ptxas);
@@ -100,6 +112,56 @@ fn ptxas_takes_the_examples() {
         }
     }
     let _ = std::fs::remove_dir_all(folder);
+}
+
+/// Blocks that wait for each other have to be on the card together: runs that are too many come one after the other.
+#[test]
+fn runs_that_do_not_fit_together_wait() {
+    let program = scheduled(PPO, &[("seeds", "3"), ("ppo.total_steps", "512")]);
+    let executable = whorl_cpu::compile(&program, &whorl_cpu::Options::default()).expect("code");
+    let expected = executable.run_to_end(&key(), 1).expect("it runs");
+    let of = |threads_a_multiprocessor: u32| {
+        let card = Properties { multiprocessors: 1, threads_a_multiprocessor, ..Emulator::hopper() };
+        let device = Arc::new(Emulator::new(card, Checks::FEW, Limits::default()));
+        let executable = Executable::new(program.clone(), compiled(&program, &wide()), device).expect("loaded");
+        executable.run_to_end(&key(), &mut |_, _| ())
+    };
+    for threads in [256, 512] {
+        assert_eq!(expected, of(threads).unwrap_or_else(|e| panic!("{e}")), "the card's bits");
+    }
+    let said = of(128).expect_err("one block fits").to_string();
+    assert!(said.contains("a run has 2 blocks that wait for each other, and 1 fit"), "{said}");
+}
+
+const PRODUCTS: &str = "
+fn main(key: Key) {
+  let (k_a, k_b) = split(key)
+  let a = normal(k_a, [256, 192])
+  let b = normal(k_b, [192, 128])
+  let c = tanh(a @ b)
+  (c, transpose(a) @ c, c @ transpose(b))
+}
+";
+
+/// A group of blocks reads the numbers of large products from global memory once a tile.
+#[test]
+fn large_products_go_through_shared_memory() {
+    let source = support::load_text("products.whorl", PRODUCTS, &[]);
+    let program = whorl::pipeline::flatten(source.script.trace_main().expect("a program").program);
+    let program = whorl::pipeline::schedule(&program, &source.map).expect("a schedule");
+    let executable = whorl_cpu::compile(&program, &whorl_cpu::Options::default()).expect("code");
+    let expected = executable.run_to_end(&key(), 1).expect("it runs");
+    let mut loaded = Vec::new();
+    for shared in [0, 48 << 10] {
+        let options = Options { blocks: 4, shared, ..Options::default() };
+        let (got, device) = run(&program, compiled(&program, &options), Checks::ALL).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(expected, got, "the card's bits");
+        let counters = device.take_counters().swap_remove(0).1;
+        eprintln!("{shared} bytes: {counters:?}");
+        loaded.push(counters.global_loaded);
+    }
+    // Each number of the operands is read once a tile of at least 64 rows or columns: 16 times at most, and half of the products' are read by fours.
+    assert!(loaded[1] * 3 < loaded[0], "{loaded:?} bytes");
 }
 
 /// A `train scan` in chunks of any size, with all that is between in the slab.

@@ -27,7 +27,7 @@ impl Space {
         }
     }
 
-    fn load(self) -> &'static str {
+    pub fn load(self) -> &'static str {
         match self {
             Space::Shared => "ld.shared",
             Space::Slab => "ld.global",

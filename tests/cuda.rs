@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use whorl_core::ir::ArrayData;
-use whorl_cuda::{Executable, Module, Options, RunError};
+use whorl_cuda::{Card, Executable, Module, Options, RunError, Schedule};
 use whorl_device::{Checks, Emulator, Limits, Properties};
 use whorl_schedule::loop_ir::{LoopProgram, Phase};
 
@@ -162,6 +162,41 @@ fn large_products_go_through_shared_memory() {
     }
     // Each number of the operands is read once a tile of at least 64 rows or columns: 16 times at most, and half of the products' are read by fours.
     assert!(loaded[1] * 3 < loaded[0], "{loaded:?} bytes");
+}
+
+/// The schedule follows from the program's shape and the card.
+#[test]
+fn schedules_are_chosen_by_shape() {
+    let h100 = Card {
+        multiprocessors: 132,
+        threads_a_multiprocessor: 2048,
+        shared_a_block: 227 << 10,
+        shared_a_multiprocessor: 228 << 10,
+        cooperative: true,
+    };
+    let a100 = Card { multiprocessors: 108, shared_a_block: 163 << 10, shared_a_multiprocessor: 164 << 10, ..h100 };
+    let ppo = |settings: &[(&str, &str)]| scheduled(PPO, settings);
+    let (one, large) = (ppo(&[("seeds", "1")]), ppo(&[("seeds", "1"), ("ppo.n_envs", "2048"), ("ppo.hidden", "512")]));
+    let stepping = scheduled("examples/cartpole_random.whorl", &[("envs", "1048576")]);
+    let mandelbrot = scheduled("examples/mandelbrot.whorl", &[]);
+    let blocks = |program: &LoopProgram, runs: usize, card: &Card| {
+        let schedule = Schedule::choose(program, runs, card);
+        eprintln!("{runs} on {} multiprocessors: {schedule}", card.multiprocessors);
+        assert_eq!(schedule, Schedule::choose(program, runs, card));
+        schedule.blocks
+    };
+    for card in [&h100, &a100] {
+        for runs in [1, 8, 2048] {
+            assert_eq!(blocks(&one, runs, card), 1);
+        }
+        assert!(blocks(&large, 1, card) >= 64);
+        assert!(blocks(&large, 8, card) >= 8);
+        assert_eq!(blocks(&large, 2048, card), 1);
+        // Folds of numbers have an order, and so few threads.
+        assert!(blocks(&stepping, 1, card) >= 8);
+        assert!(blocks(&mandelbrot, 1, card) >= 64);
+        assert_eq!(blocks(&large, 1, &Card { cooperative: false, ..*card }), 1);
+    }
 }
 
 /// A `train scan` in chunks of any size, with all that is between in the slab.

@@ -6,6 +6,7 @@
 
 mod address;
 mod barriers;
+mod choice;
 mod control;
 mod elements;
 mod execute;
@@ -21,6 +22,7 @@ mod ptx;
 mod reduce;
 mod remainder;
 mod sort;
+mod split;
 mod staged;
 mod tables;
 
@@ -38,6 +40,7 @@ use kernel::Kernel;
 use ptx::{Class, Operand, Text};
 use tables::Tables;
 
+pub use choice::{Card, Schedule};
 pub use execute::{Executable, RunError, Runs};
 pub use log::{CAPACITY, ELEMENT, HEADER, RING_BYTES};
 
@@ -128,6 +131,7 @@ pub fn compile(
     line: &dyn Fn(Span) -> Option<(u32, u32)>,
 ) -> Result<Module, CudaError> {
     let team = Team { blocks: options.blocks.max(1), of_block: options.threads };
+    let p = &split::split(p, team);
     let (constants, places) = constants(p);
     let (mut checks, mut kernels, mut entries) = (Vec::new(), Vec::new(), String::new());
     let mut tables = Tables::default();

@@ -153,9 +153,9 @@ fn products() {
 #[test]
 fn sorts() {
     let random = &mut Random(21);
-    for turn in 0..60 {
+    for turn in 0..66 {
         let d = COMPUTED[turn % 6];
-        let (rows, n) = (1 + random.below(4), random.below(40));
+        let (rows, n) = (1 + random.below(4), if turn < 60 { random.below(40) } else { 1600 + random.below(1000) });
         let keys = 1 + random.below(2);
         let mut build = Build::new();
         let types = [d, DType::U8, DType::I32];

@@ -102,6 +102,22 @@ impl Kernel<'_> {
         self.block_barrier();
     }
 
+    /// All threads wait for each other, or those of each block alone where that is enough: `within` says so of blocks of so many threads, a power of two, to all
+    /// threads alike.
+    pub fn barrier_within(&mut self, within: impl FnOnce(&mut Self, i64) -> Reg) {
+        let Some(threads) = self.group.map(|g| g.team.of_block).filter(|n| n.is_power_of_two()) else {
+            return self.barrier();
+        };
+        let (of_block, over) = (self.text.label(), self.text.label());
+        let enough = within(self, threads as i64);
+        self.text.jump_if(enough, of_block);
+        self.barrier();
+        self.text.jump_together(over);
+        self.text.place(of_block);
+        self.block_barrier();
+        self.text.place(over);
+    }
+
     /// The threads of each block wait for each other.
     pub fn block_barrier(&mut self) {
         emit!(self.text, "bar.sync 0");

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use whorl_core::ir::ArrayData;
 use whorl_cuda::{Card, Executable, Module, Options, RunError, Schedule};
+use whorl_device::emulator::counters::Counters;
 use whorl_device::{Checks, Emulator, Limits, Properties};
 use whorl_schedule::loop_ir::{LoopProgram, Phase};
 
@@ -143,25 +144,34 @@ fn main(key: Key) {
 }
 ";
 
-/// A group of blocks reads the numbers of large products from global memory once a tile.
-#[test]
-fn large_products_go_through_shared_memory() {
-    let source = support::load_text("products.whorl", PRODUCTS, &[]);
+/// What so many blocks do, with the CPU's results.
+fn as_on_the_cpu(text: &str, blocks: usize, shared: usize) -> Counters {
+    let source = support::load_text("script.whorl", text, &[]);
     let program = whorl::pipeline::flatten(source.script.trace_main().expect("a program").program);
     let program = whorl::pipeline::schedule(&program, &source.map).expect("a schedule");
     let executable = whorl_cpu::compile(&program, &whorl_cpu::Options::default()).expect("code");
     let expected = executable.run_to_end(&key(), 1).expect("it runs");
-    let mut loaded = Vec::new();
-    for shared in [0, 48 << 10] {
-        let options = Options { blocks: 4, shared, ..Options::default() };
-        let (got, device) = run(&program, compiled(&program, &options), Checks::ALL).unwrap_or_else(|e| panic!("{e}"));
-        assert_eq!(expected, got, "the card's bits");
-        let counters = device.take_counters().swap_remove(0).1;
-        eprintln!("{shared} bytes: {counters:?}");
-        loaded.push(counters.global_loaded);
-    }
-    // Each number of the operands is read once a tile of at least 64 rows or columns: 16 times at most, and half of the products' are read by fours.
-    assert!(loaded[1] * 3 < loaded[0], "{loaded:?} bytes");
+    let module = compiled(&program, &Options { blocks, shared, ..Options::default() });
+    let (got, device) = run(&program, module, Checks::ALL).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(expected, got, "the card's bits");
+    let counters = device.take_counters().swap_remove(0).1;
+    eprintln!("{blocks} blocks with {shared} bytes: {counters:?}");
+    counters
+}
+
+/// A long sort by a group waits for all of it only where numbers go from block to block.
+#[test]
+fn long_sorts_stay_within_blocks() {
+    let counters = as_on_the_cpu("fn main(key: Key) = sort(uniform(key, [32768]))", 8, 0);
+    // Of 120 steps of the network. Each block adds to the counter once a barrier.
+    assert!(counters.atomics / 8 < 60, "{} barriers of the group", counters.atomics / 8);
+}
+
+/// A group of blocks reads the numbers of large products from global memory once a tile.
+#[test]
+fn large_products_go_through_shared_memory() {
+    let loaded = [0, 48 << 10].map(|shared| as_on_the_cpu(PRODUCTS, 4, shared).global_loaded);
+    assert!(loaded[1] * 8 < loaded[0], "{loaded:?} bytes");
 }
 
 /// The schedule follows from the program's shape and the card.

@@ -216,7 +216,13 @@ fn kernel(
     let Seat { run, thread, .. } = seat;
     let shared = text.one_special("mov.u32", Class::Word, "shared");
     let own = |text: &mut Text, start: ptx::Reg, bytes: usize| {
-        let bytes = text.two("mul.wide.u32", Class::Long, run, Operand::Int(bytes as i64));
+        let bytes = match u32::try_from(bytes) {
+            Ok(bytes) => text.two("mul.wide.u32", Class::Long, run, Operand::Int(bytes.into())),
+            Err(_) => {
+                let run = text.one("cvt.u64.u32", Class::Long, run);
+                text.two("mul.lo.s64", Class::Long, run, Operand::Int(bytes as i64))
+            }
+        };
         text.two("add.s64", Class::Long, start, bytes)
     };
     let slab = own(&mut text, slabs, slab_bytes);

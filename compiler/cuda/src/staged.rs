@@ -253,8 +253,9 @@ fn copied(
     let inner_at = k.text.times(inner_at, side.at_once() as i64);
     let (step, free) = if side.along_steps { (inner_at, outer_at) } else { (outer_at, inner_at) };
     let from = product::pointer(k, view, index, &[(first, side.free), (free, side.free), (step, side.step)])?;
-    let reg = k.text.reg(Class::Long);
-    k.text.assign(reg, from.reg);
+    // The other pieces are not far from the first.
+    let from =
+        Address { bytes: 0, reg: k.text.two("add.s64", Class::Long, from.reg, Operand::Int(from.bytes)), ..from };
     let base = k.shared;
     let (to, _) = k.sum(Space::Shared, base, &[(step, side.row() as i64), (free, WIDTH as i64)]);
     let outer = (threads / inner) as i64;
@@ -267,7 +268,7 @@ fn copied(
         (pieces < threads).then(|| k.text.two("setp.lt.u32", Class::Predicate, own, Operand::Int(pieces as i64)));
     let values = (0..pieces.div_ceil(threads) * side.at_once()).map(|_| k.text.reg(Class::F32)).collect();
     let to = Address { space: Space::Shared, reg: to, bytes: part as i64 };
-    Ok(Copied { side, from: Address { reg, ..from }, to, values, from_apart, to_apart, only })
+    Ok(Copied { side, from, to, values, from_apart, to_apart, only })
 }
 
 fn guard(only: Option<Reg>) -> String {
@@ -277,7 +278,7 @@ fn guard(only: Option<Reg>) -> String {
 fn load(k: &mut Kernel, c: &Copied, only: Option<Reg>) {
     let (guard, instruction) = (guard(only), c.from.space.load());
     for (piece, values) in c.values.chunks(c.side.at_once()).enumerate() {
-        let at = c.from.plus(piece as i64 * c.from_apart);
+        let at = k.reachable(c.from.plus(piece as i64 * c.from_apart));
         match values {
             [x, y, z, w] => {
                 emit!(k.text, "{guard}{instruction}.v4.f32 {{{x}, {y}, {z}, {w}}}, [{}+{}]", at.reg, at.bytes)

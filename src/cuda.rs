@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use whorl_core::Program;
-use whorl_cuda::{Executable, Module, Options};
+use whorl_cuda::{Card, Executable, Module, Schedule};
 use whorl_device::{Device, Properties};
 use whorl_schedule::loop_ir::LoopProgram;
 use whorl_source::{SourceMap, Span};
@@ -22,12 +22,9 @@ pub fn lines(map: &SourceMap) -> (Vec<String>, impl Fn(Span) -> Option<(u32, u32
     (files, line)
 }
 
-/// How a card is to execute a program.
-pub fn options(_: &LoopProgram, card: &Properties) -> Options {
-    let usual = Options::default();
-    // What is made for an older card runs on a newer one; our text knows of nothing newer than these two.
-    let architecture = if card.capability >= (9, 0) { 90 } else { 80 };
-    Options { architecture, shared: usual.shared.min(card.shared_a_block as usize), ..usual }
+/// The text of kernels is for this or a newer card; there is nothing in it that only newer ones than these two have.
+fn architecture(card: &Properties) -> u32 {
+    if card.capability >= (9, 0) { 90 } else { 80 }
 }
 
 /// A traced program on a card.
@@ -39,8 +36,14 @@ pub struct OnCard {
     pub cached: bool,
 }
 
-/// Compiles for a card, unless the cache has the kernels. (What the driver makes of them it keeps itself.)
-pub fn compile(traced: Program, map: &SourceMap, device: Arc<dyn Device>, cache: &Cache) -> Result<OnCard, String> {
+/// Compiles for a card and so many points of a sweep, unless the cache has the kernels. (What the driver makes of them it keeps itself.)
+pub fn compile(
+    traced: Program,
+    map: &SourceMap,
+    device: Arc<dyn Device>,
+    points: usize,
+    cache: &Cache,
+) -> Result<OnCard, String> {
     let begin = Instant::now();
     let card = device.properties();
     if card.capability < (8, 0) {
@@ -51,14 +54,15 @@ pub fn compile(traced: Program, map: &SourceMap, device: Arc<dyn Device>, cache:
         ));
     }
     let (files, line) = lines(map);
-    let key = cache.folder().map(|_| Key::of(&traced, ("cuda", &card, &files)));
+    let key = cache.folder().map(|_| Key::of(&traced, ("cuda", &card, points, &files)));
     let found: Option<(LoopProgram, Module)> = key.and_then(|key| cache.get(key));
     let cached = found.is_some();
     let (program, module) = match found {
         Some(found) => found,
         None => {
             let program = schedule(&flatten(traced), map)?;
-            let module = whorl_cuda::compile(&program, &options(&program, &card), &files, &line);
+            let schedule = Schedule::choose(&program, program.runs.unwrap_or(1) * points, &Card::from(&card));
+            let module = whorl_cuda::compile(&program, &schedule.options(architecture(&card)), &files, &line);
             let compiled = (program, module.map_err(|e| format!("error: {e}"))?);
             if let Some(key) = key {
                 cache.put(key, &compiled);

@@ -71,7 +71,7 @@ impl Prepared {
                 (engine, compiled.time, compiled.cached)
             }
             Some(device) => {
-                let compiled = cuda::compile(program, &source.map, device, &how.cache)?;
+                let compiled = cuda::compile(program, &source.map, device, points.len().max(1), &how.cache)?;
                 (ProgramEngine::on_card(compiled.executable, inputs), compiled.time, compiled.cached)
             }
         };

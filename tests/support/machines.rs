@@ -8,7 +8,7 @@
 //! Loop IR ────── evaluator   ├ the same bits, results and logs
 //!      │ compile             │
 //! machine code ─ CPU ────────┤ (vectors and scalars, one thread and two, one thread a run and teams)
-//! PTX ────────── emulator ───┘ (many threads and few, with shared memory and almost without)
+//! PTX ────────── emulator ───┘ (many threads and few, with shared memory and almost without, a block a run and several)
 //! ```
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -102,17 +102,24 @@ pub fn same_bits(flat: &Program, args: &[ArrayData]) -> Result<Run, String> {
             }
         }
     }
-    for (threads, shared) in [(256, 64 * 1024), (32, 512)] {
-        let name = format!("the emulated card with {threads} threads and {shared} bytes of shared memory");
-        let run = guarded(&name, || emulated(&loops, args, threads, shared))?;
+    for (blocks, threads, shared) in [(1, 256, 64 * 1024), (1, 32, 512), (3, 32, 0), (2, 64, 16 * 1024)] {
+        let name =
+            format!("the emulated card with {blocks} times {threads} threads and {shared} bytes of shared memory");
+        let run = guarded(&name, || emulated(&loops, args, blocks, threads, shared))?;
         compare(&name, &expected, &run)?;
     }
     Ok(expected)
 }
 
 /// Run side by side on the emulator, with every check that it has.
-fn emulated(loops: &LoopProgram, args: &[ArrayData], threads: usize, shared: usize) -> Result<Run, String> {
-    let options = whorl_cuda::Options { threads, shared, ..whorl_cuda::Options::default() };
+fn emulated(
+    loops: &LoopProgram,
+    args: &[ArrayData],
+    blocks: usize,
+    threads: usize,
+    shared: usize,
+) -> Result<Run, String> {
+    let options = whorl_cuda::Options { threads, blocks, shared, ..whorl_cuda::Options::default() };
     let module = whorl_cuda::compile(loops, &options, &[], &|_| None).map_err(|e| e.to_string())?;
     if let Some(path) = std::env::var_os("WHORL_PTX_OUT") {
         // The last one that was run: that of the finding.

@@ -102,9 +102,13 @@ fn switches() {
 #[test]
 fn products() {
     let random = &mut Random(20);
-    for turn in 0..80 {
+    for turn in 0..110 {
         let d = if turn % 4 == 0 { DType::F64 } else { DType::F32 };
-        let (m, n, k) = (1 + random.below(20), 1 + random.below(40), random.below(20));
+        let (m, n, k) = match turn {
+            // Those that several blocks stage in shared memory.
+            80.. => (16 << random.below(3), 32 * (1 + random.below(3)), 8 * (1 + random.below(9))),
+            _ => (1 + random.below(20), 1 + random.below(40), random.below(20)),
+        };
         let batch: Vec<usize> = (0..random.below(3)).map(|_| 1 + random.below(3)).collect();
         let mut build = Build::new();
         let operand = |random: &mut Random, build: &mut Build, r: usize, c: usize| {
@@ -149,9 +153,9 @@ fn products() {
 #[test]
 fn sorts() {
     let random = &mut Random(21);
-    for turn in 0..60 {
+    for turn in 0..66 {
         let d = COMPUTED[turn % 6];
-        let (rows, n) = (1 + random.below(4), random.below(40));
+        let (rows, n) = (1 + random.below(4), if turn < 60 { random.below(40) } else { 1600 + random.below(1000) });
         let keys = 1 + random.below(2);
         let mut build = Build::new();
         let types = [d, DType::U8, DType::I32];

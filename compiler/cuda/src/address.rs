@@ -27,7 +27,7 @@ impl Space {
         }
     }
 
-    fn load(self) -> &'static str {
+    pub fn load(self) -> &'static str {
         match self {
             Space::Shared => "ld.shared",
             Space::Slab => "ld.global",
@@ -138,7 +138,17 @@ impl Kernel<'_> {
         (reg, constant)
     }
 
+    /// The same place by a constant that an instruction can have.
+    pub fn reachable(&mut self, at: Address) -> Address {
+        if at.space == Space::Shared || i32::try_from(at.bytes).is_ok() {
+            return at;
+        }
+        let reg = self.text.two("add.s64", Class::Long, at.reg, Operand::Int(at.bytes));
+        Address { reg, bytes: 0, ..at }
+    }
+
     pub fn load(&mut self, dtype: DType, at: Address) -> Operand {
+        let at = self.reachable(at);
         let class = class(dtype);
         let out = self.text.reg(if dtype == DType::Bool { Class::Word } else { class });
         emit!(self.text, "{}.{} {out}, [{}+{}]", at.space.load(), stored(dtype), at.reg, at.bytes);
@@ -155,12 +165,14 @@ impl Kernel<'_> {
             _ => v,
         };
         let v = self.text.in_register(if dtype == DType::Bool { Class::Word } else { class(dtype) }, v);
+        let at = self.reachable(at);
         let guard = only.map_or(String::new(), |p| format!("@{p} "));
         emit!(self.text, "{guard}{}.{} [{}+{}], {v}", at.space.store(), stored(dtype), at.reg, at.bytes);
     }
 
     /// Four neighbours of 32 bits at a multiple of 16 bytes.
     pub fn load_four(&mut self, at: Address) -> [Operand; 4] {
+        let at = self.reachable(at);
         let [a, b, c, d]: [Reg; 4] = std::array::from_fn(|_| self.text.reg(Class::F32));
         emit!(self.text, "{}.v4.f32 {{{a}, {b}, {c}, {d}}}, [{}+{}]", at.space.load(), at.reg, at.bytes);
         [a, b, c, d].map(Operand::from)

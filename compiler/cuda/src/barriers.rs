@@ -1,6 +1,7 @@
 //! Where threads wait for each other: before a node that touches what another thread has touched since the last barrier, if one of the two writes.
 //!
-//! Where all that meets was touched by threads of the first warp alone, these wait for each other, and nobody else does.
+//! Where all that meets was touched by threads of the first warp alone, these wait for each other, and nobody else does; where it was touched by the first
+//! block of several alone, the threads of each block wait for each other.
 //!
 //! Round a loop the walk is repeated until the accesses that are open at its head are known; a node that has got its barrier keeps it.
 
@@ -10,16 +11,19 @@ use whorl_schedule::loop_ir::*;
 use whorl_schedule::{Touch, each_view, normal, view_of};
 
 use crate::address::Space;
+use crate::group::Team;
 use crate::homes::{Home, Homes};
 use crate::modes::{self, Mode};
 
 /// Who waits.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Barrier {
     /// The threads of each warp for each other.
     Warp,
-    /// All threads.
+    /// Those of each block of several.
     Block,
+    /// All threads.
+    Team,
 }
 
 /// The nodes that a barrier stands before, by their address.
@@ -31,14 +35,14 @@ impl Barriers {
         self.0.get(&key(node)).copied()
     }
 
-    /// Of all threads.
+    /// Of more than a warp.
     pub fn count(&self) -> usize {
-        self.0.values().filter(|b| **b == Barrier::Block).count()
+        self.0.values().filter(|b| **b > Barrier::Warp).count()
     }
 
     /// For tests: without one of them.
     pub fn without(mut self, number: usize) -> Barriers {
-        let mut all: Vec<usize> = self.0.iter().filter(|(_, b)| **b == Barrier::Block).map(|(key, _)| *key).collect();
+        let mut all: Vec<usize> = self.0.iter().filter(|(_, b)| **b > Barrier::Warp).map(|(key, _)| *key).collect();
         all.sort_unstable();
         if let Some(key) = all.get(number) {
             self.0.remove(key);
@@ -83,10 +87,10 @@ struct Access {
     to: usize,
     write: bool,
     who: Who,
-    /// Only threads of the first warp do it.
-    first_warp: bool,
-    /// They have waited for each other since.
-    warp_waited: bool,
+    /// Only threads of the first warp do it, or of the first block, or any.
+    by: Barrier,
+    /// Who of them has waited for each other since.
+    waited: Option<Barrier>,
 }
 
 impl Access {
@@ -96,10 +100,8 @@ impl Access {
         if apart || !(self.write || later.write) || self.same_thread(later) {
             return None;
         }
-        match self.first_warp && later.first_warp {
-            true => (!self.warp_waited).then_some(Barrier::Warp),
-            false => Some(Barrier::Block),
-        }
+        let wanted = self.by.max(later.by);
+        (self.waited < Some(wanted)).then_some(wanted)
     }
 
     fn same_thread(&self, later: &Access) -> bool {
@@ -146,9 +148,13 @@ impl Open {
         }
     }
 
-    fn wait_in_warp(&mut self) {
+    fn wait(&mut self, barrier: Barrier) {
         let all = std::mem::take(&mut self.0);
-        all.into_iter().for_each(|a| self.add(Access { warp_waited: a.first_warp, ..a }));
+        if barrier == Barrier::Team {
+            return;
+        }
+        let since = |a: &Access| if a.by <= barrier { a.waited.max(Some(barrier)) } else { a.waited };
+        all.into_iter().for_each(|a| self.add(Access { waited: since(&a), ..a }));
     }
 
     fn join(&mut self, other: &Open) {
@@ -159,13 +165,13 @@ impl Open {
 struct Walk<'x> {
     p: &'x LoopProgram,
     homes: &'x Homes,
-    threads: usize,
+    team: Team,
     barriers: Barriers,
 }
 
 /// The barriers of a phase's body.
-pub fn place(p: &LoopProgram, phase: &Phase, homes: &Homes, threads: usize) -> Barriers {
-    let mut walk = Walk { p, homes, threads, barriers: Barriers::default() };
+pub fn place(p: &LoopProgram, phase: &Phase, homes: &Homes, team: Team) -> Barriers {
+    let mut walk = Walk { p, homes, team, barriers: Barriers::default() };
     match phase {
         Phase::Straight(body) => walk.list(body, &mut Open::default()),
         Phase::Train { index, body, .. } => walk.turns(Some(*index), &[body], None, &mut Open::default()),
@@ -211,13 +217,9 @@ impl Walk<'_> {
         let met = accesses.iter().flat_map(|new| open.0.iter().filter_map(|old| old.meets(new)));
         let known = self.barriers.0.get(&key(node)).copied();
         // What a loop's later turns ask for may be more.
-        let barrier = known.into_iter().chain(met).max_by_key(|b| *b == Barrier::Block);
-        if let Some(barrier) = barrier {
+        if let Some(barrier) = known.into_iter().chain(met).max() {
             self.barriers.0.insert(key(node), barrier);
-            match barrier {
-                Barrier::Block => open.0.clear(),
-                Barrier::Warp => open.wait_in_warp(),
-            }
+            open.wait(barrier);
         }
         accesses.into_iter().for_each(|a| open.add(a));
         match node {
@@ -242,6 +244,17 @@ impl Walk<'_> {
         }
     }
 
+    /// Who does what so many threads do, from the first on.
+    fn by(&self, threads: usize) -> Barrier {
+        if threads <= 32 {
+            Barrier::Warp
+        } else if threads <= self.team.of_block && self.team.blocks > 1 {
+            Barrier::Block
+        } else {
+            Barrier::Team
+        }
+    }
+
     /// All of a buffer, if it is in memory that is written.
     fn whole(&self, b: BufferId, touch: Touch, who: Who) -> Option<Access> {
         let (space, from) = match self.homes.get(b) {
@@ -249,8 +262,9 @@ impl Walk<'_> {
             Home::Slab(at) => (Space::Slab, at),
             Home::Register(_) | Home::Constant(_) => return None,
         };
-        let (to, first_warp) = (from + self.p.buffer(b).bytes(), who == Who::First);
-        Some(Access { space, from, to, write: touch == Touch::Write, who, first_warp, warp_waited: false })
+        let by = if who == Who::First { Barrier::Warp } else { Barrier::Team };
+        let (to, write) = (from + self.p.buffer(b).bytes(), touch == Touch::Write);
+        Some(Access { space, from, to, write, who, by, waited: None })
     }
 
     /// What a node itself touches, without its bodies.
@@ -284,7 +298,7 @@ impl Walk<'_> {
     }
 
     fn lanes(&self, l: &Lanes) -> Vec<Access> {
-        let mode = modes::mode(self.p, l, &self.homes.promoted, self.threads);
+        let mode = modes::mode(self.p, l, &self.homes.promoted, self.team.threads());
         let dims = l.dims.len();
         let flat = |v: &View| v.strides[dims.min(v.strides.len())..].iter().all(|s| *s == 0);
         let way = |v: &View| {
@@ -293,15 +307,21 @@ impl Walk<'_> {
         };
         let mut all = Vec::new();
         // Point p is thread p's, or that of thread p mod T; all of them read what is the same for all.
-        let few = matches!(mode, Mode::Points | Mode::InOrder(1..)) && l.dims.iter().product::<usize>() <= 32;
+        let points = l.dims.iter().product::<usize>();
+        let by = match mode {
+            Mode::Points | Mode::InOrder(1..) => self.by(points),
+            Mode::FirstSixteen => Barrier::Warp,
+            Mode::Sixteens if points > 1 && self.team.blocks > 1 => self.by((points * 16).next_multiple_of(32)),
+            Mode::Everyone | Mode::First | Mode::Sixteens | Mode::InOrder(0) => Barrier::Team,
+        };
         let mut add = |v: &View, touch: Touch, who: Who| {
             for d in &v.dynamic {
                 all.extend(self.whole(d.index, Touch::Read, Who::All));
             }
             let uniform = touch == Touch::Read && v.strides.iter().all(|s| *s == 0);
             let access = self.whole(v.buffer, touch, who);
-            let first_warp = few && !uniform || mode == Mode::FirstSixteen;
-            all.extend(access.map(|a| Access { first_warp: a.first_warp || first_warp, ..a }));
+            let by = if uniform && mode != Mode::FirstSixteen { Barrier::Team } else { by };
+            all.extend(access.map(|a| Access { by: a.by.min(by), ..a }));
         };
         for op in &l.ops {
             let Some(v) = view_of(&op.kind) else { continue };

@@ -52,7 +52,8 @@ impl Control<'_, '_> {
             self.k.text.raw(format_args!(".loc {file} {line} 0"));
         }
         match self.k.barriers.before(node) {
-            Some(Barrier::Block) => self.k.barrier(),
+            Some(Barrier::Team) => self.k.barrier(),
+            Some(Barrier::Block) => self.k.block_barrier(),
             Some(Barrier::Warp) => emit!(self.k.text, "bar.warp.sync -1"),
             None => {}
         }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use whorl_core::check::{Fault, Step};
 use whorl_core::ir::{ArrayData, DType, Lit, Type};
-use whorl_device::{Device, Error, HostMemory, Launch, ModuleId};
+use whorl_device::{Device, Error, HostMemory, Kind, Launch, ModuleId};
 use whorl_schedule::LogElement;
 use whorl_schedule::loop_ir::*;
 
-use crate::{CAPACITY, ELEMENT, HEADER, Module, RING_BYTES};
+use crate::{CAPACITY, ELEMENT, Entry, HEADER, Module, RING_BYTES};
 
 /// Why runs stopped.
 #[derive(Debug)]
@@ -99,14 +99,14 @@ impl Executable {
 
     /// Bytes of device memory for so many runs.
     pub fn bytes(&self, runs: usize) -> usize {
-        runs * (self.module.slab_bytes + 4) + self.module.constants.len()
+        runs * (self.module.slab_bytes + self.module.status_bytes) + self.module.constants.len()
     }
 
     /// Memory for so many runs, of undefined content.
     pub fn runs(&self, count: usize) -> Result<Runs, RunError> {
         let slabs = Memory::new(&self.device, count * self.module.slab_bytes)?;
-        let statuses = Memory::new(&self.device, count * 4)?;
-        self.device.fill(statuses.address, count as u64 * 4, 0)?;
+        let statuses = Memory::new(&self.device, count * self.module.status_bytes)?;
+        self.device.fill(statuses.address, (count * self.module.status_bytes) as u64, 0)?;
         let rings = self.device.host_memory(count * RING_BYTES)?;
         Ok(Runs { count, slabs, statuses, rings })
     }
@@ -193,29 +193,34 @@ impl Executable {
             Phase::Straight(_) => 0,
             Phase::Train { n, .. } => to.min(*n),
         };
-        let args = [
-            runs.slabs.address,
-            self.constants.address,
-            runs.statuses.address,
-            runs.rings.address(),
-            from as u64,
-            to as u64,
-        ];
-        self.device.launch(&Launch {
-            module: self.id,
-            kernel: &kernel.name,
-            grid: runs.count as u32,
-            threads: self.module.threads as u32,
-            shared: kernel.shared_bytes as u32,
-            cooperative: false,
-            args: &args,
-        })?;
-        let (rings, count) = (&runs.rings, runs.count);
+        let (rings, count, blocks) = (&runs.rings, runs.count, self.module.blocks);
+        let at_once = self.at_once(kernel, count)?;
+        for first in (0..count).step_by(at_once) {
+            let own = |start: u64, bytes: usize| start + (first * bytes) as u64;
+            let args = [
+                own(runs.slabs.address, self.module.slab_bytes),
+                self.constants.address,
+                own(runs.statuses.address, self.module.status_bytes),
+                own(rings.address(), RING_BYTES),
+                from as u64,
+                to as u64,
+            ];
+            self.device.launch(&Launch {
+                module: self.id,
+                kernel: &kernel.name,
+                grid: (at_once.min(count - first) * blocks) as u32,
+                threads: self.module.threads as u32,
+                shared: kernel.shared_bytes as u32,
+                cooperative: blocks > 1,
+                args: &args,
+            })?;
+        }
         self.device.finish(&mut || (0..count).for_each(|place| empty(rings, place, log)))?;
         (0..count).for_each(|place| empty(rings, place, log));
-        let mut statuses = vec![0; count * 4];
+        let mut statuses = vec![0; count * self.module.status_bytes];
         self.device.download(runs.statuses.address, &mut statuses)?;
-        let words = statuses.chunks_exact(4).map(|w| u32::from_ne_bytes([w[0], w[1], w[2], w[3]]));
+        let words =
+            statuses.chunks_exact(self.module.status_bytes).map(|w| u32::from_ne_bytes([w[0], w[1], w[2], w[3]]));
         let failed = words.enumerate().filter(|(_, status)| *status != 0);
         let errors = failed.map(|(place, status)| self.fault(runs, place, status as usize - 1));
         // Of the earliest step and, there, of the first run.
@@ -224,6 +229,27 @@ impl Executable {
             RunError::Device(_) | RunError::Misuse(_) => None,
         };
         errors.min_by_key(step).map_or(Ok(()), Err)
+    }
+
+    /// How many of the runs a launch has: blocks that wait for each other have to be on the card together.
+    fn at_once(&self, kernel: &Entry, runs: usize) -> Result<usize, RunError> {
+        let Module { blocks, threads, .. } = self.module;
+        if blocks == 1 {
+            return Ok(runs.max(1));
+        }
+        let card = self.device.properties();
+        if !card.cooperative {
+            let what = format!("{} cannot run blocks that wait for each other", card.name);
+            return Err(RunError::Device(Error::new(Kind::Launch, "launch", what).at(&kernel.name)));
+        }
+        let (threads, shared) = (threads as u32, kernel.shared_bytes as u32);
+        let most = self.device.resident_blocks(self.id, &kernel.name, threads, shared)?;
+        let at_once = most as usize / blocks;
+        if at_once == 0 {
+            let what = format!("a run has {blocks} blocks that wait for each other, and {most} fit on {}", card.name);
+            return Err(RunError::Device(Error::new(Kind::Launch, "launch", what).at(&kernel.name)));
+        }
+        Ok(at_once)
     }
 
     /// What a check failed on: it is asked again, of what the kernel has left in the slab.

@@ -143,6 +143,17 @@ impl Homes {
     }
 }
 
+/// Which part of a phase's accesses is to registers and shared memory.
+pub fn near(p: &LoopProgram, phase: usize, homes: &Homes) -> f64 {
+    let mut counts: Vec<(BufferId, f64)> = touches(&p.phases[phase]).into_iter().collect();
+    // Sums of floats have an order.
+    counts.sort_by_key(|(b, _)| b.0);
+    let all: f64 = counts.iter().map(|(_, count)| count).sum();
+    let is_near = |b: &BufferId| matches!(homes.get(*b), Home::Register(_) | Home::Shared(_));
+    let here: f64 = counts.iter().filter(|(b, _)| is_near(b)).map(|(_, count)| count).sum();
+    if all > 0.0 { here / all } else { 1.0 }
+}
+
 /// Moves into shared memory what is touched most often a byte.
 fn share(p: &LoopProgram, counts: &FxHashMap<BufferId, f64>, limit: usize, of: &mut [Home]) -> usize {
     let lives = lifetimes(p);

@@ -3,7 +3,7 @@
 use whorl_schedule::loop_ir::LoopProgram;
 
 use crate::elements::Elements;
-use crate::emit;
+use crate::group::Group;
 use crate::homes::Homes;
 use crate::ptx::{Class, Operand, Reg, Text};
 use crate::tables::Tables;
@@ -17,6 +17,11 @@ pub struct Kernel<'p> {
     pub threads: usize,
     /// Which of them.
     pub thread: Reg,
+    /// Of the team, where it has more than one block.
+    pub group: Option<Group>,
+    /// Bytes of shared memory that no buffer has, and how many of them products use.
+    pub room: usize,
+    pub staged: usize,
     pub slab: Reg,
     pub constants: Reg,
     pub shared: Reg,
@@ -36,12 +41,8 @@ impl Kernel<'_> {
         Elements { text: &mut self.text, tables: &mut self.tables }
     }
 
-    /// Whether this is thread 0.
+    /// Whether this is thread 0 of the team.
     pub fn first(&mut self) -> Reg {
         self.text.two("setp.eq.s32", Class::Predicate, self.thread, Operand::Int(0))
-    }
-
-    pub fn barrier(&mut self) {
-        emit!(self.text, "bar.sync 0");
     }
 }

@@ -1,4 +1,4 @@
-//! Loop IR to PTX text: one thread block a run, and one kernel a phase. See docs/notes/036.
+//! Loop IR to PTX text: a thread block a run, or a group of them, and one kernel a phase. See docs/notes/036 and 039.
 //!
 //! ```text
 //! LoopProgram ─ homes (registers, shared memory, slab), barriers ─▶ control ─ lanes, product, sort, log ─▶ Module
@@ -6,10 +6,12 @@
 
 mod address;
 mod barriers;
+mod choice;
 mod control;
 mod elements;
 mod execute;
 mod floats;
+mod group;
 mod homes;
 mod kernel;
 mod lanes;
@@ -20,6 +22,8 @@ mod ptx;
 mod reduce;
 mod remainder;
 mod sort;
+mod split;
+mod staged;
 mod tables;
 
 use std::fmt;
@@ -31,11 +35,13 @@ use whorl_schedule::loop_ir::*;
 use whorl_source::Span;
 
 use control::Control;
+use group::{Group, Seat, Team};
 use homes::Homes;
 use kernel::Kernel;
 use ptx::{Class, Operand, Text};
 use tables::Tables;
 
+pub use choice::{Card, Schedule};
 pub use execute::{Executable, RunError, Runs};
 pub use log::{CAPACITY, ELEMENT, HEADER, RING_BYTES};
 
@@ -46,6 +52,8 @@ pub struct Options {
     pub architecture: u32,
     /// Of a block; a multiple of 32.
     pub threads: usize,
+    /// Of a run. Several wait for each other, and keep their arrays in global memory.
+    pub blocks: usize,
     /// Shared memory that a block may have, in bytes.
     pub shared: usize,
     /// For tests: leaves out this barrier of each phase.
@@ -54,7 +62,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { architecture: 80, threads: 256, shared: 160 * 1024, without_barrier: None }
+        Options { architecture: 80, threads: 256, blocks: 1, shared: 160 * 1024, without_barrier: None }
     }
 }
 
@@ -84,16 +92,20 @@ impl std::error::Error for CudaError {}
 
 /// A program as kernels.
 ///
-/// Each takes `(slabs, constants, statuses, rings, from, to)`: of the run of block b, the slab is `b * slab_bytes` bytes into the slabs, its
-/// status the word number b, its ring `b * RING_BYTES` bytes into the rings. A slab has the layout of the arena. The status stays 0, or is one more than
-/// the number of the check that failed.
+/// Each takes `(slabs, constants, statuses, rings, from, to)`: run r has the blocks from `r * blocks` on. Its slab is `r * slab_bytes` bytes into the slabs, its
+/// status `r * status_bytes` into the statuses, its ring `r * RING_BYTES` into the rings. A slab has the layout of the arena. The status stays 0, or is one more
+/// than the number of the check that failed. What is behind it is 0 before the first launch, and then the kernels' own. Where a run has several blocks, launches are
+/// cooperative.
 #[derive(Clone, Serialize, Deserialize, Debug)]
 pub struct Module {
     pub ptx: String,
     pub kernels: Vec<Entry>,
     /// Threads of a block.
     pub threads: usize,
+    /// Blocks of a run.
+    pub blocks: usize,
     pub slab_bytes: usize,
+    pub status_bytes: usize,
     pub constants: Vec<u8>,
     pub checks: Vec<CheckNode>,
 }
@@ -119,17 +131,19 @@ pub fn compile(
     files: &[String],
     line: &dyn Fn(Span) -> Option<(u32, u32)>,
 ) -> Result<Module, CudaError> {
+    let team = Team { blocks: options.blocks.max(1), of_block: options.threads };
+    let p = &split::split(p, team);
     let (constants, places) = constants(p);
     let (mut checks, mut kernels, mut entries) = (Vec::new(), Vec::new(), String::new());
     let mut tables = Tables::default();
     let scratch_at = p.arena_bytes.next_multiple_of(SLAB_ALIGN);
-    let scratch = p.phases.iter().flat_map(|phase| phase.body()).map(|n| scratch(p, n, options.threads)).max();
+    let scratch = p.phases.iter().flat_map(|phase| phase.body()).map(|n| scratch(p, n, team.threads())).max();
     let slab_bytes = (scratch_at + scratch.unwrap_or(0)).next_multiple_of(SLAB_ALIGN).max(SLAB_ALIGN);
     for number in 0..p.phases.len() {
         let (text, entry, used) = kernel(
             p,
             number,
-            options,
+            (options, team),
             &places,
             (slab_bytes, scratch_at),
             &mut checks,
@@ -147,7 +161,8 @@ pub fn compile(
     ptx.push_str(".extern .shared .align 16 .b8 shared[];\n");
     ptx.push_str(&tables.text());
     ptx.push_str(&entries);
-    Ok(Module { ptx, kernels, threads: options.threads, slab_bytes, constants, checks })
+    let (threads, blocks, status_bytes) = (team.of_block, team.blocks, team.words());
+    Ok(Module { ptx, kernels, threads, blocks, slab_bytes, status_bytes, constants, checks })
 }
 
 /// All constants in one piece, and where each begins.
@@ -176,7 +191,7 @@ const PARAMETERS: [&str; 6] = ["slabs", "constants", "statuses", "rings", "from"
 fn kernel(
     p: &LoopProgram,
     number: usize,
-    options: &Options,
+    (options, team): (&Options, Team),
     places: &[usize],
     (slab_bytes, scratch): (usize, usize),
     checks: &mut Vec<CheckNode>,
@@ -185,8 +200,10 @@ fn kernel(
 ) -> Result<(String, Entry, Tables), CudaError> {
     let phase = &p.phases[number];
     let mut text = Text::default();
-    let homes = Homes::of(p, number, places, options.shared, &mut text);
-    let mut barriers = barriers::place(p, phase, &homes, options.threads);
+    // What one block has in its shared memory, another cannot see.
+    let of_buffers = if team.blocks == 1 { options.shared } else { 0 };
+    let homes = Homes::of(p, number, places, of_buffers, &mut text);
+    let mut barriers = barriers::place(p, phase, &homes, team);
     let count = barriers.count();
     if let Some(left_out) = options.without_barrier {
         barriers = barriers.without(left_out);
@@ -196,16 +213,23 @@ fn kernel(
         emit!(text, "ld.param.u64 {r}, [{name}]");
         r
     });
-    let thread = text.one_special("mov.u32", Class::Word, "%tid.x");
-    let block = text.one_special("mov.u32", Class::Word, "%ctaid.x");
+    let seat = team.seat(&mut text);
+    let Seat { run, thread, .. } = seat;
     let shared = text.one_special("mov.u32", Class::Word, "shared");
     let own = |text: &mut Text, start: ptx::Reg, bytes: usize| {
-        let bytes = text.two("mul.wide.u32", Class::Long, block, Operand::Int(bytes as i64));
+        let bytes = match u32::try_from(bytes) {
+            Ok(bytes) => text.two("mul.wide.u32", Class::Long, run, Operand::Int(bytes.into())),
+            Err(_) => {
+                let run = text.one("cvt.u64.u32", Class::Long, run);
+                text.two("mul.lo.s64", Class::Long, run, Operand::Int(bytes as i64))
+            }
+        };
         text.two("add.s64", Class::Long, start, bytes)
     };
     let slab = own(&mut text, slabs, slab_bytes);
-    let status = own(&mut text, statuses, 4);
+    let status = own(&mut text, statuses, team.words());
     let ring = own(&mut text, rings, RING_BYTES);
+    let group = Group::of(team, &mut text, seat, status);
     let written = text.reg(Class::Word);
     let (taken_in, put_back, shared_bytes) = (homes.taken_in.clone(), homes.put_back.clone(), homes.shared_bytes);
     let exit = text.label();
@@ -214,8 +238,11 @@ fn kernel(
         homes,
         text,
         tables,
-        threads: options.threads,
+        threads: team.threads(),
         thread,
+        group,
+        room: options.shared - of_buffers,
+        staged: 0,
         slab,
         constants,
         shared,
@@ -243,7 +270,8 @@ fn kernel(
     emit!(k.text, "ret");
     let name = format!("phase_{number}");
     let parameters = PARAMETERS.map(|p| format!("    .param .u64 {p}")).join(",\n");
-    let head = format!(".visible .entry {name}(\n{parameters}\n)\n.maxntid {}, 1, 1", options.threads);
+    let head = format!(".visible .entry {name}(\n{parameters}\n)\n.maxntid {}, 1, 1", team.of_block);
+    let shared_bytes = shared_bytes.max(k.staged);
     let entry = Entry { name, shared_bytes, instructions: k.text.instructions, barriers: count };
     Ok((k.text.entry(&head), entry, k.tables))
 }

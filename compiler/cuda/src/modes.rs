@@ -25,7 +25,7 @@ pub enum Mode {
 }
 
 /// Loops of one point that are so short are done by all.
-const SHORT: usize = 32;
+pub const SHORT: usize = 32;
 /// Longer folds are not done by all sixteens, for themselves: their loads would cost more than a barrier.
 const LONG: usize = 512;
 /// Rough instructions of a body that is repeated sixteen times.
@@ -149,7 +149,7 @@ fn apart(l: &Lanes) -> usize {
 }
 
 /// Whether different points lie further apart than `reach`.
-fn injective(dims: &[usize], strides: &[isize], reach: isize) -> bool {
+pub fn injective(dims: &[usize], strides: &[isize], reach: isize) -> bool {
     let mut order: Vec<(isize, isize)> =
         dims.iter().zip(strides).filter(|(n, _)| **n > 1).map(|(n, s)| (s.abs(), *n as isize)).collect();
     order.sort_unstable();

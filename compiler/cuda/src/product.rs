@@ -11,6 +11,7 @@ use crate::emit;
 use crate::homes::width;
 use crate::kernel::Kernel;
 use crate::ptx::{Class, Operand, Reg};
+use crate::staged;
 
 /// Steps of the contracted dimension in one turn of its loop.
 const STEPS: usize = 4;
@@ -60,16 +61,24 @@ pub fn emit(k: &mut Kernel, m: &MatMul) -> Result<(), CudaError> {
     let mut best: Option<(usize, usize, usize)> = None;
     for tm in divisors(m.m) {
         for tn in divisors(m.n).filter(|tn| tm * tn <= MOST) {
-            let loads = sides(k, m, tm, tn).map_or(STEPS * (tm + tn), |(a, b)| a.loads() + b.loads());
+            let (a, b) = sides(k, m, tm, tn);
             // What a thread does, one after the other; loads take longer than sums.
-            let turn = tm * tn * STEPS + 2 * loads;
+            let loads = match k.group {
+                None => 2 * (a.loads() + b.loads()),
+                // Those of global memory take longer still, most of all where neighbouring threads read different lines.
+                Some(_) => 4 * a.loads() + if b.free.abs() <= 1 { 4 } else { 16 } * b.loads(),
+            };
+            let turn = tm * tn * STEPS + loads;
             let cost = tiles(tm, tn).div_ceil(k.threads) * (turn * m.k.div_ceil(STEPS) + 20 + 4 * tm * tn);
             if best.is_none_or(|(least, _, _)| cost < least) {
                 best = Some((cost, tm, tn));
             }
         }
     }
-    let Some((_, tm, tn)) = best else { return Err(CudaError::internal("a product without a tile")) };
+    let Some((cost, tm, tn)) = best else { return Err(CudaError::internal("a product without a tile")) };
+    if let Some(plan) = staged::plan(k, m, cost) {
+        return staged::emit(k, m, &plan);
+    }
     let (tiles, threads) = (tiles(tm, tn), k.threads);
     let at = k.text.reg(Class::Word);
     k.text.assign(at, k.thread);
@@ -95,30 +104,34 @@ pub fn emit(k: &mut Kernel, m: &MatMul) -> Result<(), CudaError> {
     Ok(())
 }
 
-fn sides<'m>(k: &Kernel, m: &'m MatMul, tm: usize, tn: usize) -> Result<(Side<'m>, Side<'m>), CudaError> {
-    let batch = m.batch.len();
-    let side = |view: &'m View, free: usize, step: usize, tile: usize| -> Result<Side<'m>, CudaError> {
-        let (free, step) = (view.strides[free], view.strides[step]);
-        let mut side = Side { view, free, step, tile, along: Along::Nothing };
-        let (_, start) = k.start(view.buffer)?;
-        let fours = |s: isize| s % 4 == 0;
-        let whole = m.dtype == DType::F32
-            && start % 16 == 0
-            && fours(view.offset)
-            && view.strides[..batch].iter().all(|s| fours(*s))
-            && view.dynamic.iter().all(|d| fours(d.stride));
-        if whole && step == 1 && fours(free) {
-            side.along = Along::Steps;
-        } else if whole && free == 1 && fours(step) && tile.is_multiple_of(4) {
-            side.along = Along::Free;
-        }
-        Ok(side)
-    };
-    Ok((side(&m.a, batch, batch + 1, tm)?, side(&m.b, batch + 1, batch, tn)?))
+/// Whether numbers from a multiple of four on are at a multiple of 16 bytes, if their strides allow it.
+pub fn in_fours(k: &Kernel, m: &MatMul, view: &View) -> bool {
+    let fours = |s: isize| s % 4 == 0;
+    m.dtype == DType::F32
+        && k.start(view.buffer).is_ok_and(|(_, start)| start % 16 == 0)
+        && fours(view.offset)
+        && view.strides[..m.batch.len()].iter().all(|s| fours(*s))
+        && view.dynamic.iter().all(|d| fours(d.stride))
 }
 
-/// Tile number `at`: batch, then rows, then columns, so that neighbouring threads have neighbouring columns.
-fn tile(k: &mut Kernel, m: &MatMul, tm: usize, tn: usize, at: Operand) -> Result<(), CudaError> {
+fn sides<'m>(k: &Kernel, m: &'m MatMul, tm: usize, tn: usize) -> (Side<'m>, Side<'m>) {
+    let batch = m.batch.len();
+    let side = |view: &'m View, free: usize, step: usize, tile: usize| {
+        let (free, step) = (view.strides[free], view.strides[step]);
+        let mut side = Side { view, free, step, tile, along: Along::Nothing };
+        let whole = in_fours(k, m, view);
+        if whole && step == 1 && free % 4 == 0 {
+            side.along = Along::Steps;
+        } else if whole && free == 1 && step % 4 == 0 && tile.is_multiple_of(4) {
+            side.along = Along::Free;
+        }
+        side
+    };
+    (side(&m.a, batch, batch + 1, tm), side(&m.b, batch + 1, batch, tn))
+}
+
+/// Of tile number `at` the place in the batch, the first row and the first column: neighbouring numbers are neighbouring columns.
+pub fn tile_at(k: &mut Kernel, m: &MatMul, at: Operand, (tm, tn): (usize, usize)) -> (Vec<Operand>, Operand, Operand) {
     let batch = m.batch.len();
     let (rest, column) = k.text.divided(at, m.n / tn);
     let (mut rest, row) = k.text.divided(rest, m.m / tm);
@@ -131,7 +144,12 @@ fn tile(k: &mut Kernel, m: &MatMul, tm: usize, tn: usize, at: Operand) -> Result
         }
     }
     let (row, column) = (k.text.times(row, tm as i64), k.text.times(column, tn as i64));
-    let (a, b) = sides(k, m, tm, tn)?;
+    (index, row, column)
+}
+
+fn tile(k: &mut Kernel, m: &MatMul, tm: usize, tn: usize, at: Operand) -> Result<(), CudaError> {
+    let (index, row, column) = tile_at(k, m, at, (tm, tn));
+    let (a, b) = sides(k, m, tm, tn);
     let a_at = pointer(k, a.view, &index, &[(row, a.free)])?;
     let b_at = pointer(k, b.view, &index, &[(column, b.free)])?;
     let zero = if m.dtype == DType::F64 { Operand::f64(0.0) } else { Operand::f32(0.0) };
@@ -165,7 +183,8 @@ fn tile(k: &mut Kernel, m: &MatMul, tm: usize, tn: usize, at: Operand) -> Result
         k.text.jump_if(more, head);
         steps(k, m, (&a, a_at), (&b, b_at), 0, m.k % STEPS, &sums)?;
     }
-    finish(k, m, tm, tn, &index, (row, column), &sums)
+    let (rows, columns): (Vec<isize>, Vec<isize>) = ((0..tm as isize).collect(), (0..tn as isize).collect());
+    finish(k, m, &Target { index: &index, row, column, rows: &rows, columns: &columns }, &sums)
 }
 
 /// The same address in a register that the loop may change.
@@ -175,7 +194,12 @@ fn moving(k: &mut Kernel, at: Address) -> Address {
     Address { reg, ..at }
 }
 
-fn pointer(k: &mut Kernel, view: &View, batch: &[Operand], more: &[(Operand, isize)]) -> Result<Address, CudaError> {
+pub fn pointer(
+    k: &mut Kernel,
+    view: &View,
+    batch: &[Operand],
+    more: &[(Operand, isize)],
+) -> Result<Address, CudaError> {
     let (space, start) = k.start(view.buffer)?;
     let bytes = width(k.p, view.buffer);
     let mut terms: Vec<Term> = k.dynamic(view)?;
@@ -241,16 +265,20 @@ fn numbers(k: &mut Kernel, m: &MatMul, side: &Side, at: Address, first: usize, c
     all
 }
 
+/// Where the sums of a thread belong.
+pub struct Target<'x> {
+    /// In the batch.
+    pub index: &'x [Operand],
+    pub row: Operand,
+    pub column: Operand,
+    /// From that row and that column on.
+    pub rows: &'x [isize],
+    pub columns: &'x [isize],
+}
+
 /// Adds what was there, then the bias, then the activation, and stores.
-fn finish(
-    k: &mut Kernel,
-    m: &MatMul,
-    tm: usize,
-    tn: usize,
-    index: &[Operand],
-    (row, column): (Operand, Operand),
-    sums: &[Reg],
-) -> Result<(), CudaError> {
+pub fn finish(k: &mut Kernel, m: &MatMul, target: &Target, sums: &[Reg]) -> Result<(), CudaError> {
+    let Target { index, row, column, rows, columns } = *target;
     let batch = m.batch.len();
     let bytes = m.dtype.bytes() as isize;
     let (by_row, by_column) = (m.c.strides[batch], m.c.strides[batch + 1]);
@@ -259,14 +287,14 @@ fn finish(
     if let Some(e) = &m.epilogue {
         let by_column = e.bias.strides[batch + 1];
         let at = pointer(k, &e.bias, index, &[(column, by_column)])?;
-        for j in 0..tn as isize {
+        for j in columns {
             biases.push(k.load(m.dtype, at.plus((j * by_column * bytes) as i64)));
         }
     }
-    for i in 0..tm {
-        for j in 0..tn {
-            let at = c_at.plus((i as isize * by_row + j as isize * by_column) as i64 * bytes as i64);
-            let mut sum: Operand = sums[i * tn + j].into();
+    for (i, by_i) in rows.iter().enumerate() {
+        for (j, by_j) in columns.iter().enumerate() {
+            let at = c_at.plus((by_i * by_row + by_j * by_column) as i64 * bytes as i64);
+            let mut sum: Operand = sums[i * columns.len() + j].into();
             if m.accumulate {
                 let old = k.load(m.dtype, at);
                 sum = k.elements().binary(Binary::Add, m.dtype, sum, old)?;

@@ -26,6 +26,10 @@ const STRAIGHT: usize = 500;
 const STEPS: usize = 4;
 /// A loop's turn has so many steps of each of sixteen threads.
 const ROUNDS: usize = 4;
+/// … of a group: their loads are on their way together, and global memory is far.
+pub const FAR_ROUNDS: usize = 32;
+/// … if all of them are not more instructions, roughly.
+const TOGETHER: usize = 256;
 
 impl Loop<'_, '_> {
     fn reduced_count(&self) -> usize {
@@ -335,6 +339,13 @@ impl Loop<'_, '_> {
             self.guard = Some(self.k.text.two("setp.lt.u32", Class::Predicate, self.k.thread, Operand::Int(16)));
             return self.by_sixteen(own, None);
         }
+        // Warps that have no point, of a group: they would only read.
+        let (wanted, idle) = ((points * 16).next_multiple_of(32), self.k.text.label());
+        let some_idle = self.k.group.is_some() && wanted < threads;
+        if some_idle {
+            let has = self.k.text.two("setp.lt.u32", Class::Predicate, self.k.thread, Operand::Int(wanted as i64));
+            self.k.text.jump_unless(has, idle);
+        }
         let team = self.k.text.two("shr.u32", Class::Word, self.k.thread, Operand::Int(4));
         let at = self.k.text.reg(Class::Word);
         self.k.text.assign(at, team);
@@ -357,6 +368,9 @@ impl Loop<'_, '_> {
             let more = self.k.text.two("setp.lt.s32", Class::Predicate, count, Operand::Int(turns as i64));
             self.k.text.jump_if(more, head);
         }
+        if some_idle {
+            self.k.text.place(idle);
+        }
         Ok(())
     }
 
@@ -374,17 +388,19 @@ impl Loop<'_, '_> {
         let at = self.k.text.reg(Class::Word);
         self.k.text.assign(at, own);
         let whole = n / 16;
-        let turns = whole / ROUNDS;
+        let body = self.levels.iter().filter(|level| **level == 2).count() + l.reductions.len();
+        let rounds = if self.k.group.is_some() { (TOGETHER / body.max(1)).clamp(ROUNDS, FAR_ROUNDS) } else { ROUNDS };
+        let turns = whole / rounds;
         if turns > 0 {
             let head = self.k.text.label();
             self.k.text.place_loop(head);
-            self.rounds(at, ROUNDS, &mut sums)?;
-            emit!(self.k.text, "add.s32 {at}, {at}, {}", 16 * ROUNDS);
-            let limit = Operand::Int((turns * ROUNDS * 16) as i64);
+            self.rounds(at, rounds, &mut sums)?;
+            emit!(self.k.text, "add.s32 {at}, {at}, {}", 16 * rounds);
+            let limit = Operand::Int((turns * rounds * 16) as i64);
             let more = self.k.text.two("setp.lt.s32", Class::Predicate, at, limit);
             self.k.text.jump_if(more, head);
         }
-        let left = whole - turns * ROUNDS;
+        let left = whole - turns * rounds;
         self.rounds(at, left, &mut sums)?;
         let rest = n % 16;
         if rest > 0 {

@@ -224,7 +224,14 @@ fn by_network(k: &mut Kernel, s: &Sort, rows: usize, scratch: usize) -> Result<(
             k.text.place(skip);
             Ok(())
         })?;
-        k.barrier();
+        // What is exchanged nearer than a block has threads stays within the block.
+        k.barrier_within(|k, threads| {
+            let next = k.text.two("shr.u32", Class::Word, stride, Operand::Int(1));
+            let last = k.text.two("setp.eq.s32", Class::Predicate, stride, Operand::Int(1));
+            let next = k.text.three("selp.b32", Class::Word, size, next, last);
+            let farther = k.text.two("max.u32", Class::Word, stride, next);
+            k.text.two("setp.lt.u32", Class::Predicate, farther, Operand::Int(threads))
+        });
         emit!(k.text, "shr.u32 {stride}, {stride}, 1");
         let more = k.text.two("setp.gt.u32", Class::Predicate, stride, Operand::Int(0));
         k.text.jump_if(more, next_stride);

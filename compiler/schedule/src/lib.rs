@@ -34,7 +34,7 @@ mod verify;
 use whorl_core::ir::Program;
 use whorl_source::Span;
 
-pub use accesses::{Touch, bodies, each_access, each_view};
+pub use accesses::{Touch, bodies, bodies_mut, each_access, each_view};
 pub use arena::{Interval, lifetimes};
 pub use eval::{EvalError, LogEntry, Outcome, evaluate};
 pub use lanes::{operands, view_of, view_of_mut};

@@ -209,8 +209,8 @@ pub fn check(program: &LoopProgram, args: &[ArrayData]) {
             (e, g) => panic!("{vector:?}: expected {e:?}, got {g:?}"),
         }
     }
-    for (threads, shared) in [(64, 48 * 1024), (32, 0)] {
-        emulated(program, args, &expected, threads, shared);
+    for (blocks, threads, shared) in [(1, 64, 48 * 1024), (1, 32, 0), (3, 32, 0), (2, 64, 16 * 1024)] {
+        emulated(program, args, &expected, blocks, threads, shared);
     }
 }
 
@@ -220,10 +220,11 @@ fn emulated(
     program: &LoopProgram,
     args: &[ArrayData],
     expected: &Result<Outcome, EvalError>,
+    blocks: usize,
     threads: usize,
     shared: usize,
 ) {
-    let options = whorl_cuda::Options { threads, shared, ..whorl_cuda::Options::default() };
+    let options = whorl_cuda::Options { threads, blocks, shared, ..whorl_cuda::Options::default() };
     let module = whorl_cuda::compile(program, &options, &[], &|_| None).unwrap_or_else(|e| panic!("{e}"));
     let device = Arc::new(whorl_device::Emulator::default());
     let executable =
@@ -232,12 +233,14 @@ fn emulated(
         (Ok(expected), Ok(got)) => {
             for (k, (e, g)) in expected.results.iter().zip(&got).enumerate() {
                 if let Err(what) = same(e, g) {
-                    panic!("emulated, {threads} threads: result {k}: {what}\n{:?}", program.phases);
+                    panic!("emulated, {blocks} times {threads} threads: result {k}: {what}\n{:?}", program.phases);
                 }
             }
         }
         (Err(EvalError::Fault(fault)), Err(whorl_cuda::RunError::Fault(_, own))) => assert_eq!(&own, fault),
-        (e, Ok(_)) => panic!("emulated, {threads} threads: expected {e:?}"),
-        (e, Err(g)) => panic!("emulated, {threads} threads: expected {e:?}, got {g}\n{:?}", program.phases),
+        (e, Ok(_)) => panic!("emulated, {blocks} times {threads} threads: expected {e:?}"),
+        (e, Err(g)) => {
+            panic!("emulated, {blocks} times {threads} threads: expected {e:?}, got {g}\n{:?}", program.phases)
+        }
     }
 }

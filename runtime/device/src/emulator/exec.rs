@@ -126,8 +126,16 @@ impl Machine<'_> {
                     }
                 }
                 Op::Load(i) => {
-                    if let Err(fault) = self.load(warp, block, active, &code.accesses[i as usize], pc) {
+                    let access = &code.accesses[i as usize];
+                    if let Err(fault) = self.load(warp, block, active, access, pc) {
                         break Err(fault);
+                    }
+                    // Who asks again, and nothing has changed since, lets others go first.
+                    let now = Some((pc, self.progress));
+                    if access.order == Order::Acquire && std::mem::replace(&mut warp.asked, now) == now {
+                        pc += 1;
+                        warp.fragments[at].tired = true;
+                        break Ok(Some(Stop::Sleeps));
                     }
                 }
                 Op::Store(i) => {

@@ -72,6 +72,8 @@ pub struct Warp {
     /// Groups of copies that each lane has committed.
     pub groups: [u32; 32],
     pub done: bool,
+    /// The last load that acquires: where, and the progress of the launch then.
+    pub asked: Option<(u32, u64)>,
 }
 
 impl Warp {
@@ -86,6 +88,7 @@ impl Warp {
             pending: Vec::new(),
             groups: [0; 32],
             done: false,
+            asked: None,
         };
         for (slot, value, wide) in &code.constants {
             if *wide {
@@ -109,6 +112,7 @@ impl Warp {
         self.pending.clear();
         self.groups = [0; 32];
         self.done = false;
+        self.asked = None;
     }
 
     /// Lanes that have not ended.

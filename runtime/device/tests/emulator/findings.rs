@@ -484,6 +484,9 @@ fn barriers_of_the_grid() {
     run_words(&right, &shape, &[0; 256]).unwrap();
     let released = grid_barrier(BAR, "", "atom.add.release.gpu.global.u32", load, BAR);
     run_words(&released, &shape, &[0; 256]).unwrap_or_else(|error| panic!("{error}"));
+    // It does not have to sleep.
+    let awake = |ptx: &str| ptx.replace("    nanosleep.u32 20;\n", "");
+    run_words(&awake(&released), &shape, &[0; 256]).unwrap_or_else(|error| panic!("{error}"));
     let fenced = grid_barrier(BAR, "    membar.gl;", add, "ld.volatile.global.u32", &format!("{FENCE}\n{BAR}"));
     // Each thread makes a fence of its own behind the spinning one: only thread 0 has seen the counter.
     run_words(&fenced, &shape, &[0; 256]).unwrap_or_else(|error| panic!("{error}"));
@@ -501,6 +504,7 @@ fn barriers_of_the_grid() {
     // Blocks that are not resident together wait for ever.
     let shape = Shape { grid: 4, threads: 32, shared: 0, cooperative: false };
     assert_eq!(finding(&right, &shape, 256).kind, FindingKind::Deadlock);
+    assert_eq!(finding(&awake(&right), &shape, 256).kind, FindingKind::Deadlock);
 }
 
 #[test]

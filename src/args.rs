@@ -112,6 +112,8 @@ pub struct Eval {
 
 pub struct Check {
     pub script: Script,
+    /// Whose schedule is told.
+    pub device: Choice,
     pub json: bool,
 }
 
@@ -412,15 +414,16 @@ fn run_numbers(text: &str) -> Read<Vec<usize>> {
 }
 
 fn check(parser: &mut Parser) -> Read<Check> {
-    let (mut files, mut settings, mut json) = (Vec::new(), Vec::new(), false);
+    let (mut files, mut settings, mut json, mut on) = (Vec::new(), Vec::new(), false, Choice::default());
     while let Some(arg) = parser.next()? {
         match arg {
             Value(v) => files.push(v.into()),
             Long("json") => json = true,
+            Long("device") => on = device(parser)?,
             other => setting(other.into(), parser, &mut settings)?,
         }
     }
-    Ok(Check { script: Script { file: one_file("check", files)?, settings }, json })
+    Ok(Check { script: Script { file: one_file("check", files)?, settings }, device: on, json })
 }
 
 fn show(parser: &mut Parser) -> Read<Show> {

@@ -14,6 +14,7 @@ use crate::pipeline::{self, Source};
 use crate::words::bytes;
 
 pub mod analysis;
+mod card;
 pub mod cost;
 pub mod layout;
 mod library;
@@ -21,6 +22,7 @@ pub mod schedule;
 pub mod warnings;
 
 use analysis::{Part, parts};
+use card::OnCard;
 use layout::{described, section, type_lines};
 
 /// Arrays of a memory table.
@@ -36,8 +38,9 @@ pub fn check(options: &args::Check) -> Result<ExitCode, String> {
     let (traced, signature) = source.script.trace_main_shown().map_err(|d| pipeline::render(&d, &source.map))?;
     let parts = parts(traced.program.clone(), &source.map)?;
     let costly = warnings::warnings(&parts, &source.map);
+    let card = parts.first().map(|part| OnCard::of(options.device, &part.program, &source.map)).transpose()?.flatten();
     if options.json {
-        say!("{}", as_json(&source, &traced, &signature, &parts, &costly));
+        say!("{}", as_json(&source, &traced, &signature, &parts, &costly, card.as_ref()));
         return Ok(ExitCode::SUCCESS);
     }
     pipeline::warn(&traced, &source.map);
@@ -48,6 +51,9 @@ pub fn check(options: &args::Check) -> Result<ExitCode, String> {
     types.extend(eval_rows(&source));
     crate::put(section("types", &types));
     crate::put(section("schedule", &schedule_rows(&parts, &source.map)));
+    if let Some(card) = &card {
+        crate::put(section("card", &card.rows()));
+    }
     crate::put(memory(&parts, &source.map));
     let mut rows = cost::rows(&parts, &source.map, DEAREST);
     let caveat = cost::caveat(&parts, &source.map).map(|c| layout::wrapped(c, layout::WIDTH - 2, 0));
@@ -194,6 +200,7 @@ fn as_json(
     signature: &Signature,
     parts: &[Part],
     costly: &[Diagnostic],
+    card: Option<&OnCard>,
 ) -> serde_json::Value {
     let map = &source.map;
     let knobs: Vec<_> = source.script.knobs().iter().map(|k| {
@@ -217,6 +224,7 @@ fn as_json(
         "main": { "result": signature.result.text(), "sizes": sizes, "arrays": results },
         "eval": eval_fields(source).map(|f| f.into_iter().map(|(n, t)| (n, json!(t))).collect::<serde_json::Map<_, _>>()),
         "schedule": schedule,
+        "card": card.map(OnCard::json),
         "programs": programs,
         "free_bytes": crate::data::available_memory(),
         "warnings": warned,

@@ -27,6 +27,12 @@ fn architecture(card: &Properties) -> u32 {
     if card.capability >= (9, 0) { 90 } else { 80 }
 }
 
+/// The kernels of a program.
+pub fn module(p: &LoopProgram, schedule: &Schedule, card: &Properties, map: &SourceMap) -> Result<Module, String> {
+    let (files, line) = lines(map);
+    whorl_cuda::compile(p, &schedule.options(architecture(card)), &files, &line).map_err(|e| format!("error: {e}"))
+}
+
 /// A traced program on a card.
 pub struct OnCard {
     pub executable: Executable,
@@ -53,7 +59,7 @@ pub fn compile(
             card.name
         ));
     }
-    let (files, line) = lines(map);
+    let (files, _) = lines(map);
     let key = cache.folder().map(|_| Key::of(&traced, ("cuda", &card, points, &files)));
     let found: Option<(LoopProgram, Module)> = key.and_then(|key| cache.get(key));
     let cached = found.is_some();
@@ -62,8 +68,8 @@ pub fn compile(
         None => {
             let program = schedule(&flatten(traced), map)?;
             let schedule = Schedule::choose(&program, program.runs.unwrap_or(1) * points, &Card::from(&card));
-            let module = whorl_cuda::compile(&program, &schedule.options(architecture(&card)), &files, &line);
-            let compiled = (program, module.map_err(|e| format!("error: {e}"))?);
+            let module = module(&program, &schedule, &card, map)?;
+            let compiled = (program, module);
             if let Some(key) = key {
                 cache.put(key, &compiled);
             }

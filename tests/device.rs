@@ -130,6 +130,18 @@ fn checkpoints_move_between_devices() {
     }
 }
 
+/// Few runs with large loops have several blocks each, and leave the same.
+#[test]
+fn wide_runs_leave_the_same() {
+    let folder = Folder::with("device-wide", SCRIPT);
+    let line = "run script.whorl --quiet --runs 1 --steps 3 --work 20000";
+    folder.whorl(&format!("{line} --out cpu")).good();
+    folder.whorl(&format!("{line} --device emulated --out card")).good();
+    let told = folder.whorl("check script.whorl --device emulated --runs 1 --steps 3 --work 20000").good().out;
+    assert!(told.contains("emulated sm_90: wide"), "{told}");
+    Left::of(&folder, "card").is(&Left::of(&folder, "cpu"), "by several blocks");
+}
+
 #[test]
 fn a_sweep_on_a_card() {
     let folder = Folder::with("device-sweep", SCRIPT);
@@ -195,4 +207,22 @@ fn devices_are_listed() {
     assert_eq!(listed["devices"][0]["device"], "cpu");
     let cards = listed["devices"].as_array().map_or(0, |d| d.len() - 1);
     assert_eq!(said.out.contains("no NVIDIA card"), cards == 0, "{}", said.out);
+}
+
+/// `whorl check` says how a card would execute the program, with and without one.
+#[test]
+fn schedules_are_told() {
+    let folder = Folder::with("device-check", SCRIPT);
+    let few = folder.whorl("check script.whorl --device cuda:4096").good().out;
+    assert!(few.contains("an H100 (cuda:4096 is not there): block per run"), "{few}");
+    assert!(few.contains("there are 3 runs for 132 multiprocessors"), "{few}");
+    assert!(!folder.whorl("check script.whorl").good().out.contains("multiprocessors"));
+    let line = "check script.whorl --json --device emulated --set runs=1 --set work=100000";
+    let json: Value = serde_json::from_str(&folder.whorl(line).good().out).expect("JSON");
+    let card = &json["card"];
+    assert_eq!((card["schedule"].as_str(), card["card"].as_str()), (Some("wide"), Some("emulated sm_90")), "{card}");
+    assert!(card["blocks"].as_u64().is_some_and(|n| n > 1), "{card}");
+    let steps: Vec<Option<u64>> =
+        card["kernels"].as_array().expect("kernels").iter().map(|k| k["train_steps"].as_u64()).collect();
+    assert_eq!(steps, [None, Some(30), None, Some(30), None]);
 }

@@ -19,7 +19,7 @@ fn failing_programs() {
     for path in &scripts {
         let name = path.file_name().map_or(String::new(), |n| n.to_string_lossy().into_owned());
         let (one, two) = (said(path, &["--threads", "1"]), said(path, &["--threads", "2"]));
-        let card = said(path, &["--device", "emulated"]);
+        let card = said(path, &["--device", &support::tool::card()]);
         if one != two {
             failures.push(format!("{name}: on two threads\n{two}on one\n{one}"));
         }

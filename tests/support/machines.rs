@@ -8,17 +8,16 @@
 //! Loop IR ────── evaluator   ├ the same bits, results and logs
 //!      │ compile             │
 //! machine code ─ CPU ────────┤ (vectors and scalars, one thread and two, one thread a run and teams)
-//! PTX ────────── emulator ───┘ (many threads and few, with shared memory and almost without, a block a run and several)
+//! PTX ────────── emulator ───┘ (many threads and few, with shared memory and almost without, a block a run and several; `WHORL_CARD=cuda:0`: a card)
 //! ```
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 
 use whorl_core::check::Fault;
 use whorl_core::ir::{ArrayData, Atom, Lit, Program};
 use whorl_core::{interp, print, verify};
 use whorl_cpu::{Executable, LogElement, Options, RunError, RunState, TeamOptions, VectorMode};
-use whorl_device::{Device, Emulator};
+use whorl_device::device_of_tests;
 use whorl_schedule::loop_ir::{LoopProgram, Phase};
 use whorl_schedule::{LogSite, log_sites};
 use whorl_transform::flatten::PASSES;
@@ -111,7 +110,7 @@ pub fn same_bits(flat: &Program, args: &[ArrayData]) -> Result<Run, String> {
     Ok(expected)
 }
 
-/// Run side by side on the emulator, with every check that it has.
+/// Run side by side on the emulator, with every check that it has, or on the card that tests are to run on.
 fn emulated(
     loops: &LoopProgram,
     args: &[ArrayData],
@@ -126,8 +125,8 @@ fn emulated(
         let text = whorl_schedule::print(loops, &|_| String::new());
         std::fs::write(path, format!("{}\n/*\n{text}*/\n", module.ptx)).map_err(|e| e.to_string())?;
     }
-    let device: Arc<dyn Device> = Arc::new(Emulator::default());
-    let executable = whorl_cuda::Executable::new(loops.clone(), module, device).map_err(|e| e.to_string())?;
+    let executable =
+        whorl_cuda::Executable::new(loops.clone(), module, device_of_tests()).map_err(|e| e.to_string())?;
     let sites = log_sites(loops);
     let numbers: Vec<(usize, &[ArrayData])> = (0..loops.runs.unwrap_or(1)).map(|run| (run, args)).collect();
     let mut results = Vec::new();

@@ -5,6 +5,11 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
+/// The card that tests run on, as `--device` takes it: emulated, unless `WHORL_CARD` names one.
+pub fn card() -> String {
+    std::env::var("WHORL_CARD").unwrap_or("emulated".to_string())
+}
+
 /// A folder that goes when the test ends.
 pub struct Folder(pub PathBuf);
 

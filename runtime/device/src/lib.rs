@@ -7,8 +7,10 @@ pub mod cuda;
 pub mod device;
 pub mod emulator;
 pub mod error;
+mod tested;
 
 pub use cuda::Cuda;
 pub use device::{Device, HostMemory, Launch, ModuleId, Properties};
 pub use emulator::{Checks, Emulator, Limits};
 pub use error::{Error, Kind};
+pub use tested::device_of_tests;

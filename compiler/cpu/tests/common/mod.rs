@@ -214,7 +214,7 @@ pub fn check(program: &LoopProgram, args: &[ArrayData]) {
     }
 }
 
-/// The same on the emulated card, with every check that it has.
+/// The same on the emulated card, with every check that it has, or on the card that tests are to run on.
 #[track_caller]
 fn emulated(
     program: &LoopProgram,
@@ -226,7 +226,7 @@ fn emulated(
 ) {
     let options = whorl_cuda::Options { threads, blocks, shared, ..whorl_cuda::Options::default() };
     let module = whorl_cuda::compile(program, &options, &[], &|_| None).unwrap_or_else(|e| panic!("{e}"));
-    let device = Arc::new(whorl_device::Emulator::default());
+    let device = whorl_device::device_of_tests();
     let executable =
         whorl_cuda::Executable::new(program.clone(), module, device).unwrap_or_else(|e| panic!("{e}\n{program:?}"));
     match (expected, executable.run_to_end(args, &mut |_, _| ())) {

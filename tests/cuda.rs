@@ -51,11 +51,22 @@ fn by_two() -> Options {
 
 #[test]
 fn ppo_trains_as_on_the_cpu() {
-    let program = scheduled(PPO, SMALL);
+    as_on_the_cpu(SMALL, &[Options::default(), by_two()]);
+}
+
+/// Environments enough for lanes that are parted, folds that are split from steps, and tiles in shared memory.
+#[test]
+fn many_environments_step_as_on_the_cpu() {
+    let settings = [SMALL, &[("ppo.n_envs", "128"), ("ppo.n_steps", "4")]].concat();
+    as_on_the_cpu(&settings, &[Options::default(), Options { threads: 64, blocks: 3, ..Options::default() }]);
+}
+
+fn as_on_the_cpu(settings: &[(&str, &str)], all: &[Options]) {
+    let program = scheduled(PPO, settings);
     let executable = whorl_cpu::compile(&program, &whorl_cpu::Options::default()).expect("code");
     let expected = executable.run_to_end(&key(), 1).expect("it runs");
-    for options in [Options::default(), by_two()] {
-        let (got, device) = run(&program, compiled(&program, &options), Checks::ALL).unwrap_or_else(|e| panic!("{e}"));
+    for options in all {
+        let (got, device) = run(&program, compiled(&program, options), Checks::ALL).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(expected, got, "the card's bits");
         for (name, counters) in device.take_counters() {
             eprintln!("{} blocks, {name}: {counters:?}", options.blocks);

@@ -30,6 +30,19 @@ fn runs_that_do_not_fit_together_wait() {
     assert!(said.contains("a run has 2 blocks that wait for each other, and 1 fit"), "{said}");
 }
 
+const FOLDS: &str = "
+fn main(key: Key) {
+  let x = uniform(key, [3, 4000])
+  (any(x > 0.9999), all(x > 0.9999), sum(i32(x * 100.0)), max(i32(x * 1e6)), sum(x), argmax(flatten(x)))
+}
+";
+
+/// Folds of whole numbers have many threads, those of others the order that they have on the CPU.
+#[test]
+fn long_folds_are_those_of_the_cpu() {
+    as_on_the_cpu(FOLDS, 4, 0);
+}
+
 const PRODUCTS: &str = "
 fn main(key: Key) {
   let (k_a, k_b) = split(key)

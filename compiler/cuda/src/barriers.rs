@@ -26,25 +26,31 @@ pub enum Barrier {
     Team,
 }
 
-/// The nodes that a barrier stands before, by their address.
+/// The nodes that a barrier stands before, by their address; and in which order they were found.
 #[derive(Debug, Default)]
-pub struct Barriers(FxHashMap<usize, Barrier>);
+pub struct Barriers(FxHashMap<usize, (Barrier, usize)>);
 
 impl Barriers {
     pub fn before(&self, node: &Node) -> Option<Barrier> {
-        self.0.get(&key(node)).copied()
+        self.0.get(&key(node)).map(|(barrier, _)| *barrier)
+    }
+
+    fn insert(&mut self, node: &Node, barrier: Barrier) {
+        let next = self.0.len();
+        self.0.entry(key(node)).or_insert((barrier, next)).0 = barrier;
     }
 
     /// Of more than a warp.
     pub fn count(&self) -> usize {
-        self.0.values().filter(|b| **b > Barrier::Warp).count()
+        self.0.values().filter(|(b, _)| *b > Barrier::Warp).count()
     }
 
     /// For tests: without one of them.
     pub fn without(mut self, number: usize) -> Barriers {
-        let mut all: Vec<usize> = self.0.iter().filter(|(_, b)| **b > Barrier::Warp).map(|(key, _)| *key).collect();
+        let of_many = self.0.iter().filter(|(_, (b, _))| *b > Barrier::Warp);
+        let mut all: Vec<(usize, usize)> = of_many.map(|(key, (_, found))| (*found, *key)).collect();
         all.sort_unstable();
-        if let Some(key) = all.get(number) {
+        if let Some((_, key)) = all.get(number) {
             self.0.remove(key);
         }
         self
@@ -215,10 +221,10 @@ impl Walk<'_> {
     fn node(&mut self, node: &Node, open: &mut Open) {
         let accesses = self.accesses(node);
         let met = accesses.iter().flat_map(|new| open.0.iter().filter_map(|old| old.meets(new)));
-        let known = self.barriers.0.get(&key(node)).copied();
+        let known = self.barriers.before(node);
         // What a loop's later turns ask for may be more.
         if let Some(barrier) = known.into_iter().chain(met).max() {
-            self.barriers.0.insert(key(node), barrier);
+            self.barriers.insert(node, barrier);
             open.wait(barrier);
         }
         accesses.into_iter().for_each(|a| open.add(a));

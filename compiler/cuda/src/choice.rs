@@ -106,7 +106,7 @@ struct Work {
 
 /// Who does it.
 #[derive(Clone, Copy)]
-struct Team {
+struct Workers {
     threads: usize,
     blocks: usize,
     /// Of those that are on a multiprocessor at once.
@@ -115,17 +115,17 @@ struct Team {
 
 impl Work {
     /// `near`: which part of its accesses is to registers and shared memory.
-    fn cycles(&self, team: Team, near: f64) -> f64 {
+    fn cycles(&self, workers: Workers, near: f64) -> f64 {
         let mix = |(here, far): (f64, f64)| near * here + (1.0 - near) * far;
-        let threads = self.parallel.min((team.threads * team.blocks) as f64).max(1.0);
-        let blocks = (threads / team.threads as f64).ceil();
+        let threads = self.parallel.min((workers.threads * workers.blocks) as f64).max(1.0);
+        let blocks = (threads / workers.threads as f64).ceil();
         // Points with few loads are done several at once.
         let points = self.parallel / threads;
         let waits_for_loads = if self.loads > 1.0 { self.loads * points } else { (points / 4.0).max(1.0) };
         let alone = self.instructions / threads * self.chain + waits_for_loads * mix(LATENCY);
         let traffic = self.bytes * mix((1.0 / BANDWIDTH.0, 1.0 / BANDWIDTH.1));
-        let together = (self.instructions / ISSUED).max(traffic) / blocks * team.together as f64;
-        let waits = match (self.parallel > 1.0, team.blocks) {
+        let together = (self.instructions / ISSUED).max(traffic) / blocks * workers.together as f64;
+        let waits = match (self.parallel > 1.0, workers.blocks) {
             (false, _) => 0.0,
             (true, 1) => BARRIER.0,
             (true, _) => BARRIER.1,
@@ -177,19 +177,19 @@ fn work(p: &LoopProgram) -> Vec<Work> {
 /// How long all runs take.
 struct Estimate {
     cycles: f64,
-    team: Team,
+    workers: Workers,
     shared: usize,
 }
 
 impl Estimate {
     /// `near`: of each phase.
-    fn of(work: &[Work], runs: usize, card: &Card, team: Team, shared: usize, near: &[f64]) -> Estimate {
-        let at_once = (card.multiprocessors * team.together / team.blocks).max(1);
+    fn of(work: &[Work], runs: usize, card: &Card, workers: Workers, shared: usize, near: &[f64]) -> Estimate {
+        let at_once = (card.multiprocessors * workers.together / workers.blocks).max(1);
         let turns = runs.div_ceil(at_once);
-        let together = (runs.min(at_once) * team.blocks).div_ceil(card.multiprocessors);
-        let team = Team { together, ..team };
-        let of_a_run: f64 = work.iter().map(|w| w.cycles(team, near[w.phase])).sum();
-        Estimate { cycles: of_a_run * turns as f64, team, shared }
+        let together = (runs.min(at_once) * workers.blocks).div_ceil(card.multiprocessors);
+        let workers = Workers { together, ..workers };
+        let of_a_run: f64 = work.iter().map(|w| w.cycles(workers, near[w.phase])).sum();
+        Estimate { cycles: of_a_run * turns as f64, workers, shared }
     }
 }
 
@@ -218,7 +218,7 @@ fn narrow(p: &LoopProgram, work: &[Work], runs: usize, card: &Card) -> Option<Es
         let fractions = &fractions;
         (1..=resident(card, *threads)).map(move |together| {
             let (limit, near) = &fractions[together - 1];
-            Estimate::of(work, runs, card, Team { threads: *threads, blocks: 1, together }, *limit, near)
+            Estimate::of(work, runs, card, Workers { threads: *threads, blocks: 1, together }, *limit, near)
         })
     });
     best(all)
@@ -238,8 +238,8 @@ fn wide(p: &LoopProgram, work: &[Work], runs: usize, card: &Card) -> Option<Esti
     let threads = THREADS[0];
     let near: Vec<f64> = (0..p.phases.len()).map(|phase| near(p, phase, 0)).collect();
     let blocks = (1..).map(|k| 1 << k).take_while(|b| *b < card.multiprocessors).chain([card.multiprocessors]);
-    let team = |blocks: usize| Team { threads, blocks, together: resident(card, threads) };
-    best(blocks.map(|blocks| Estimate::of(work, runs, card, team(blocks), staged::BYTES, &near)))
+    let workers = |blocks: usize| Workers { threads, blocks, together: resident(card, threads) };
+    best(blocks.map(|blocks| Estimate::of(work, runs, card, workers(blocks), staged::BYTES, &near)))
 }
 
 impl Schedule {
@@ -263,7 +263,7 @@ impl Schedule {
                 (Some(several), why)
             }
             (Some(one), Some(several)) => {
-                let blocks = several.team.blocks;
+                let blocks = several.workers.blocks;
                 let times = several.cycles / one.cycles;
                 let why = format!(
                     "{runs_are} {card_has}, and {blocks} blocks a run would take about {times:.1} times as long"
@@ -273,7 +273,7 @@ impl Schedule {
             (one, _) => (one, format!("{runs_are} {card_has}, whose blocks cannot wait for each other")),
         };
         let (threads, blocks, shared) =
-            chosen.map_or((THREADS[2], 1, 0), |e| (e.team.threads, e.team.blocks, e.shared));
+            chosen.map_or((THREADS[2], 1, 0), |e| (e.workers.threads, e.workers.blocks, e.shared));
         Schedule { threads, blocks, shared, why }
     }
 

@@ -29,7 +29,7 @@ const ROUNDS: usize = 4;
 /// … of a group: their loads are on their way together, and global memory is far.
 pub const FAR_ROUNDS: usize = 32;
 /// … if all of them are not more instructions, roughly.
-const TOGETHER: usize = 256;
+const TOGETHER: usize = 128;
 
 impl Loop<'_, '_> {
     fn reduced_count(&self) -> usize {

@@ -106,7 +106,12 @@ fn independent(p: &LoopProgram, l: &Lanes) -> bool {
         }
     }
     let apart = |v: &View| modes::injective(&l.reduced, &v.strides, 0);
-    let meets = |w: &View, v: &View| modes::overlap(p, w.buffer, v.buffer) && w != v;
+    // Neighbours in rows of one array never meet: different positions are further apart than they are.
+    let beside = |w: &View, v: &View| {
+        let alike = (w.buffer, &w.strides, &w.dynamic) == (v.buffer, &v.strides, &v.dynamic);
+        alike && modes::injective(&l.reduced, &w.strides, (w.offset - v.offset).abs())
+    };
+    let meets = |w: &View, v: &View| modes::overlap(p, w.buffer, v.buffer) && !beside(w, v);
     let reads = || l.ops.iter().filter(|op| !matches!(op.kind, LaneKind::Store(..))).filter_map(|op| view_of(&op.kind));
     let gathers = l.ops.iter().filter_map(|op| match &op.kind {
         LaneKind::Gather(view, _) => Some(view),

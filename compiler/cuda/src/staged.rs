@@ -24,7 +24,7 @@ const WIDTH: usize = 4;
 /// The most shared memory that a product asks for.
 pub const BYTES: usize = 2 * 16 * (128 + PAD + 128 + PAD) * WIDTH;
 /// Sums that stand one after the other.
-const STRAIGHT: usize = 256;
+const STRAIGHT: usize = 128;
 
 /// How one operand is copied.
 #[derive(Clone, Copy, PartialEq, Debug)]

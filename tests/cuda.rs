@@ -2,6 +2,13 @@
 
 mod support;
 
+#[path = "cuda/barriers.rs"]
+mod barriers;
+#[path = "cuda/figures.rs"]
+mod figures;
+#[path = "cuda/programs.rs"]
+mod programs;
+
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;

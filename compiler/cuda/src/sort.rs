@@ -12,6 +12,7 @@ use crate::elements::class;
 use crate::emit;
 use crate::homes::width;
 use crate::kernel::Kernel;
+use crate::modes::overlap;
 use crate::ptx::{Class, Label, Operand, Reg};
 
 mod count;
@@ -160,8 +161,11 @@ fn by_counting(k: &mut Kernel, s: &Sort, rows: usize) -> Result<(), CudaError> {
         k.text.place(skip);
         own.push(Own { skip: k.text.label(), inside, row, values, place });
     }
-    // All are read before any is written.
-    k.barrier();
+    let in_place = s.from.iter().any(|from| s.to.iter().any(|to| overlap(k.p, from.buffer, to.buffer)));
+    if in_place {
+        // All are read before any is written.
+        k.barrier();
+    }
     for o in own {
         if let Some(inside) = o.inside {
             k.text.jump_unless(inside, o.skip);

@@ -99,17 +99,19 @@ fn scatters_beside_reductions() {
     let random = &mut Random(32);
     for turn in 0..40 {
         let d = [DType::F32, DType::I32, DType::F64, DType::U32][turn % 4];
-        let (rows, n, k) = (1 + random.below(6), 1 + random.below(70), 1 + random.below(9));
+        let (tables, rows, n, k) =
+            (1 + random.below(3), 1 + random.below(6), 1 + random.below(70), 1 + random.below(9));
         let mut build = Build::new();
-        let (at, values) =
-            (build.input(random.array(DType::I32, &[rows, n])), build.input(random.array(d, &[rows, n])));
-        let table = build.input(random.array(d, &[rows, k]));
+        let shape = [tables, rows, n];
+        let (at, values) = (build.input(random.array(DType::I32, &shape)), build.input(random.array(d, &shape)));
+        let table = build.input(random.array(d, &[tables, rows, k]));
         build.program.outputs.push(table);
         // A row of the table for each row, or the same for all.
         let own = if turn % 3 == 0 { 0 } else { k as isize };
-        let strides = [n as isize, 1];
+        let to = [(rows * k) as isize, own, 0];
+        let strides = row_major(&shape);
         let scatter = |value: u32, add| LaneKind::Scatter {
-            view: view(table, &[own, 0]),
+            view: view(table, &to),
             at: vec![LaneIndex { index: Value(0), max: k as i32 - 1, stride: 1 }],
             value: Value(value),
             add,
@@ -122,20 +124,33 @@ fn scatters_beside_reductions() {
         ];
         if turn % 5 == 0 {
             // The same for all that is reduced, and counted as often.
-            let view = view(table, &[own, 0]);
+            let view = view(table, &to);
             ops.push(op(LaneKind::Scatter { view, at: Vec::new(), value: Value(3), add: true }, d));
         }
+        let points = [rows as isize, 1];
         let order = random.one_of(&[ReduceOrder::Interleaved, ReduceOrder::Sequential]);
-        let sum = build.output(d, &[rows]);
-        let best = build.output(DType::I32, &[rows]);
+        let sum = build.output(d, &[tables, rows]);
+        let best = build.output(DType::I32, &[tables, rows]);
         let argmax = Reduction {
             kind: ReductionKind::ArgMax,
             value: Value(1),
-            into: view(best, &[1]),
+            into: view(best, &points),
             order: ReduceOrder::Sequential,
         };
-        let reductions = vec![fold(1, Monoid::Sum, order, view(sum, &[1])), argmax];
-        build.straight(vec![reducing(&[rows], &[n], ops, reductions)]);
+        let reductions = vec![fold(1, Monoid::Sum, order, view(sum, &points)), argmax];
+        let node = reducing(&[tables, rows], &[n], ops, reductions);
+        // What comes out is read by thread 0 alone.
+        let next = Node::Cumulative(Cumulative {
+            op: Monoid::Sum,
+            dtype: DType::I32,
+            rows: Shape::new(),
+            n: tables * rows,
+            reverse: false,
+            from: view(best, &[1]),
+            to: view(build.output(DType::I32, &[tables * rows]), &[1]),
+            spans: Spans::new(),
+        });
+        build.straight(vec![node, next]);
         check(&build, &WAYS);
     }
 }

@@ -91,11 +91,10 @@ pub fn by_one_key(
     if !dtype.is_float() {
         return Ok(());
     }
-    // Nothing is less than a NaN or equal to it: for one, the count starts again.
+    // Nothing is less than a NaN or equal to it: for one, nothing has been counted yet.
     let number = k.elements().compare(Compare::Eq, dtype, key, key);
     let (number, skip) = (k.elements().predicate(number), k.text.label());
     k.text.jump_if(number, skip);
-    k.text.assign(place, Operand::Int(0));
     by_all_keys(k, s, &[key], row, i, place)?;
     k.text.place(skip);
     Ok(())

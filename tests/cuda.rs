@@ -1,4 +1,4 @@
-//! Kernels for NVIDIA cards, on the emulator: whole training loops, barriers that are needed, and what `ptxas` says.
+//! Kernels for NVIDIA cards, on the emulator: whole training loops, all of the library, barriers that are needed, and what `ptxas` says.
 
 mod support;
 
@@ -9,8 +9,6 @@ mod figures;
 #[path = "cuda/programs.rs"]
 mod programs;
 
-use std::path::PathBuf;
-use std::process::Command;
 use std::sync::Arc;
 
 use whorl_core::ir::ArrayData;
@@ -77,36 +75,6 @@ fn a_barrier_that_is_left_out_is_found() {
     }
     eprintln!("of every seventh of {count} barriers, those that do not show: {unseen:?}");
     assert!(unseen.len() * 4 <= count / 7, "{unseen:?} of {count} are not needed");
-}
-
-/// Where there is a `ptxas` (`WHORL_PTXAS`), it takes the kernels of all examples, without spills in PPO's.
-#[test]
-fn ptxas_takes_the_examples() {
-    let Some(ptxas) = std::env::var_os("WHORL_PTXAS") else {
-        eprintln!("skipped: WHORL_PTXAS names no ptxas");
-        return;
-    };
-    let folder = std::env::temp_dir().join(format!("whorl-ptxas-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).expect("a folder");
-    let scripts: Vec<PathBuf> = support::scripts("examples");
-    for script in scripts {
-        let source = support::load(&script, &[]);
-        let traced = source.script.trace_main().expect("a program").program;
-        let (program, _) = whorl::pipeline::cut(traced);
-        let program = whorl::pipeline::schedule(&whorl::pipeline::flatten(program), &source.map).expect("a schedule");
-        for architecture in [80, 90] {
-            let module = compiled(&program, &Options { architecture, ..Options::default() });
-            let path = folder.join("kernels.ptx");
-            std::fs::write(&path, &module.ptx).expect("written");
-            let mut command = Command::new(&ptxas);
-            command.arg("-v").arg(format!("-arch=sm_{architecture}")).arg(&path).arg("-o").arg(folder.join("out"));
-            let output = command.output().expect("ptxas runs");
-            let said = String::from_utf8_lossy(&output.stderr);
-            assert!(output.status.success(), "{}: {said}", script.display());
-            eprintln!("{} sm_{architecture}\n{said}", script.display());
-        }
-    }
-    let _ = std::fs::remove_dir_all(folder);
 }
 
 /// A `train scan` in chunks of any size, with all that is between in the slab.

@@ -105,6 +105,15 @@ fn an_update(figures: &mut Figures) {
     own.push(("shared".into(), most as u64));
 }
 
+/// With the sizes that they are run with.
+fn examples() -> impl Iterator<Item = (String, LoopProgram)> {
+    support::scripts("examples").into_iter().map(|path| {
+        let name = path.file_stem().map_or(String::new(), |n| n.to_string_lossy().into_owned());
+        let program = scheduled(&format!("examples/{name}.whorl"), &[]);
+        (name, program)
+    })
+}
+
 fn text(figures: &Figures) -> String {
     let mut out = String::new();
     for (name, numbers) in figures {
@@ -153,9 +162,8 @@ fn kernels_do_not_grow() {
     let update = std::env::var_os("UPDATE").is_some();
     match ptxas() {
         Some(ptxas) => {
-            let whole = [("cartpole_ppo".to_string(), scheduled(crate::PPO, &[]))];
-            let small = programs::all().into_iter().skip(1).map(|(name, program)| (format!("small {name}"), program));
-            for (name, program) in whole.into_iter().chain(small) {
+            let small = programs::all().into_iter().map(|(name, program)| (format!("small {name}"), program));
+            for (name, program) in examples().chain(small) {
                 assembled(&name, &program, &ptxas, &mut figures);
             }
         }

@@ -55,3 +55,26 @@ fn the_library_runs_as_on_the_cpu() {
         }
     }
 }
+
+/// A module that none of them imports, nor one that they import, is not tested.
+#[test]
+fn all_of_the_library_is_in_them() {
+    let read = |path| std::fs::read_to_string(path).expect("a script");
+    let mut texts: Vec<String> = support::scripts("tests/cuda/programs").into_iter().map(read).collect();
+    let mut left: Vec<(String, &str)> = whorl::standard_library::modules();
+    loop {
+        let imported = |(file, _): &(String, &str)| {
+            let import = format!("import {}", file.trim_end_matches(".whorl").replace('/', "."));
+            let lines = texts.iter().flat_map(|text| text.lines());
+            lines.filter_map(|line| line.strip_prefix(&import)).any(|rest| rest.is_empty() || rest.starts_with(' '))
+        };
+        let (found, others): (Vec<_>, Vec<_>) = left.into_iter().partition(imported);
+        left = others;
+        if found.is_empty() {
+            break;
+        }
+        texts.extend(found.into_iter().map(|(_, text)| text.to_string()));
+    }
+    let left: Vec<&String> = left.iter().map(|(file, _)| file).collect();
+    assert!(left.is_empty(), "no program for {left:?}");
+}

@@ -28,7 +28,7 @@ def whorl(args, work, seeds, cores, seed):
     """One run: seconds from text to machine code, of the run, environment steps a second, the process's peak memory, final return."""
     with tempfile.TemporaryDirectory() as folder:
         command = [
-            args.whorl, "run", ROOT / "examples/cartpole_ppo.whorl", "--seeds", seeds, "--seed", seed,
+            args.whorl, "run", "--no-cache", ROOT / "examples/cartpole_ppo.whorl", "--seeds", seeds, "--seed", seed,
             "--threads", len(cores), "--json", "--quiet", "--out", f"{folder}/run",
             *(word for name, value in work.items() for word in ("--set", f"ppo.{name}={value}")),
         ]  # fmt: skip

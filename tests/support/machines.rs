@@ -77,10 +77,12 @@ pub fn same_bits(flat: &Program, args: &[ArrayData]) -> Result<Run, String> {
     compare("the evaluator", &expected, &evaluated)?;
     for (name, vector, team) in [
         ("the CPU", VectorMode::Auto, 1),
+        ("the CPU with vectors of AVX2", VectorMode::Avx2, 1),
         ("the CPU with narrow vectors", VectorMode::Narrow, 1),
         ("the CPU without vectors", VectorMode::Scalar, 1),
         ("the CPU by a team of two", VectorMode::Auto, 2),
         ("the CPU by a team of five", VectorMode::Auto, 5),
+        ("the CPU with vectors of AVX2 by a team of two", VectorMode::Avx2, 2),
         ("the CPU with narrow vectors by a team of three", VectorMode::Narrow, 3),
     ] {
         let executable = guarded("compile", || {

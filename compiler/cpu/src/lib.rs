@@ -1,4 +1,4 @@
-//! Loop IR to machine code, through Cranelift; lane loops through [`wide`] where the machine has AVX-512.
+//! Loop IR to machine code, through Cranelift; lane loops through [`wide`] where the machine has AVX-512 or AVX2.
 //!
 //! ```text
 //! LoopProgram ─ jobs ─▶ functions ─ lanes, control (in parallel) ─▶ Cranelift IR ─▶ code ─ build ─▶ Executable
@@ -92,8 +92,10 @@ impl Default for Options {
 /// How many lanes lane loops work on at once. The results are the same.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Debug)]
 pub enum VectorMode {
-    /// As many as the machine has: 16 with AVX-512.
+    /// As many as the machine has: 16 with AVX-512, eight with AVX2.
     Auto,
+    /// Eight where the machine has AVX2, else four.
+    Avx2,
     /// Four, as on any machine.
     Narrow,
     Scalar,

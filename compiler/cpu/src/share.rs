@@ -82,8 +82,12 @@ pub fn nanoseconds(program: &LoopProgram, node: &Node, mode: VectorMode) -> Opti
         Node::Lanes(_) | Node::Cumulative(_) => {
             // Operations a nanosecond, divisions, gathers and waiting for memory among them.
             let speed = match mode {
-                VectorMode::Auto if wide::supported() => 16,
-                VectorMode::Auto | VectorMode::Narrow => 5,
+                VectorMode::Auto | VectorMode::Avx2 => match wide::Set::of(mode) {
+                    Some(wide::Set::Avx512) => 16,
+                    Some(wide::Set::Avx2) => 9,
+                    None => 5,
+                },
+                VectorMode::Narrow => 5,
                 VectorMode::Scalar => 2,
             };
             Some(cost().weight() / speed)

@@ -25,7 +25,7 @@ pub struct LaneOffset<L> {
     pub step: i64,
 }
 
-/// Emits loops, and what a group of up to [`Machine::WIDTH`] lanes does in them. The group's values are one `Lane`.
+/// Emits loops, and what a group of up to [`Machine::lanes`] lanes does in them. The group's values are one `Lane`.
 ///
 /// Operands and results have the meaning that `whorl_core::prim` gives them: the bits do not depend on the machine. Of a group of
 /// `width` lanes only those are loaded and stored; the others hold whatever is harmless.
@@ -43,7 +43,7 @@ pub trait Machine {
     type Branch;
 
     /// The most lanes of a group.
-    const WIDTH: usize;
+    fn lanes(&self) -> usize;
 
     /// `for index in (0..n).step_by(step)`, which runs at least once.
     fn begin_loop(&mut self, n: usize, step: usize) -> (Self::Loop, Self::Int);
@@ -117,7 +117,7 @@ pub trait Machine {
         b: Self::Lane,
         literal: Option<u64>,
     ) -> Result<Self::Lane, CpuError> {
-        self.binary(Binary::Div, dtype, a, b, literal, Self::WIDTH)
+        self.binary(Binary::Div, dtype, a, b, literal, self.lanes())
     }
     /// Of operands of type `dtype`.
     fn compare(&mut self, op: Compare, dtype: DType, a: Self::Lane, b: Self::Lane) -> Self::Lane;
@@ -141,6 +141,6 @@ pub trait Machine {
 
     /// One step of a reduction.
     fn fold(&mut self, op: Monoid, dtype: DType, a: Self::Lane, b: Self::Lane) -> Result<Self::Lane, CpuError> {
-        self.binary(op.binary(), dtype, a, b, None, Self::WIDTH)
+        self.binary(op.binary(), dtype, a, b, None, self.lanes())
     }
 }

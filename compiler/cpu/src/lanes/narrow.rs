@@ -18,6 +18,9 @@ use crate::emit::value::{
 };
 use crate::frame::Frame;
 
+/// Of a vector.
+pub const LANES: usize = 4;
+
 pub struct Narrow<'x, 'b, 'p> {
     pub builder: &'x mut FunctionBuilder<'b>,
     pub frame: &'x Frame<'p>,
@@ -141,7 +144,9 @@ impl Machine for Narrow<'_, '_, '_> {
     type Loop = Started;
     type Branch = Block;
 
-    const WIDTH: usize = 4;
+    fn lanes(&self) -> usize {
+        LANES
+    }
 
     fn begin_loop(&mut self, n: usize, step: usize) -> (Started, Value) {
         let zero = self.builder.ins().iconst(I64, 0);

@@ -49,7 +49,7 @@ impl<M: Machine> Walker<'_, '_, M> {
     fn value(&mut self, k: usize, op: &LaneOp, group: &mut Group<M>) -> Result<Option<M::Lane>, CpuError> {
         // What is the same for all lanes of a vector is needed in all of them.
         let uniform = self.plan.vector.is_some_and(|v| self.plan.depth[k] <= v);
-        let (dtype, width) = (op.dtype, if uniform { M::WIDTH } else { group.width });
+        let (dtype, width) = (op.dtype, if uniform { self.machine.lanes() } else { group.width });
         Ok(Some(match &op.kind {
             LaneKind::Lit(lit) => self.machine.literal(*lit),
             LaneKind::Position(d) => self.position(*d, group),
@@ -110,7 +110,7 @@ impl<M: Machine> Walker<'_, '_, M> {
     fn shared(&self, a: Op, b: Op) -> bool {
         const MANY: usize = 4;
         let depth = |v: Op| self.plan.depth[v.0 as usize];
-        let vectors = |d: usize| size(&self.plan.lanes, d) / M::WIDTH;
+        let vectors = |d: usize| size(&self.plan.lanes, d) / self.machine.lanes();
         self.plan.vector.is_some_and(|d| depth(b) <= d && depth(a) > d && vectors(d) >= MANY)
     }
 

@@ -7,11 +7,10 @@ use whorl_schedule::loop_ir::{
     Cumulative, LaneKind, LaneOp, Lanes, LoopProgram, ReduceOrder, Reduction, ReductionKind, Value, View,
 };
 
-use super::machine::Machine;
-use super::narrow::Narrow;
+use super::narrow;
 use super::normal::{make_last, normalise, rank, size};
 use crate::VectorMode;
-use crate::wide::{self, Wide};
+use crate::wide::{self, Set};
 use whorl_schedule::{operands, view_of};
 
 /// A lane loop ready for emission: its dimensions are in the order of its loops.
@@ -44,7 +43,12 @@ pub struct Range {
 impl Plan {
     /// Whether it is for `crate::wide`.
     pub fn is_wide(&self) -> bool {
-        self.vector.is_some() && self.width == Wide::WIDTH
+        self.set().is_some()
+    }
+
+    /// The instructions of `crate::wide` that it is for.
+    pub fn set(&self) -> Option<Set> {
+        self.vector.and_then(|_| Set::of_lanes(self.width))
     }
 
     /// Whether lanes are neighbours of a reduced dimension, so that a reduction's partial results are lanes.
@@ -56,11 +60,11 @@ impl Plan {
 /// A loop that is to be done in `parts` (at most) has a range.
 pub fn plan(program: &LoopProgram, lanes: &Lanes, mode: VectorMode, parts: usize) -> Plan {
     let lanes = normalise(lanes);
-    let wide = mode == VectorMode::Auto && wide::supported() && wide::fits(program, &lanes);
-    let width = if wide { Wide::WIDTH } else { Narrow::WIDTH };
+    let set = Set::of(mode).filter(|_| wide::fits(program, &lanes));
+    let width = set.map_or(narrow::LANES, Set::lanes);
     let vector = match mode {
         VectorMode::Scalar => None,
-        VectorMode::Auto | VectorMode::Narrow => choose(&lanes, width),
+        VectorMode::Auto | VectorMode::Avx2 | VectorMode::Narrow => choose(&lanes, width),
     };
     let (depth, cumulative, range) = (Vec::new(), false, None);
     let mut plan = Plan { lanes, vector: None, width, unroll: 1, depth, cumulative, range };
@@ -249,7 +253,7 @@ fn unroll(plan: &Plan) -> usize {
     }
     let interleaved = plan.lanes.reductions.iter().any(|r| r.order == ReduceOrder::Interleaved);
     if plan.is_wide() && interleaved {
-        // Sixteen partial results are half of all registers.
+        // Sixteen partial results are half of all registers, or all of them.
         return 1;
     }
     let d = plan.vector.expect("a vector dimension");
@@ -284,12 +288,12 @@ fn in_pairs(plan: &Plan) -> bool {
         cost += op_cost(op);
     }
     let vector = plan.vector.expect("a vector dimension");
-    let fits = 2 * most + TEMPORARIES <= REGISTERS || cost >= WORTH_A_SPILL * most;
+    let registers = plan.set().map_or(0, |set| set.registers() as usize);
+    let fits = 2 * most + TEMPORARIES <= registers || cost >= WORTH_A_SPILL * most;
     fits && cost <= MOST_IN_PAIRS && size(&plan.lanes, vector) >= 2 * plan.width
 }
 
-/// Vector registers, and how many an elementary function takes beside its operand, about.
-const REGISTERS: usize = 32;
+/// Vector registers that an elementary function takes beside its operand, about.
 const TEMPORARIES: usize = 8;
 const WORTH_A_SPILL: usize = 60;
 /// Of a body whose code is not to be there twice.

@@ -72,8 +72,9 @@ impl<M: Machine> Walker<'_, '_, M> {
                     Accumulator::Best((0..groups).map(|_| cells(self.machine)).collect())
                 }
                 (ReductionKind::Fold(op), ReduceOrder::Interleaved) if self.plan.along() => {
+                    let vectors = 16 / self.machine.lanes();
                     let cell = |_| self.machine.new_cell(dtype, op.identity(dtype));
-                    Accumulator::Along((0..16 / M::WIDTH).map(cell).collect())
+                    Accumulator::Along((0..vectors).map(cell).collect())
                 }
                 (ReductionKind::Fold(op), ReduceOrder::Sequential) => Accumulator::Sequential(
                     (0..groups).map(|_| self.machine.new_cell(dtype, op.identity(dtype))).collect(),
@@ -194,8 +195,9 @@ impl<M: Machine> Walker<'_, '_, M> {
             // A NaN beats all but a NaN.
             let new_nan = self.machine.compare(Compare::Ne, dtype, v, v);
             let old_number = self.machine.compare(Compare::Eq, dtype, old, old);
-            let first_nan = self.machine.binary(Binary::And, DType::Bool, new_nan, old_number, None, M::WIDTH)?;
-            take = self.machine.binary(Binary::Or, DType::Bool, take, first_nan, None, M::WIDTH)?;
+            let lanes = self.machine.lanes();
+            let first_nan = self.machine.binary(Binary::And, DType::Bool, new_nan, old_number, None, lanes)?;
+            take = self.machine.binary(Binary::Or, DType::Bool, take, first_nan, None, lanes)?;
         }
         let (var, add) = self.position_in_reduced();
         let position = self.machine.position(var, add, false);

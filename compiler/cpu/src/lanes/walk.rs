@@ -95,7 +95,7 @@ impl<M: Machine> Walker<'_, '_, M> {
         let outside = self.groups.clone();
         let Some(base) = outside.first() else { return Err(CpuError::internal("no group of lanes")) };
         let unroll = self.plan.unroll;
-        let lanes = M::WIDTH;
+        let lanes = self.machine.lanes();
         let group = |k: usize, width: usize| Group { start: (lanes * k) as i64, width, ..base.clone() };
         let step = lanes * unroll;
         let whole = n / step * step;

@@ -24,9 +24,8 @@ pub struct Allocation {
     pub frame: usize,
 }
 
-/// For operands that are in memory, and for a result that goes there.
-pub const SCRATCH_VECTORS: [u8; 2] = [29, 30];
-pub const SCRATCH_RESULT: u8 = 31;
+/// Of the last vector registers, two are for operands that are in memory, and one for a result that goes there.
+pub const SCRATCH_VECTORS: u8 = 3;
 pub const SCRATCH_MASKS: [u8; 2] = [6, 7];
 /// rax and r11.
 pub const SCRATCH_GENERAL: [u8; 2] = [0, 11];
@@ -58,12 +57,12 @@ pub fn allocate(code: &Code) -> Allocation {
     let intervals = intervals(code);
     for class in [Class::Vector, Class::Mask, Class::General] {
         let numbers: Vec<u8> = match class {
-            Class::Vector => (0..29).collect(),
+            Class::Vector => (0..code.set.registers() - SCRATCH_VECTORS).collect(),
             Class::Mask => (1..6).collect(),
             Class::General => GENERAL.to_vec(),
         };
         let of_class: Vec<&Interval> = intervals.iter().filter(|i| code.class(i.reg) == class).collect();
-        scan(&of_class, numbers, &mut places, &mut frame, if class == Class::Vector { 64 } else { 8 });
+        scan(&of_class, numbers, &mut places, &mut frame, if class == Class::Vector { code.set.bytes() } else { 8 });
     }
     Allocation { places, frame: frame.next_multiple_of(64) }
 }
@@ -194,6 +193,7 @@ mod tests {
 
     use super::super::code::Part;
     use super::super::encode::encode;
+    use super::super::set::Set;
     use super::*;
 
     fn registers(code: &Code) -> Vec<Place> {
@@ -203,7 +203,7 @@ mod tests {
     /// Two values that live at once have places of their own; what is known when it is compiled leaves its register first.
     #[test]
     fn constants_go_to_memory_first() {
-        let mut code = Code::new();
+        let mut code = Code::new(Set::Avx512);
         let constants: Vec<Reg> = (0..8).map(|k| code.each32(k + 1)).collect();
         let mut all = Vec::new();
         for k in 0..28 {
@@ -225,7 +225,7 @@ mod tests {
     /// Many masks at once: what has no register is loaded, two at a time.
     #[test]
     fn masks_beyond_the_registers() {
-        let mut code = Code::new();
+        let mut code = Code::new(Set::Avx512);
         let zero = code.each32(0);
         let masks: Vec<Reg> = (0..12)
             .map(|k| {
@@ -245,7 +245,7 @@ mod tests {
     /// What is written before a loop and read in it keeps its register to the loop's end.
     #[test]
     fn a_loop_keeps_what_it_reads() {
-        let mut code = Code::new();
+        let mut code = Code::new(Set::Avx512);
         let ins = |r: Reg| [Operand::Reg(r, Part::Whole), Operand::Reg(r, Part::Whole)];
         let one = code.each32(1);
         let before = code.vector(Op::EVEX_Vpaddd_zmm_k1z_zmm_zmmm512b32, Fold::No, &ins(one));

@@ -1,4 +1,4 @@
-//! Machine code in the making: x86-64 instructions with AVX-512 on virtual registers, of which there are as many as are asked for.
+//! Machine code in the making: x86-64 instructions by their names in AVX-512 on virtual registers, of which there are as many as are asked for.
 //!
 //! A register may be written more than once; what a loop carries is such a register. [`super::allocate`] gives the registers places,
 //! [`super::encode`] makes bytes of it.
@@ -8,13 +8,15 @@ use std::collections::HashMap;
 use iced_x86::Code as Op;
 use smallvec::SmallVec;
 
+use super::set::Set;
+
 /// A virtual register.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Reg(pub u32);
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Class {
-    /// 512 bits.
+    /// 512 bits, or 256.
     Vector,
     /// A bit for each lane.
     Mask,
@@ -26,7 +28,7 @@ pub enum Class {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Part {
     Whole,
-    /// 256 bits of a vector, 32 bits of a general register.
+    /// Half of a vector, 32 bits of a general register.
     Half,
     /// 128 bits of a vector.
     Quarter,
@@ -184,6 +186,7 @@ pub struct Extent {
 /// The code of one function.
 #[derive(Default, Debug)]
 pub struct Code {
+    pub set: Set,
     pub insts: Vec<Inst>,
     pub regs: Vec<Info>,
     pub loops: Vec<Extent>,
@@ -201,8 +204,8 @@ pub const ARENA: Reg = Reg(0);
 pub const FRAME: Reg = Reg(1);
 
 impl Code {
-    pub fn new() -> Code {
-        let mut code = Code::default();
+    pub fn new(set: Set) -> Code {
+        let mut code = Code { set, ..Code::default() };
         let (arena, frame) = (code.fresh(Class::General), code.fresh(Class::General));
         debug_assert!(arena == ARENA && frame == FRAME);
         code
@@ -236,6 +239,28 @@ impl Code {
         self.constant(Constant::Each64(bits))
     }
 
+    /// The lanes that the bits say, of 32 bits or of 64.
+    pub fn lanes(&mut self, bits: u16, double: bool) -> Reg {
+        let lane = if double { 8 } else { 4 };
+        let all = if double { self.set.lanes() / 2 } else { self.set.lanes() };
+        let bits = bits & ((1u32 << all) - 1) as u16;
+        match self.set {
+            Set::Avx512 => self.constant(Constant::Mask(bits)),
+            Set::Avx2 if bits.count_ones() as usize == all => self.each32(!0),
+            Set::Avx2 if bits == 0 => self.each32(0),
+            Set::Avx2 => {
+                let byte = |k: usize| if k / lane < all && bits >> (k / lane) & 1 == 1 { 0xff } else { 0 };
+                self.constant(Constant::Vector(std::array::from_fn(byte)))
+            }
+        }
+    }
+
+    /// A vector of 256 bits.
+    pub fn words(&mut self, words: [u32; 8]) -> Reg {
+        let bytes = std::array::from_fn(|k| if k < 32 { words[k / 4].to_le_bytes()[k % 4] } else { 0 });
+        self.constant(Constant::Vector(bytes))
+    }
+
     pub fn push(&mut self, inst: Inst) {
         self.insts.push(inst);
     }
@@ -254,7 +279,7 @@ impl Code {
     }
 
     pub fn mask(&mut self, op: Op, fold: Fold, ins: &[Operand], immediate: Option<u8>) -> Reg {
-        let out = self.fresh(Class::Mask);
+        let out = self.fresh(self.set.masks());
         let immediate = immediate.map(Immediate::Byte);
         self.push(Inst { fold, immediate, ..Inst::new(Kind::Plain(op), Some(out), ins) });
         out

@@ -8,20 +8,43 @@ use whorl_kernels::ops::Ops;
 use super::code::{Fold, Operand, Part, Reg};
 use super::machine::{Lane, Wide};
 use super::ops;
+use super::set::Set;
 
 impl Wide<'_> {
     /// The masks of an `f64`'s halves as one.
     pub fn joined(&mut self, masks: Lane) -> Reg {
+        if self.code.set == Set::Avx2 {
+            // The lower words of both, in pairs, which are then put in order.
+            let ins = [masks.lo.into(), masks.hi.into()];
+            let pairs = self.code.vector_by(Op::VEX_Vshufps_ymm_ymm_ymmm256_imm8, Fold::No, &ins, 0x88);
+            return self.code.vector_by(Op::VEX_Vpermq_ymm_ymmm256_imm8, Fold::No, &[pairs.into()], 0xd8);
+        }
         self.mask_op(Op::VEX_Kunpckbw_kr_kr_kr, masks.hi, masks.lo)
     }
 
     pub fn split(&mut self, mask: Reg) -> Lane {
+        if self.code.set == Set::Avx2 {
+            let upper = self.upper(mask);
+            let [lo, hi] = [mask, upper].map(|half| {
+                self.code.vector(Op::VEX_Vpmovsxdq_ymm_xmmm128, Fold::No, &[Operand::Reg(half, Part::Half)])
+            });
+            return Lane { lo, hi };
+        }
         let hi = self.code.mask(Op::VEX_Kshiftrw_kr_kr_imm8, Fold::No, &[mask.into()], Some(8));
         Lane { lo: mask, hi }
     }
 
     /// `i32`, `u32` or `u8` lanes as `f64`.
     pub fn doubled(&mut self, dtype: DType, x: Reg) -> Lane {
+        if self.code.set == Set::Avx2 && dtype == DType::U32 {
+            let sign = self.code.each32(1 << 31);
+            let less = self.ints().ixor(x, sign);
+            return self.doubled(DType::I32, less).map(|x| {
+                let mut v = self.vectors(DType::F64);
+                let most = v.f(2_147_483_648.0);
+                v.add(x, most)
+            });
+        }
         let op = if dtype == DType::U32 {
             Op::EVEX_Vcvtudq2pd_zmm_k1z_ymmm256b32_er
         } else {
@@ -32,13 +55,13 @@ impl Wide<'_> {
         Lane { lo, hi: self.code.vector(op, Fold::No, &[Operand::Reg(upper, Part::Half)]) }
     }
 
-    /// Two halves of eight 32-bit lanes as one vector.
+    /// Two halves of 32-bit lanes as one vector.
     pub fn together(&mut self, x: Lane) -> Reg {
         let ins = [x.lo.into(), Operand::Reg(x.hi, Part::Half)];
         self.code.vector_by(Op::EVEX_Vinserti64x4_zmm_k1z_zmm_ymmm256_imm8, Fold::No, &ins, 1)
     }
 
-    /// Eight `f64` to 32-bit lanes in the lower half of a vector.
+    /// A vector of `f64` to 32-bit lanes in the lower half of a vector.
     pub fn narrowed(&mut self, op: Op, x: Reg) -> Reg {
         let r = self.code.vector(op, Fold::No, &[x.into()]);
         self.code.last().out = Some((r, Part::Half));
@@ -49,6 +72,58 @@ impl Wide<'_> {
     fn or_zero(&mut self, mask: Reg, a: Reg) -> Reg {
         let zero = self.code.each32(0);
         self.ints().blend(mask, a, zero)
+    }
+
+    /// Whole numbers of zero and more as unsigned ones, all ones above the range. AVX2 converts to signed numbers alone.
+    fn unsigned(&mut self, from: DType, x: Lane) -> Reg {
+        let sign = self.code.each32(1 << 31);
+        if from == DType::F64 {
+            let whole = x.map(|x| self.below_zero(x));
+            let halves = whole.map(|x| self.narrowed(Op::EVEX_Vcvttpd2dq_ymm_k1z_zmmm512b64_sae, x));
+            let all = self.together(halves);
+            return self.ints().ixor(all, sign);
+        }
+        let x = x.lo;
+        let mut v = self.ints();
+        let (half, all) = (v.f(2_147_483_648.0), v.f(4_294_967_296.0));
+        let (large, over) = (v.le(half, x), v.le(all, x));
+        let less = v.sub(x, half);
+        let rest = v.select(large, less, x);
+        let rest = v.to_int(rest);
+        let upper = v.iand(large, sign);
+        let whole = v.ixor(rest, upper);
+        v.ior(whole, over)
+    }
+
+    /// `f64` from zero on, truncated, at most 2^32 - 1, less 2^31.
+    fn below_zero(&mut self, x: Reg) -> Reg {
+        let mut v = self.vectors(DType::F64);
+        let (most, half) = (v.f(4_294_967_295.0), v.f(2_147_483_648.0));
+        let x = v.min(x, most);
+        let x = v.floor(x);
+        v.sub(x, half)
+    }
+
+    /// `u32` as `f32`: both halves are exact, their sum is rounded once.
+    fn float_of_unsigned(&mut self, x: Reg) -> Reg {
+        if self.code.set == Set::Avx512 {
+            return self.ints().one(Op::EVEX_Vcvtudq2ps_zmm_k1z_zmmm512b32_er, x);
+        }
+        let low = self.code.each32(0xffff);
+        let mut v = self.ints();
+        let (high, low) = (v.ishr(x, 16), v.iand(x, low));
+        let (high, low) = (v.to_float(high), v.to_float(low));
+        let scale = v.f(65536.0);
+        v.fma(high, scale, low)
+    }
+
+    /// Quotients of `u32`, which are in range, as whole numbers.
+    pub fn whole_quotient(&mut self, halves: Lane) -> Reg {
+        if self.code.set == Set::Avx2 {
+            return self.unsigned(DType::F64, halves);
+        }
+        let halves = halves.map(|q| self.narrowed(Op::EVEX_Vcvttpd2udq_ymm_k1z_zmmm512b64_sae, q));
+        self.together(halves)
     }
 
     /// Truncated and saturated; NaN gives 0.
@@ -62,7 +137,9 @@ impl Wide<'_> {
                 let zero = v.f(0.0);
                 v.max(x, zero)
             });
-            return if double {
+            return if self.code.set == Set::Avx2 {
+                self.unsigned(from, floor)
+            } else if double {
                 let halves = floor.map(|x| self.narrowed(Op::EVEX_Vcvttpd2udq_ymm_k1z_zmmm512b64_sae, x));
                 self.together(halves)
             } else {
@@ -133,14 +210,11 @@ impl Wide<'_> {
                 Lane::one(self.ints().two(Op::EVEX_Vpminsd_zmm_k1z_zmm_zmmm512b32, v, most))
             }
             (DType::I32 | DType::U8, DType::F32) => Lane::one(self.ints().to_float(x.lo)),
-            (DType::U32, DType::F32) => Lane::one(self.ints().one(Op::EVEX_Vcvtudq2ps_zmm_k1z_zmmm512b32_er, x.lo)),
+            (DType::U32, DType::F32) => Lane::one(self.float_of_unsigned(x.lo)),
             (DType::I32 | DType::U32 | DType::U8, DType::F64) => self.doubled(from, x.lo),
             (DType::I32 | DType::U32, DType::U8) => Lane::one(self.wrapped(to, x.lo)),
             (DType::I32 | DType::U32 | DType::U8, DType::I32 | DType::U32 | DType::U8) => x,
-            (DType::I32 | DType::U32 | DType::U8, DType::Bool) => {
-                let op = Op::EVEX_Vptestmd_kr_k1_zmm_zmmm512b32;
-                Lane::one(self.code.mask(op, Fold::No, &[x.lo.into(), x.lo.into()], None))
-            }
+            (DType::I32 | DType::U32 | DType::U8, DType::Bool) => Lane::one(self.ints().not_zero(x.lo)),
             (DType::Bool, DType::F32 | DType::I32 | DType::U32 | DType::U8) => {
                 let one = self.code.each32(if to == DType::F32 { 1f32.to_bits() } else { 1 });
                 Lane::one(self.or_zero(x.lo, one))

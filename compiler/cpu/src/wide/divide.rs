@@ -11,7 +11,7 @@
 use iced_x86::Code as Op;
 use whorl_kernels::ops::Ops;
 
-use super::code::{Class, Fold, Immediate, Inst, Kind, Reg};
+use super::code::{Class, Fold, Inst, Kind, Reg};
 use super::machine::Wide;
 use super::ops::INT_GREATER;
 
@@ -62,9 +62,6 @@ impl Wide<'_> {
     fn outside(&mut self, x: Reg, low: u32, high: u32) -> Reg {
         let (first, length) = (self.code.each32(low), self.code.each32(high - low));
         let distance = self.ints().isub(x, first);
-        let op = Op::EVEX_Vpcmpud_kr_k1_zmm_zmmm512b32_imm8;
-        let mask = self.code.mask(op, Fold::Each32, &[distance.into(), length.into()], None);
-        self.code.last().immediate = Some(Immediate::Byte(INT_GREATER));
-        mask
+        self.ints().unsigned_compare(INT_GREATER, distance, length)
     }
 }

@@ -5,18 +5,18 @@
 use std::collections::HashMap;
 
 use iced_x86::{Code as Op, Encoder, Formatter, Instruction, IntelFormatter, OpKind, Register};
+use smallvec::SmallVec;
 
 use super::allocate::{
-    Allocation, CALLEE_SAVED, FRAME_REGISTER, Place, SCRATCH_GENERAL, SCRATCH_MASKS, SCRATCH_RESULT, SCRATCH_VECTORS,
-    allocate,
+    Allocation, CALLEE_SAVED, FRAME_REGISTER, Place, SCRATCH_GENERAL, SCRATCH_MASKS, SCRATCH_VECTORS, allocate,
 };
 use super::code::{
     Class, Code, Constant, Extent, FRAME, Fold, Immediate, Inst, Kind, Label, Memory, Operand, Part, Reg,
 };
+use super::set::Set;
 use crate::CpuError;
 
-/// The function's bytes, to begin at a multiple of 64, and its text if that was asked for.
-/// A function's bytes, the places in them that are addresses of constants (and of which buffer), and its text if it was wanted.
+/// A function's bytes, to begin at a multiple of 64, the places in them that are addresses of constants (and of which buffer), and its text if it was wanted.
 pub struct Encoded {
     pub bytes: Vec<u8>,
     pub constants: Vec<(u32, u32)>,
@@ -84,15 +84,6 @@ pub struct Emitter<'a> {
     formatter: IntelFormatter,
 }
 
-pub fn vector(n: u8, part: Part) -> Register {
-    let first = match part {
-        Part::Whole => Register::ZMM0,
-        Part::Half => Register::YMM0,
-        Part::Quarter => Register::XMM0,
-    };
-    first + n as i32
-}
-
 fn general(n: u8, part: Part) -> Register {
     if part == Part::Whole { Register::RAX + n as i32 } else { Register::EAX + n as i32 }
 }
@@ -102,6 +93,15 @@ pub fn failed(error: impl std::fmt::Display) -> CpuError {
 }
 
 impl Emitter<'_> {
+    pub fn vector(&self, n: u8, part: Part) -> Register {
+        let first = match (part, self.code.set) {
+            (Part::Whole, Set::Avx512) => Register::ZMM0,
+            (Part::Half, Set::Avx512) | (Part::Whole, Set::Avx2) => Register::YMM0,
+            (Part::Quarter, _) | (Part::Half, Set::Avx2) => Register::XMM0,
+        };
+        first + n as i32
+    }
+
     fn function(&mut self) -> Result<(), CpuError> {
         let used = |r: u8| {
             let of =
@@ -199,7 +199,7 @@ impl Emitter<'_> {
 
     fn register(&self, class: Class, n: u8, part: Part) -> Register {
         match class {
-            Class::Vector => vector(n, part),
+            Class::Vector => self.vector(n, part),
             Class::Mask => Register::K0 + n as i32,
             Class::General => general(n, part),
         }
@@ -222,11 +222,11 @@ impl Emitter<'_> {
     }
 
     fn load_constant(&mut self, constant: &Constant, n: u8) -> Result<(), CpuError> {
-        let z = Final::Register(vector(n, Part::Whole));
+        let z = Final::Register(self.vector(n, Part::Whole));
         match constant {
             Constant::Each32(0) | Constant::Each64(0) => {
                 // Of 128 bits: the rest becomes zero.
-                let x = Final::Register(vector(n, Part::Quarter));
+                let x = Final::Register(self.vector(n, Part::Quarter));
                 self.plain(Op::EVEX_Vpxord_xmm_k1z_xmm_xmmm128b32, &[x, x, x], None)
             }
             Constant::Each32(bits) => {
@@ -238,7 +238,7 @@ impl Emitter<'_> {
                 self.plain(Op::EVEX_Vbroadcastsd_zmm_k1z_xmmm64, &[z, bits], None)
             }
             Constant::Vector(bytes) => {
-                let bytes = self.in_pool(bytes);
+                let bytes = self.in_pool(&bytes[..self.code.set.bytes()]);
                 self.plain(Op::EVEX_Vmovups_zmm_k1z_zmmm512, &[z, bytes], None)
             }
             Constant::Mask(bits) => {
@@ -254,7 +254,7 @@ impl Emitter<'_> {
         let n = match self.place(r) {
             Place::Register(n) => n,
             Place::Nowhere | Place::Stack(_) => {
-                let n = scratch.next(class)?;
+                let n = scratch.next(class, self.code.set)?;
                 self.load_into(r, n)?;
                 n
             }
@@ -316,6 +316,7 @@ impl Emitter<'_> {
             Place::Register(_) => None,
             Place::Stack(at) => Some((self.in_frame(at), false)),
             Place::Nowhere => match (self.code.regs[r.0 as usize].constant.clone()?, fold) {
+                (constant, _) if self.code.set == Set::Avx2 => Some((self.in_pool(&vector_of(&constant)?), false)),
                 (Constant::Each32(bits), Fold::Each32) => Some((self.in_pool(&bits.to_le_bytes()), true)),
                 (Constant::Each64(bits), Fold::Each64) => Some((self.in_pool(&bits.to_le_bytes()), true)),
                 (Constant::Vector(bytes), _) => Some((self.in_pool(&bytes), false)),
@@ -379,7 +380,7 @@ impl Emitter<'_> {
         match self.place(r) {
             Place::Register(n) => Ok(n),
             Place::Stack(at) => {
-                let n = Scratch::last(class);
+                let n = self.scratch_result(class);
                 if read {
                     let from = self.in_frame(at);
                     self.load(class, n, from)?;
@@ -399,7 +400,7 @@ impl Emitter<'_> {
             (a, b) if a == b => Ok(()),
             (Place::Register(n), _) => self.load_into(*from, n),
             (Place::Stack(at), _) => {
-                let n = Scratch::last(class);
+                let n = self.scratch_result(class);
                 self.load_into(*from, n)?;
                 self.store(class, n, at)
             }
@@ -418,6 +419,15 @@ impl Emitter<'_> {
             Class::General => Op::Mov_r64_rm64,
         };
         self.plain(op, &[Final::Register(to), Final::Register(from)], None)
+    }
+
+    /// For a result. A mask or a number may be in the place of what it is made of.
+    fn scratch_result(&self, class: Class) -> u8 {
+        match class {
+            Class::Vector => self.code.set.registers() - 1,
+            Class::Mask => SCRATCH_MASKS[1],
+            Class::General => SCRATCH_GENERAL[1],
+        }
     }
 
     /// Puts a result that is in the `n`th register where it belongs.
@@ -441,6 +451,12 @@ impl Emitter<'_> {
         zero: bool,
         each: bool,
     ) -> Result<(), CpuError> {
+        let (op, mask_at) = self.code.set.form(op, mask.is_some());
+        let mut operands: SmallVec<[Final; 4]> = operands.into();
+        if let (Some(at), Some(mask)) = (mask_at, mask) {
+            operands.insert(at, Final::Register(mask));
+        }
+        let mask = mask.filter(|_| mask_at.is_none());
         let mut i = Instruction::default();
         i.set_code(op);
         let mut pool = None;
@@ -509,6 +525,13 @@ impl Emitter<'_> {
         let begin = self.at;
         let length =
             self.encoder.encode(&instruction, begin).map_err(|e| failed(format!("{e}: {:?}", instruction.code())))?;
+        // Bytes of AVX-512 begin so, and nothing else does.
+        let buffer = self.encoder.take_buffer();
+        let evex = buffer.get(begin as usize) == Some(&0x62);
+        self.encoder.set_buffer(buffer);
+        if evex && self.code.set == Set::Avx2 {
+            return Err(failed(format!("AVX2 lacks {:?}", instruction.code())));
+        }
         self.at += length as u64;
         if let Some(place) = pool {
             let offset = self.encoder.get_constant_offsets().displacement_offset() as u64;
@@ -553,22 +576,25 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    fn next(&mut self, class: Class) -> Result<u8, CpuError> {
+    fn next(&mut self, class: Class, set: Set) -> Result<u8, CpuError> {
+        let first = set.registers() - SCRATCH_VECTORS;
+        let vectors = [first, first + 1];
         let (count, all): (&mut usize, &[u8]) = match class {
-            Class::Vector => (&mut self.vectors, &SCRATCH_VECTORS),
+            Class::Vector => (&mut self.vectors, &vectors),
             Class::Mask => (&mut self.masks, &SCRATCH_MASKS),
             Class::General => (&mut self.general, &SCRATCH_GENERAL),
         };
         *count += 1;
         all.get(*count - 1).copied().ok_or_else(|| failed("too few scratch registers"))
     }
+}
 
-    /// For a result. A mask or a number may be in the place of what it is made of.
-    fn last(class: Class) -> u8 {
-        match class {
-            Class::Vector => SCRATCH_RESULT,
-            Class::Mask => SCRATCH_MASKS[1],
-            Class::General => SCRATCH_GENERAL[1],
-        }
-    }
+/// The bytes of a constant that is a vector of 256 bits.
+fn vector_of(constant: &Constant) -> Option<[u8; 32]> {
+    Some(match constant {
+        Constant::Each32(bits) => std::array::from_fn(|k| bits.to_le_bytes()[k % 4]),
+        Constant::Each64(bits) => std::array::from_fn(|k| bits.to_le_bytes()[k % 8]),
+        Constant::Vector(bytes) => std::array::from_fn(|k| bytes[k]),
+        Constant::Mask(_) => return None,
+    })
 }

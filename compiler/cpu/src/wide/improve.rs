@@ -9,6 +9,7 @@ use iced_x86::Code as Op;
 use smallvec::SmallVec;
 
 use super::code::{ARENA, Code, Constant, Extent, FRAME, Fold, Immediate, Inst, Kind, Label, Operand, Part, Reg};
+use super::set::Set;
 
 pub fn improve(code: &mut Code) {
     compute_once(code);
@@ -204,6 +205,8 @@ fn joined(code: &Code, uses: &Uses, at: usize) -> Option<Inst> {
     let inst = &code.insts[at];
     match inst.kind {
         Kind::MulAdd(_) => signs_into_product(code, uses, inst),
+        // Its instructions have neither masks nor three operands of logic.
+        Kind::Plain(_) if code.set == Set::Avx2 => None,
         Kind::Plain(op) => match op {
             Op::EVEX_Vblendmps_zmm_k1z_zmm_zmmm512b32 => choice_into_mask(code, uses, at, inst, 32),
             Op::EVEX_Vblendmpd_zmm_k1z_zmm_zmmm512b64 => choice_into_mask(code, uses, at, inst, 64),

@@ -5,10 +5,29 @@ use whorl_core::ir::DType;
 use whorl_core::prim::{Binary, Compare, Unary};
 use whorl_kernels::ops::Ops;
 
-use super::code::{Constant, Fold, Reg};
+use super::code::{Fold, Reg};
 use super::machine::{Lane, Wide};
-use super::ops;
+use super::ops::{self, Vectors};
+use super::set::Set;
 use crate::CpuError;
+
+impl Vectors<'_> {
+    /// The bits of each number moved up, and in again below. Whole bytes are moved by one instruction.
+    fn rotated(&mut self, x: Reg, by: u8) -> Reg {
+        match self.code.set {
+            Set::Avx512 => self.code.vector_by(Op::EVEX_Vprold_zmm_k1z_zmmm512b32_imm8, Fold::No, &[x.into()], by),
+            Set::Avx2 if by % 8 == 0 => {
+                let from = |k: u8| u32::from_le_bytes(std::array::from_fn(|b| 4 * k + (b as u8 + 4 - by / 8) % 4));
+                let places = self.code.words(std::array::from_fn(|k| from(k as u8 % 4)));
+                self.two(Op::VEX_Vpshufb_ymm_ymm_ymmm256, x, places)
+            }
+            Set::Avx2 => {
+                let (up, down) = (self.ishl(x, by as u32), self.ishr(x, 32 - by as u32));
+                self.ior(up, down)
+            }
+        }
+    }
+}
 
 impl Wide<'_> {
     /// Cuts a 32-bit result down to what the element type holds.
@@ -86,8 +105,7 @@ impl Wide<'_> {
             Compare::Ge => ops::INT_GREATER_OR_EQUAL,
         };
         if dtype == DType::U32 {
-            let op = Op::EVEX_Vpcmpud_kr_k1_zmm_zmmm512b32_imm8;
-            return self.code.mask(op, Fold::Each32, &[a.into(), b.into()], Some(predicate));
+            return self.ints().unsigned_compare(predicate, a, b);
         }
         self.ints().int_compare(predicate, a, b)
     }
@@ -146,16 +164,13 @@ impl Wide<'_> {
         }
         let (a, b) = (self.doubled(dtype, x), self.doubled(dtype, y));
         // i32::MIN / -1 is out of range, which gives i32::MIN: it wraps.
-        let narrow = if dtype == DType::U32 {
-            Op::EVEX_Vcvttpd2udq_ymm_k1z_zmmm512b64_sae
+        let halves = a.zip(b, |a, b| self.vectors(DType::F64).div(a, b));
+        let quotient = if dtype == DType::U32 {
+            self.whole_quotient(halves)
         } else {
-            Op::EVEX_Vcvttpd2dq_ymm_k1z_zmmm512b64_sae
+            let halves = halves.map(|q| self.narrowed(Op::EVEX_Vcvttpd2dq_ymm_k1z_zmmm512b64_sae, q));
+            self.together(halves)
         };
-        let halves = a.zip(b, |a, b| {
-            let q = self.vectors(DType::F64).div(a, b);
-            self.narrowed(narrow, q)
-        });
-        let quotient = self.together(halves);
         let zero = self.code.each32(0);
         let by_zero = self.ints().ieq(y, zero);
         if op == Binary::Div {
@@ -197,7 +212,7 @@ impl Wide<'_> {
         let even = v.ishr(even, 32);
         let odd = v.ishr(x, 32);
         let odd = v.two(Op::EVEX_Vpmuludq_zmm_k1z_zmm_zmmm512b64, odd, by);
-        let odds = self.code.constant(Constant::Mask(0xaaaa));
+        let odds = self.code.lanes(0xaaaa, false);
         self.ints().blend(odds, odd, even)
     }
 
@@ -212,7 +227,7 @@ impl Wide<'_> {
         for group in 0..5 {
             for by in ROTATIONS[group % 2] {
                 x = v.iadd(x, y);
-                let rotated = v.code.vector_by(Op::EVEX_Vprold_zmm_k1z_zmmm512b32_imm8, Fold::No, &[y.into()], by);
+                let rotated = v.rotated(y, by);
                 y = v.ixor(rotated, x);
             }
             let count = v.code.each32(group as u32 + 1);

@@ -7,6 +7,7 @@ use whorl_schedule::loop_ir::{BufferId, Place, View};
 
 use super::code::{ARENA, Class, Constant, Fold, Immediate, Inst, Kind, Memory, Operand, Part, Reg};
 use super::machine::{Lane, Wide};
+use super::set::Set;
 use crate::CpuError;
 use crate::lanes::machine::{LaneOffset, Layout, Machine};
 
@@ -132,6 +133,12 @@ impl Wide<'_> {
 
     /// The low 32 bits of a general register in all lanes.
     pub fn splat_general(&mut self, r: Reg) -> Reg {
+        if self.code.set == Set::Avx2 {
+            let one = self.code.vector(Op::VEX_Vmovd_xmm_rm32, Fold::No, &[Operand::Reg(r, Part::Half)]);
+            self.code.last().out = Some((one, Part::Quarter));
+            let ins = [Operand::Reg(one, Part::Quarter)];
+            return self.code.vector(Op::VEX_Vpbroadcastd_ymm_xmmm32, Fold::No, &ins);
+        }
         self.code.vector(Op::EVEX_Vpbroadcastd_zmm_k1z_r32, Fold::No, &[Operand::Reg(r, Part::Half)])
     }
 
@@ -147,7 +154,7 @@ impl Wide<'_> {
     /// Restricts the last instruction to the first lanes; of a load, the others become zero.
     fn first_only(&mut self, width: usize, all: usize, zero: bool) {
         if width < all {
-            let mask = self.first_mask(width);
+            let mask = self.first_mask(width, all < self.lanes());
             let last = self.code.last();
             last.mask = Some(mask);
             last.zero = zero;
@@ -189,24 +196,37 @@ impl Wide<'_> {
     }
 
     fn load_row(&mut self, dtype: DType, at: Memory, width: usize) -> Lane {
+        let all = self.lanes();
+        let half = all / 2;
+        if self.code.set == Set::Avx2 && dtype.bytes() < 4 && (width < all || dtype == DType::Bool) {
+            let v = self.load_bytes(at, dtype.bytes() * width);
+            return self.widened(dtype, v);
+        }
         Lane::one(match dtype {
-            DType::F32 | DType::I32 | DType::U32 => self.row(Op::EVEX_Vmovups_zmm_k1z_zmmm512, at, width, 16),
+            DType::F32 | DType::I32 | DType::U32 => self.row(Op::EVEX_Vmovups_zmm_k1z_zmmm512, at, width, all),
             DType::F64 => {
-                let lo = self.row(Op::EVEX_Vmovupd_zmm_k1z_zmmm512, at, width.min(8), 8);
-                if width <= 8 {
+                let lo = self.row(Op::EVEX_Vmovupd_zmm_k1z_zmmm512, at, width.min(half), half);
+                if width <= half {
                     return Lane::one(lo);
                 }
-                let at = Memory { bytes: at.bytes + 64, ..at };
-                return Lane { lo, hi: self.row(Op::EVEX_Vmovupd_zmm_k1z_zmmm512, at, width - 8, 8) };
+                let at = Memory { bytes: at.bytes + 8 * half as i32, ..at };
+                return Lane { lo, hi: self.row(Op::EVEX_Vmovupd_zmm_k1z_zmmm512, at, width - half, half) };
             }
-            DType::U8 => self.row(Op::EVEX_Vpmovzxbd_zmm_k1z_xmmm128, at, width, 16),
-            DType::F16 | DType::BF16 => self.row(Op::EVEX_Vpmovzxwd_zmm_k1z_ymmm256, at, width, 16),
+            DType::U8 => self.row(Op::EVEX_Vpmovzxbd_zmm_k1z_xmmm128, at, width, all),
+            DType::F16 | DType::BF16 => self.row(Op::EVEX_Vpmovzxwd_zmm_k1z_ymmm256, at, width, all),
             DType::Bool => {
                 let bytes = self.row(Op::EVEX_Vmovdqu8_xmm_k1z_xmmm128, at, width, 16);
                 self.code.last().out = Some((bytes, Part::Quarter));
                 self.not_zero(bytes)
             }
         })
+    }
+
+    /// Elements of one or two bytes from a vector of 128 bits, in AVX2.
+    fn widened(&mut self, dtype: DType, v: Reg) -> Lane {
+        let op = if dtype.is_half() { Op::EVEX_Vpmovzxwd_zmm_k1z_ymmm256 } else { Op::EVEX_Vpmovzxbd_zmm_k1z_xmmm128 };
+        let v = self.code.vector(op, Fold::No, &[Operand::Reg(v, Part::Quarter)]);
+        Lane::one(if dtype == DType::Bool { self.ints().not_zero(v) } else { v })
     }
 
     /// Which of 16 bytes are not zero.
@@ -230,7 +250,7 @@ impl Wide<'_> {
             DType::U8 => small(self, Op::Movzx_r32_rm8),
             DType::Bool => {
                 let v = small(self, Op::Movzx_r32_rm8);
-                self.code.mask(Op::EVEX_Vptestmd_kr_k1_zmm_zmmm512b32, Fold::No, &[v.into(), v.into()], None)
+                self.ints().not_zero(v)
             }
         })
     }
@@ -243,7 +263,7 @@ impl Wide<'_> {
             let out = this.code.fresh(Class::Vector);
             let zero = this.code.each32(0);
             this.code.copy(out, zero);
-            let (first, left) = (this.first_mask(width), this.code.fresh(Class::Mask));
+            let (first, left) = (this.first_mask(width, double), this.code.fresh(this.code.set.masks()));
             this.code.copy(left, first);
             let op = if double { Op::EVEX_Vgatherdpd_zmm_k1_vm32y } else { Op::EVEX_Vpgatherdd_zmm_k1_vm32z };
             let from = Memory { index: Some(places), ..at };
@@ -258,12 +278,13 @@ impl Wide<'_> {
         if !double {
             return Lane::one(one(self, places, width));
         }
-        let lo = one(self, places, width.min(8));
-        if width <= 8 {
+        let half = self.lanes() / 2;
+        let lo = one(self, places, width.min(half));
+        if width <= half {
             return Lane::one(lo);
         }
         let upper = self.upper(places);
-        Lane { lo, hi: one(self, upper, width - 8) }
+        Lane { lo, hi: one(self, upper, width - half) }
     }
 
     /// Elements of one or two bytes from places of their own.
@@ -281,6 +302,9 @@ impl Wide<'_> {
                 v
             })
             .collect();
+        if self.code.set == Set::Avx2 {
+            return self.widened(dtype, parts[0]);
+        }
         Lane::one(match dtype {
             DType::Bool => self.not_zero(parts[0]),
             DType::F16 | DType::BF16 => {
@@ -379,6 +403,9 @@ impl Wide<'_> {
 
     /// Elements of one or two bytes in the low bits of a vector.
     fn packed(&mut self, dtype: DType, v: Lane) -> (Reg, Part) {
+        if self.code.set == Set::Avx2 {
+            return (self.packed_small(dtype, v), Part::Quarter);
+        }
         match dtype {
             DType::Bool => (self.bytes_of_mask(v.lo), Part::Quarter),
             DType::F16 | DType::BF16 => {
@@ -401,6 +428,9 @@ impl Wide<'_> {
             Layout::Apart(bytes) => bytes,
         };
         match dtype {
+            DType::F32 | DType::I32 | DType::U32 | DType::F64 if self.code.set == Set::Avx2 => {
+                self.store_apart(dtype, v, at, bytes, width);
+            }
             DType::F32 | DType::I32 | DType::U32 if width == 1 => {
                 self.code.effect(Op::EVEX_Vmovd_rm32_xmm, &[at.into(), Operand::Reg(v.lo, Part::Quarter)], None);
             }
@@ -424,7 +454,7 @@ impl Wide<'_> {
             }
             DType::F16 | DType::BF16 | DType::U8 | DType::Bool => {
                 let (packed, part) = self.packed(dtype, v);
-                let (op, in_quarter) = if part == Part::Half {
+                let (op, in_quarter) = if dtype.is_half() {
                     (Op::EVEX_Vpextrw_r32m16_xmm_imm8, 8)
                 } else {
                     (Op::EVEX_Vpextrb_r32m8_xmm_imm8, 16)
@@ -447,7 +477,7 @@ impl Wide<'_> {
     /// Where places are the same, the last lane's value stays.
     fn store_places(&mut self, op: Op, at: Memory, places: Reg, v: Reg, width: usize) {
         let at = self.plain(at);
-        let (first, left) = (self.first_mask(width), self.code.fresh(Class::Mask));
+        let (first, left) = (self.first_mask(width, false), self.code.fresh(Class::Mask));
         self.code.copy(left, first);
         let to = Memory { index: Some(places), ..at };
         self.code.effect(op, &[to.into(), v.into()], None);
@@ -455,6 +485,9 @@ impl Wide<'_> {
     }
 
     fn store_row(&mut self, dtype: DType, v: Lane, at: Memory, width: usize) {
+        if self.code.set == Set::Avx2 {
+            return self.store_row_in_pieces(dtype, v, at, width);
+        }
         match dtype {
             DType::F32 | DType::I32 | DType::U32 => {
                 self.put(Op::EVEX_Vmovups_zmmm512_k1z_zmm, at, v.lo.into(), width, 16);

@@ -1,4 +1,6 @@
-//! Lane loops on x86-64 with AVX-512: vectors of 512 bits, from loop to bytes without Cranelift, which has none.
+//! Lane loops on x86-64 with AVX-512, or with AVX2: vectors of 512 or 256 bits, from loop to bytes without Cranelift, which has none.
+//!
+//! What differs between the two is in [`set`], and in short sequences next to each other.
 //!
 //! [`machine`] writes what a loop does as [`code`] on virtual registers, with [`ops`], [`memory`], [`strided`], [`convert`],
 //! [`divide`] and [`integer`]; [`improve`] makes it shorter, [`order`] puts it in order, [`allocate`] places the registers, [`encode`] makes bytes.
@@ -15,6 +17,8 @@ mod machine;
 mod memory;
 mod ops;
 mod order;
+mod pieces;
+mod set;
 mod strided;
 mod three;
 
@@ -26,23 +30,12 @@ use crate::lanes::{self, Plan};
 
 pub use encode::Encoded;
 pub use machine::Wide;
-
-/// Whether this machine has what the code uses.
-pub fn supported() -> bool {
-    #[cfg(all(target_arch = "x86_64", unix))]
-    {
-        is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512dq")
-            && is_x86_feature_detected!("avx512vl")
-    }
-    #[cfg(not(all(target_arch = "x86_64", unix)))]
-    false
-}
+pub use set::Set;
 
 /// What of the machine the code depends on.
 pub fn features() -> String {
-    format!("wide={} popcount={}", supported(), machine::counts_bits())
+    let sets = [Set::Avx512, Set::Avx2].map(|set| (set, set.supported()));
+    format!("wide={sets:?} popcount={}", machine::counts_bits())
 }
 
 /// Whether the loop can be written so: what writes lane after lane, or calls, is left to the portable path.
@@ -74,7 +67,8 @@ pub fn fits(program: &LoopProgram, lanes: &Lanes) -> bool {
 
 /// The bytes of a function for the loop, which begins at a multiple of 64, and their text if it is wanted.
 pub fn compile(program: &LoopProgram, plan: &Plan, text: bool) -> Result<Encoded, CpuError> {
-    let mut machine = Wide::new(program);
+    let set = plan.set().ok_or_else(|| CpuError::internal("a loop of no set's vectors"))?;
+    let mut machine = Wide::new(program, set);
     lanes::emit(&mut machine, program, plan)?;
     machine.code.clean();
     improve::improve(&mut machine.code);

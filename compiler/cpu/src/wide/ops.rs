@@ -1,11 +1,12 @@
-//! [`whorl_kernels::ops::Ops`] by emitting AVX-512: elementary functions are those of all backends, operation for operation.
+//! [`whorl_kernels::ops::Ops`] by emitting vectors: elementary functions are those of all backends, operation for operation.
 
 use iced_x86::Code as Op;
 use whorl_kernels::ops::{Ops, Table};
 
-use super::code::{Class, Code, Constant, Fold, Inst, Kind, MulAdd, Operand, Reg};
+use super::code::{Class, Code, Constant, Fold, Inst, Kind, MulAdd, Operand, Part, Reg};
+use super::set::Set;
 
-/// A machine of 16 `f32`, or of eight `f64`.
+/// A machine of as many `f32` as a vector has, or `f64`.
 pub struct Vectors<'x> {
     pub code: &'x mut Code,
     pub double: bool,
@@ -76,8 +77,66 @@ impl Vectors<'_> {
 
     /// Signed.
     pub fn int_compare(&mut self, predicate: u8, a: Reg, b: Reg) -> Reg {
+        if self.code.set == Set::Avx2 {
+            let equal = by_width!(self, VEX_Vpcmpeqd_ymm_ymm_ymmm256, VEX_Vpcmpeqq_ymm_ymm_ymmm256);
+            let greater = by_width!(self, VEX_Vpcmpgtd_ymm_ymm_ymmm256, VEX_Vpcmpgtq_ymm_ymm_ymmm256);
+            return match predicate {
+                INT_EQUAL => self.either(equal, a, b),
+                INT_GREATER => self.two(greater, a, b),
+                INT_LESS => self.two(greater, b, a),
+                // The opposite of its opposite.
+                _ => {
+                    let opposite = self.int_compare(predicate ^ 4, a, b);
+                    self.not(opposite)
+                }
+            };
+        }
         let op = by_width!(self, EVEX_Vpcmpd_kr_k1_zmm_zmmm512b32_imm8, EVEX_Vpcmpq_kr_k1_zmm_zmmm512b64_imm8);
         self.code.mask(op, self.fold(), &[a.into(), b.into()], Some(predicate))
+    }
+
+    pub fn unsigned_compare(&mut self, predicate: u8, a: Reg, b: Reg) -> Reg {
+        if self.code.set == Set::Avx512 {
+            let op = Op::EVEX_Vpcmpud_kr_k1_zmm_zmmm512b32_imm8;
+            return self.code.mask(op, Fold::Each32, &[a.into(), b.into()], Some(predicate));
+        }
+        let bound = match predicate {
+            INT_EQUAL | INT_NOT_EQUAL => return self.int_compare(predicate, a, b),
+            INT_LESS_OR_EQUAL | INT_GREATER => self.two(Op::EVEX_Vpminud_zmm_k1z_zmm_zmmm512b32, a, b),
+            _ => self.two(Op::EVEX_Vpmaxud_zmm_k1z_zmm_zmmm512b32, a, b),
+        };
+        let holds = matches!(predicate, INT_LESS_OR_EQUAL | INT_GREATER_OR_EQUAL);
+        self.int_compare(if holds { INT_EQUAL } else { INT_NOT_EQUAL }, bound, a)
+    }
+
+    /// Of numbers of 32 bits.
+    pub fn not_zero(&mut self, a: Reg) -> Reg {
+        match self.code.set {
+            Set::Avx512 => {
+                self.code.mask(Op::EVEX_Vptestmd_kr_k1_zmm_zmmm512b32, Fold::No, &[a.into(), a.into()], None)
+            }
+            Set::Avx2 => {
+                let zero = self.code.each32(0);
+                self.int_compare(INT_NOT_EQUAL, a, zero)
+            }
+        }
+    }
+
+    /// Where a mask does not hold.
+    pub fn not(&mut self, mask: Reg) -> Reg {
+        match self.code.set {
+            Set::Avx512 => self.code.mask(Op::VEX_Knotw_kr_kr, Fold::No, &[mask.into()], None),
+            Set::Avx2 => {
+                let ones = self.code.each32(!0);
+                self.ixor(mask, ones)
+            }
+        }
+    }
+
+    /// The lower 32 bits of each 64, in the lower half of a vector.
+    fn words(&mut self, a: Reg) -> Reg {
+        let even = self.code.words([0, 2, 4, 6, 0, 2, 4, 6]);
+        self.code.vector(Op::VEX_Vpermd_ymm_ymm_ymmm256, Fold::No, &[even.into(), a.into()])
     }
 
     /// By a constant.
@@ -91,6 +150,34 @@ impl Vectors<'_> {
         let r = self.two(op, b, a);
         self.code.last().mask = Some(mask);
         r
+    }
+}
+
+impl Vectors<'_> {
+    /// A column is four vectors. A permutation's bits are linear in what is permuted: what the later ones differ by is put over the first, where
+    /// the place's upper bits say so, which are two cheap instructions where a choice is three.
+    fn row_of_quarters(&mut self, table: &'static Table, at: Reg) -> [Reg; 8] {
+        let [second, third] = [28, 27].map(|by| {
+            let bit = self.ishl(at, by);
+            self.isar(bit, 31)
+        });
+        let last = self.iand(second, third);
+        table.columns.map(|column| {
+            let bits = |k: usize| column[k].to_bits();
+            let mut permuted = |word: &dyn Fn(usize) -> u32| {
+                let numbers = self.code.words(std::array::from_fn(word));
+                let ins = [at.into(), numbers.into()];
+                self.code.vector(Op::VEX_Vpermps_ymm_ymm_ymmm256, Fold::Each32, &ins)
+            };
+            let first = permuted(&bits);
+            let to_second = permuted(&|k| bits(k) ^ bits(k + 8));
+            let to_third = permuted(&|k| bits(k) ^ bits(k + 16));
+            let to_last = permuted(&|k| bits(k) ^ bits(k + 8) ^ bits(k + 16) ^ bits(k + 24));
+            [(to_second, second), (to_third, third), (to_last, last)].into_iter().fold(first, |number, (by, mask)| {
+                let here = self.iand(by, mask);
+                self.ixor(number, here)
+            })
+        })
     }
 }
 
@@ -181,11 +268,17 @@ impl Ops for Vectors<'_> {
         out
     }
     fn scale(&mut self, a: Reg, n: Reg) -> Option<Reg> {
+        if self.code.set == Set::Avx2 {
+            return None;
+        }
         let op = by_width!(self, EVEX_Vscalefps_zmm_k1z_zmm_zmmm512b32_er, EVEX_Vscalefpd_zmm_k1z_zmm_zmmm512b64_er);
         Some(self.two(op, a, n))
     }
 
     fn row(&mut self, table: &'static Table, at: Reg) -> [Reg; 8] {
+        if self.code.set == Set::Avx2 {
+            return self.row_of_quarters(table, at);
+        }
         let mut row = [at; 8];
         for (number, column) in row.iter_mut().zip(&table.columns) {
             let mut halves = column.chunks_exact(16).map(|half| {
@@ -212,9 +305,20 @@ impl Ops for Vectors<'_> {
         a
     }
     fn to_int(&mut self, a: Reg) -> Reg {
+        if self.code.set == Set::Avx2 && self.double {
+            let narrow = self.code.vector(Op::EVEX_Vcvttpd2dq_ymm_k1z_zmmm512b64_sae, Fold::No, &[a.into()]);
+            self.code.last().out = Some((narrow, Part::Half));
+            let ins = [Operand::Reg(narrow, Part::Half)];
+            return self.code.vector(Op::VEX_Vpmovsxdq_ymm_xmmm128, Fold::No, &ins);
+        }
         self.one(by_width!(self, EVEX_Vcvttps2dq_zmm_k1z_zmmm512b32_sae, EVEX_Vcvttpd2qq_zmm_k1z_zmmm512b64_sae), a)
     }
     fn to_float(&mut self, a: Reg) -> Reg {
+        if self.code.set == Set::Avx2 && self.double {
+            let words = self.words(a);
+            let ins = [Operand::Reg(words, Part::Half)];
+            return self.code.vector(Op::EVEX_Vcvtdq2pd_zmm_k1z_ymmm256b32_er, Fold::No, &ins);
+        }
         self.one(by_width!(self, EVEX_Vcvtdq2ps_zmm_k1z_zmmm512b32_er, EVEX_Vcvtqq2pd_zmm_k1z_zmmm512b64_er), a)
     }
 
@@ -240,6 +344,12 @@ impl Ops for Vectors<'_> {
         self.shifted(by_width!(self, EVEX_Vpsrld_zmm_k1z_zmmm512b32_imm8, EVEX_Vpsrlq_zmm_k1z_zmmm512b64_imm8), a, by)
     }
     fn isar(&mut self, a: Reg, by: u32) -> Reg {
+        if self.code.set == Set::Avx2 && self.double {
+            let zero = self.code.each64(0);
+            let sign = self.int_compare(INT_LESS, a, zero);
+            let (low, high) = (self.ishr(a, by), self.ishl(sign, 64 - by));
+            return self.ior(low, high);
+        }
         self.shifted(by_width!(self, EVEX_Vpsrad_zmm_k1z_zmmm512b32_imm8, EVEX_Vpsraq_zmm_k1z_zmmm512b64_imm8), a, by)
     }
     fn ieq(&mut self, a: Reg, b: Reg) -> Reg {

@@ -10,12 +10,18 @@ use iced_x86::Code as Op;
 use smallvec::SmallVec;
 
 use super::code::{Class, Code, Inst, Kind, Memory, Operand, Reg};
+use super::set::Set;
 
-/// Vectors and masks that may live at once, before it is looked at that there are fewer.
-const VECTORS: i32 = 28;
-/// So many of them are left to constants.
-const CONSTANTS: i32 = 18;
+/// Masks that may live at once, before it is looked at that there are fewer.
 const MASKS: i32 = 3;
+
+/// Vectors that may, and how many of them are left to constants.
+fn vectors(set: Set) -> (i32, i32) {
+    match set {
+        Set::Avx512 => (28, 18),
+        Set::Avx2 => (12, 4),
+    }
+}
 
 pub fn order(code: &mut Code) {
     let mut uses = vec![0; code.regs.len()];
@@ -194,7 +200,7 @@ impl<'c> Region<'c> {
     fn may_meet(&self, a: &Memory, b: &Memory) -> bool {
         let places = a.index.is_some_and(|i| self.code.class(i) == Class::Vector);
         let same = a.base == b.base && a.index == b.index && a.scale == b.scale;
-        places || !same || a.bytes.abs_diff(b.bytes) < 64
+        places || !same || (a.bytes.abs_diff(b.bytes) as usize) < self.code.set.bytes()
     }
 
     fn wait(&mut self, first: usize, then: usize, how_long: u32) {
@@ -296,8 +302,9 @@ impl<'c> Region<'c> {
         constants.retain(|r| self.code.class(*r) == Class::Vector && self.code.regs[r.0 as usize].constant.is_some());
         constants.sort_unstable();
         constants.dedup();
-        let constants = (constants.len() as i32).min(CONSTANTS);
-        let limits = [(VECTORS - constants).max(through[0] + 6), MASKS.max(through[1] + 2)];
+        let (vectors, most_constants) = vectors(self.code.set);
+        let constants = (constants.len() as i32).min(most_constants);
+        let limits = [(vectors - constants).max(through[0] + 6), MASKS.max(through[1] + 2)];
         let mut ready: Vec<usize> = (0..n).filter(|k| self.waits_for[*k] == 0).collect();
         let mut order = Vec::with_capacity(n);
         while !ready.is_empty() {

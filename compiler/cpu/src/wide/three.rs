@@ -4,7 +4,7 @@ use iced_x86::Code as Op;
 
 use super::allocate::Place;
 use super::code::{Fold, Immediate, Inst, MulAdd, Operand, Part, Reg};
-use super::encode::{Emitter, Final, Scratch, failed, vector};
+use super::encode::{Emitter, Final, Scratch, failed};
 use crate::CpuError;
 
 impl Emitter<'_> {
@@ -100,7 +100,7 @@ impl Emitter<'_> {
             Some(mask) => Some(self.loaded(mask, Part::Whole, &mut scratch)?),
             None => None,
         };
-        let operands = [Final::Register(vector(n, Part::Whole)), Final::Register(register), last];
+        let operands = [Final::Register(self.vector(n, Part::Whole)), Final::Register(register), last];
         self.full(op, &operands, immediate, mask, inst.zero, each)
     }
 }

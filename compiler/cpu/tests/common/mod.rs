@@ -25,10 +25,12 @@ pub fn check(program: &LoopProgram, args: &[ArrayData]) {
     let expected = evaluate(program, args);
     for (vector, threads) in [
         (VectorMode::Auto, 1),
+        (VectorMode::Avx2, 1),
         (VectorMode::Narrow, 1),
         (VectorMode::Scalar, 2),
         (VectorMode::Auto, 2),
         (VectorMode::Auto, 5),
+        (VectorMode::Avx2, 4),
         (VectorMode::Narrow, 3),
     ] {
         let team = TeamOptions::eager(threads);

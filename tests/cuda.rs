@@ -1,7 +1,13 @@
-//! Kernels for NVIDIA cards, on the emulator: whole training loops, barriers that are needed, and what `ptxas` says.
+//! Kernels for NVIDIA cards, on the emulator: whole training loops, all of the library, barriers that are needed, and what `ptxas` says.
 
 mod support;
 
+#[path = "cuda/barriers.rs"]
+mod barriers;
+#[path = "cuda/figures.rs"]
+mod figures;
+#[path = "cuda/programs.rs"]
+mod programs;
 #[path = "cuda/wide.rs"]
 mod wide;
 
@@ -98,9 +104,9 @@ fn left_out(program: &LoopProgram, options: &Options) {
     assert!(unseen.len() * 4 <= count / 7, "{unseen:?} of {count} are not needed");
 }
 
-/// Where there is a `ptxas` (`WHORL_PTXAS`), it takes the kernels of all examples, without spills in PPO's.
+/// Where there is a `ptxas` (`WHORL_PTXAS`), it takes the kernels of all examples by groups of blocks; `figures` has those of single blocks.
 #[test]
-fn ptxas_takes_the_examples() {
+fn ptxas_takes_the_examples_by_groups() {
     let Some(ptxas) = std::env::var_os("WHORL_PTXAS") else {
         eprintln!("skipped: WHORL_PTXAS names no ptxas");
         return;
@@ -113,8 +119,8 @@ fn ptxas_takes_the_examples() {
         let traced = source.script.trace_main().expect("a program").program;
         let (program, _) = whorl::pipeline::cut(traced);
         let program = whorl::pipeline::schedule(&whorl::pipeline::flatten(program), &source.map).expect("a schedule");
-        for (architecture, options) in [80, 90].into_iter().flat_map(|a| [(a, Options::default()), (a, by_two())]) {
-            let module = compiled(&program, &Options { architecture, ..options });
+        for architecture in [80, 90] {
+            let module = compiled(&program, &Options { architecture, ..by_two() });
             let path = folder.join("kernels.ptx");
             std::fs::write(&path, &module.ptx).expect("written");
             let mut command = Command::new(&ptxas);

@@ -124,14 +124,13 @@ impl Kernel<'_> {
                     };
                 }
                 index => {
-                    let product = match i32::try_from(step) {
-                        Ok(step) => self.text.two("mul.wide.s32", Class::Long, index, Operand::Int(step.into())),
+                    reg = match i32::try_from(step) {
+                        Ok(step) => self.text.three("mad.wide.s32", Class::Long, index, Operand::Int(step.into()), reg),
                         Err(_) => {
                             let index = self.text.one("cvt.s64.s32", Class::Long, index);
-                            self.text.two("mul.lo.s64", Class::Long, index, Operand::Int(step))
+                            self.text.three("mad.lo.s64", Class::Long, index, Operand::Int(step), reg)
                         }
                     };
-                    reg = self.text.two("add.s64", Class::Long, reg, product);
                 }
             }
         }
@@ -171,10 +170,10 @@ impl Kernel<'_> {
     }
 
     /// Four neighbours of 32 bits at a multiple of 16 bytes.
-    pub fn load_four(&mut self, at: Address) -> [Operand; 4] {
+    pub fn load_four(&mut self, dtype: DType, at: Address) -> [Operand; 4] {
         let at = self.reachable(at);
-        let [a, b, c, d]: [Reg; 4] = std::array::from_fn(|_| self.text.reg(Class::F32));
-        emit!(self.text, "{}.v4.f32 {{{a}, {b}, {c}, {d}}}, [{}+{}]", at.space.load(), at.reg, at.bytes);
+        let [a, b, c, d]: [Reg; 4] = std::array::from_fn(|_| self.text.reg(class(dtype)));
+        emit!(self.text, "{}.v4.{} {{{a}, {b}, {c}, {d}}}, [{}+{}]", at.space.load(), stored(dtype), at.reg, at.bytes);
         [a, b, c, d].map(Operand::from)
     }
 }

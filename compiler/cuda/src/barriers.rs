@@ -355,7 +355,8 @@ impl Walk<'_> {
         }
         for r in &l.reductions {
             let who = match mode {
-                Mode::Everyone | Mode::First | Mode::FirstSixteen | Mode::InOrder(_) => Who::First,
+                Mode::Everyone | Mode::First | Mode::FirstSixteen | Mode::InOrder(0) => Who::First,
+                Mode::InOrder(_) => Who::Other,
                 Mode::Sixteens if l.dims.is_empty() => Who::First,
                 Mode::Points => way(&r.into).map_or(Who::Other, Who::Points),
                 Mode::Sixteens => way(&r.into).map_or(Who::Other, Who::Leaders),

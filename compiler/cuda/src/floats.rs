@@ -125,10 +125,10 @@ impl Ops for Floats<'_> {
     fn row(&mut self, table: &'static Table, at: Operand) -> [Operand; 8] {
         let name = self.tables.name(table);
         let number = self.text.two("and.b32", Class::Word, at, Operand::Int(31));
-        let bytes = self.text.two("mul.wide.u32", Class::Long, number, Operand::Int(size_of::<[f32; 8]>() as i64));
         let start = self.text.reg(Class::Long);
         emit!(self.text, "mov.u64 {start}, {name}");
-        let place = self.text.two("add.s64", Class::Long, start, bytes);
+        let bytes = Operand::Int(size_of::<[f32; 8]>() as i64);
+        let place = self.text.three("mad.wide.u32", Class::Long, number, bytes, start);
         let row: [Reg; 8] = std::array::from_fn(|_| self.text.reg(Class::F32));
         for (half, four) in row.chunks_exact(4).enumerate() {
             let [a, b, c, d] = [four[0], four[1], four[2], four[3]];

@@ -80,10 +80,9 @@ pub fn emit(k: &mut Kernel, l: &Lanes) -> Result<(), CudaError> {
             k.text.place(skip);
             Ok(())
         }
+        // Reduced dimensions have an end of their own: what is folded over them is stored there.
+        Mode::InOrder(keep) if !l.reductions.is_empty() => Loop::new(k, &l, None).in_order(keep),
         Mode::InOrder(keep) => {
-            if !l.reductions.is_empty() {
-                return Err(CudaError::internal("a scatter in a reduction"));
-            }
             let (dims, rest) = l.dims.split_at(keep);
             let reduced: Shape = rest.iter().chain(&l.reduced).copied().collect();
             let l = Lanes { dims: dims.into(), reduced, ..l.clone() };
@@ -264,6 +263,32 @@ impl<'x, 'p> Loop<'x, 'p> {
         self.forget_points();
         self.decompose(at.into());
         self.body()?;
+        emit!(self.k.text, "add.s32 {at}, {at}, {}", self.k.threads);
+        self.k.text.jump(head);
+        self.k.text.place(done);
+        Ok(())
+    }
+
+    /// Threads share the first dimensions; each goes through the others in order.
+    fn in_order(&mut self, shared: usize) -> Result<(), CudaError> {
+        self.uniform()?;
+        let (shared, own) = self.l.dims.split_at(shared);
+        let (shared, own) = (shared.iter().product::<usize>(), own.iter().product::<usize>());
+        let (at, head, done) = (self.k.text.reg(Class::Word), self.k.text.label(), self.k.text.label());
+        let (step, next) = (self.k.text.reg(Class::Word), self.k.text.label());
+        self.k.text.assign(at, self.k.thread);
+        self.k.text.place_loop(head);
+        let over = self.k.text.two("setp.ge.u32", Class::Predicate, at, Operand::Int(shared as i64));
+        self.k.text.jump_if(over, done);
+        self.k.text.assign(step, Operand::Int(0));
+        self.k.text.place_loop(next);
+        self.forget_points();
+        let point = self.k.text.times_plus(at.into(), own as i64, step.into());
+        self.decompose(point);
+        self.body()?;
+        emit!(self.k.text, "add.s32 {step}, {step}, 1");
+        let more = self.k.text.two("setp.lt.u32", Class::Predicate, step, Operand::Int(own as i64));
+        self.k.text.jump_if(more, next);
         emit!(self.k.text, "add.s32 {at}, {at}, {}", self.k.threads);
         self.k.text.jump(head);
         self.k.text.place(done);

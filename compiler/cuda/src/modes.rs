@@ -68,8 +68,14 @@ fn in_place(p: &LoopProgram, l: &Lanes, promoted: &Promoted, reductions: bool) -
     written.into_iter().any(|w| read.iter().any(|r| overlap(p, w, *r)))
 }
 
-fn all_interleaved(l: &Lanes) -> bool {
-    l.reductions.iter().all(|r| r.order == ReduceOrder::Interleaved && matches!(r.kind, ReductionKind::Fold(_)))
+/// Whether every reduction can be made of sixteen partial results: its order says so, or no order makes a difference.
+fn in_sixteen_parts(l: &Lanes) -> bool {
+    l.reductions.iter().all(|r| r.order == ReduceOrder::Interleaved || !ordered(l, r))
+}
+
+/// Whether the order of a reduction shows: that of numbers that are rounded does. Of equal elements the first has the lowest number in any order.
+pub fn ordered(l: &Lanes, r: &Reduction) -> bool {
+    matches!(r.kind, ReductionKind::Fold(_)) && l.ops[r.value.0 as usize].dtype.is_float()
 }
 
 /// The mode of a loop in its normal form.
@@ -78,7 +84,7 @@ pub fn mode(p: &LoopProgram, l: &Lanes, promoted: &Promoted, threads: usize) -> 
     if l.ops.iter().any(is_scatter) {
         return Mode::InOrder(apart(l));
     }
-    let sixteens = all_interleaved(l) && !l.reductions.is_empty() && reduced > SHORT && !writes_points(l);
+    let sixteens = in_sixteen_parts(l) && !l.reductions.is_empty() && reduced > SHORT && !writes_points(l);
     if points == 1 {
         return if reduced <= SHORT {
             if in_place(p, l, promoted, true) { Mode::First } else { Mode::Everyone }
@@ -109,7 +115,8 @@ fn own_level(l: &Lanes, v: &View) -> usize {
     if varies(reduced) { 2 } else { usize::from(varies(points)) }
 }
 
-/// For each op: 0 if it is the same for all points, 1 if for all that is reduced, else 2. What is written, is at least once a point.
+/// For each op: 0 if it is the same for all points, 1 if for all that is reduced, else 2. What is written, is at least once a point; a scatter
+/// each time, as what is added counts as often, and what several set has an order.
 pub fn levels(l: &Lanes) -> Vec<usize> {
     let mut levels: Vec<usize> = Vec::new();
     for op in &l.ops {
@@ -118,7 +125,10 @@ pub fn levels(l: &Lanes) -> Vec<usize> {
             kind => view_of(kind).map_or(0, |v| own_level(l, v)),
         };
         let operands = whorl_schedule::operands(&op.kind).into_iter().map(|v| levels[v.0 as usize]).max();
-        let least = usize::from(is_write(op));
+        let least = match op.kind {
+            LaneKind::Scatter { .. } if !l.reduced.is_empty() => 2,
+            _ => usize::from(is_write(op)),
+        };
         levels.push(own.max(operands.unwrap_or(0)).max(least));
     }
     levels

@@ -13,10 +13,14 @@ use crate::kernel::Kernel;
 use crate::ptx::{Class, Operand, Reg};
 use crate::staged;
 
-/// Steps of the contracted dimension in one turn of its loop.
+/// Steps of the contracted dimension that are loaded together.
 const STEPS: usize = 4;
 /// Numbers of a tile.
 const MOST: usize = 32;
+/// Sums and loads of one turn of the loop over the contracted dimension, roughly: more of them, and its registers are too many.
+const TURN: usize = 160;
+/// … and at most so many steps.
+const MOST_STEPS: usize = 16;
 
 /// How neighbours are loaded, four at once.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -161,28 +165,27 @@ fn tile(k: &mut Kernel, m: &MatMul, tm: usize, tn: usize, at: Operand) -> Result
             r
         })
         .collect();
-    let turns = m.k / STEPS;
-    if turns <= 4 {
-        for turn in 0..turns {
-            steps(k, m, (&a, a_at), (&b, b_at), turn * STEPS, STEPS, &sums)?;
-        }
-        steps(k, m, (&a, a_at), (&b, b_at), turns * STEPS, m.k % STEPS, &sums)?;
-    } else {
-        let (a_at, b_at) = (moving(k, a_at), moving(k, b_at));
+    let group = tm * tn * STEPS + a.loads() + b.loads();
+    let turn = (TURN / group).clamp(1, MOST_STEPS / STEPS) * STEPS;
+    let turns = m.k / turn;
+    let (mut a_at, mut b_at, mut done) = (a_at, b_at, 0);
+    if turns > 2 {
+        (a_at, b_at) = (moving(k, a_at), moving(k, b_at));
         let (count, head) = (k.text.reg(Class::Word), k.text.label());
         k.text.assign(count, Operand::Int(turns as i64));
         k.text.place_loop(head);
-        steps(k, m, (&a, a_at), (&b, b_at), 0, STEPS, &sums)?;
+        steps(k, m, (&a, a_at), (&b, b_at), turn, &sums);
         for (side, at) in [(&a, a_at), (&b, b_at)] {
-            let by = (STEPS as isize * side.step) as i64 * m.dtype.bytes() as i64;
+            let by = (turn as isize * side.step) as i64 * m.dtype.bytes() as i64;
             let op = if at.space.class() == Class::Word { "add.s32" } else { "add.s64" };
             emit!(k.text, "{op} {}, {}, {by}", at.reg, at.reg);
         }
         emit!(k.text, "sub.s32 {count}, {count}, 1");
         let more = k.text.two("setp.gt.s32", Class::Predicate, count, Operand::Int(0));
         k.text.jump_if(more, head);
-        steps(k, m, (&a, a_at), (&b, b_at), 0, m.k % STEPS, &sums)?;
+        done = turns * turn;
     }
+    steps(k, m, (&a, a_at), (&b, b_at), m.k - done, &sums);
     let (rows, columns): (Vec<isize>, Vec<isize>) = ((0..tm as isize).collect(), (0..tn as isize).collect());
     finish(k, m, &Target { index: &index, row, column, rows: &rows, columns: &columns }, &sums)
 }
@@ -210,31 +213,20 @@ pub fn pointer(
     Ok(Address { space, reg, bytes: start + constant + view.offset as i64 * bytes })
 }
 
-/// So many steps from step `first` on.
-fn steps(
-    k: &mut Kernel,
-    m: &MatMul,
-    (a, a_at): (&Side, Address),
-    (b, b_at): (&Side, Address),
-    first: usize,
-    count: usize,
-    sums: &[Reg],
-) -> Result<(), CudaError> {
-    if count == 0 {
-        return Ok(());
-    }
-    let left = numbers(k, m, a, a_at, first, count);
-    let right = numbers(k, m, b, b_at, first, count);
+/// The next so many steps.
+fn steps(k: &mut Kernel, m: &MatMul, (a, a_at): (&Side, Address), (b, b_at): (&Side, Address), n: usize, sums: &[Reg]) {
     let op = if m.dtype == DType::F64 { "fma.rn.f64" } else { "fma.rn.f32" };
-    for step in 0..count {
-        for i in 0..a.tile {
+    for first in (0..n).step_by(STEPS) {
+        let count = STEPS.min(n - first);
+        let left = numbers(k, m, a, a_at, first, count);
+        let right = numbers(k, m, b, b_at, first, count);
+        for (step, i) in (0..count).flat_map(|step| (0..a.tile).map(move |i| (step, i))) {
             for j in 0..b.tile {
                 let (x, y, sum) = (left[i][step], right[j][step], sums[i * b.tile + j]);
                 emit!(k.text, "{op} {sum}, {x}, {y}, {sum}");
             }
         }
     }
-    Ok(())
 }
 
 /// By place in the tile, then by step.
@@ -245,12 +237,12 @@ fn numbers(k: &mut Kernel, m: &MatMul, side: &Side, at: Address, first: usize, c
     match side.along {
         Along::Steps if count == STEPS => {
             for (i, row) in all.iter_mut().enumerate() {
-                row.copy_from_slice(&k.load_four(at.plus(place(i, 0))));
+                row.copy_from_slice(&k.load_four(m.dtype, at.plus(place(i, 0))));
             }
         }
         Along::Free => {
             for (step, i) in (0..count).flat_map(|step| (0..side.tile).step_by(4).map(move |i| (step, i))) {
-                let four = k.load_four(at.plus(place(i, step)));
+                let four = k.load_four(m.dtype, at.plus(place(i, step)));
                 all[i..i + 4].iter_mut().zip(four).for_each(|(row, x)| row[step] = x);
             }
         }

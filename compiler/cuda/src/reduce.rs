@@ -1,13 +1,14 @@
 //! What is reduced: loops inside of a point, partial results and their tree, in the order that `whorl_core::prim::Reduce` fixes.
 
 use whorl_core::ir::{DType, Lit};
-use whorl_core::prim::{Compare, Monoid};
+use whorl_core::prim::{Binary, Compare, Monoid, Unary};
 use whorl_schedule::loop_ir::*;
 
 use crate::CudaError;
-use crate::elements::{class, literal};
+use crate::elements::{Elements, class, literal};
 use crate::emit;
 use crate::lanes::{Loop, size};
+use crate::modes::ordered;
 use crate::ptx::{Class, Operand, Reg};
 
 /// What one reduction has so far, of one copy.
@@ -40,11 +41,16 @@ impl Loop<'_, '_> {
         self.l.ops[r.value.0 as usize].dtype
     }
 
+    /// Whether partial results are kept by position mod 16.
+    fn by_position(&self, r: &Reduction) -> bool {
+        r.order == ReduceOrder::Interleaved && ordered(self.l, r)
+    }
+
     /// Everything of a point that is reduced, by one thread.
     pub fn reduce(&mut self) -> Result<(), CudaError> {
         let n = self.reduced_count();
         let inside = self.levels.iter().filter(|level| **level == 2).count() + self.l.reductions.len();
-        let interleaved = self.l.reductions.iter().any(|r| r.order == ReduceOrder::Interleaved);
+        let interleaved = self.l.reductions.iter().any(|r| self.by_position(r));
         let last = self.l.reduced.last().copied().unwrap_or(1);
         let rows = self.l.reduced.len() > 1;
         let turn = if interleaved {
@@ -205,6 +211,21 @@ impl Loop<'_, '_> {
         }
     }
 
+    /// Whether a is better than b, and not as good.
+    fn better(&mut self, kind: ReductionKind, dtype: DType, a: Operand, b: Operand) -> Result<Operand, CudaError> {
+        let better = if kind == ReductionKind::ArgMax { Compare::Gt } else { Compare::Lt };
+        let mut e = self.k.elements();
+        let take = e.compare(better, dtype, a, b);
+        if !dtype.is_float() {
+            return Ok(take);
+        }
+        // A NaN beats all but a NaN.
+        let nan = e.compare(Compare::Ne, dtype, a, a);
+        let number = e.compare(Compare::Eq, dtype, b, b);
+        let first_nan = e.binary(Binary::And, DType::Bool, nan, number)?;
+        e.binary(Binary::Or, DType::Bool, take, first_nan)
+    }
+
     fn take_better(
         &mut self,
         kind: ReductionKind,
@@ -213,16 +234,8 @@ impl Loop<'_, '_> {
         v: Operand,
         position: Operand,
     ) -> Result<(), CudaError> {
-        let better = if kind == ReductionKind::ArgMax { Compare::Gt } else { Compare::Lt };
+        let take = self.better(kind, dtype, v, best.into())?;
         let mut e = self.k.elements();
-        let mut take = e.compare(better, dtype, v, best.into());
-        if dtype.is_float() {
-            // A NaN beats all but a NaN.
-            let new_nan = e.compare(Compare::Ne, dtype, v, v);
-            let old_number = e.compare(Compare::Eq, dtype, best.into(), best.into());
-            let first_nan = e.binary(whorl_core::prim::Binary::And, DType::Bool, new_nan, old_number)?;
-            take = e.binary(whorl_core::prim::Binary::Or, DType::Bool, take, first_nan)?;
-        }
         let new = e.select(take, dtype, v, best.into());
         let new_at = e.select(take, DType::I32, position, at.into());
         self.k.text.assign(best, new);
@@ -254,29 +267,34 @@ impl Loop<'_, '_> {
             let mut own = Vec::new();
             for r in &l.reductions {
                 let dtype = self.value_dtype(r);
-                own.push(match (r.kind, r.order) {
-                    (ReductionKind::Fold(op), ReduceOrder::Interleaved) => {
+                own.push(match r.kind {
+                    ReductionKind::Fold(op) if self.by_position(r) => {
                         let start = literal(op.identity(dtype));
                         let registers = (0..if looped { 16 } else { 0 }).map(|_| self.started(dtype, start)).collect();
                         Partial::Sixteen(vec![None; 16], registers)
                     }
-                    (ReductionKind::Fold(op), ReduceOrder::Sequential) => {
-                        Partial::One(self.started(dtype, literal(op.identity(dtype))))
-                    }
-                    (ReductionKind::ArgMax | ReductionKind::ArgMin, _) => {
-                        let worst = if r.kind == ReductionKind::ArgMax { Monoid::Max } else { Monoid::Min };
-                        let start = match dtype {
-                            DType::Bool => Lit::bool(worst == Monoid::Min),
-                            _ => worst.identity(dtype),
-                        };
-                        let best = self.started(dtype, literal(start));
-                        Partial::Best(best, self.started(DType::I32, Operand::Int(0)))
-                    }
+                    _ => self.one(r),
                 });
             }
             all.push(own);
         }
         Ok(all)
+    }
+
+    /// What a thread begins with that folds one element after the other.
+    fn one(&mut self, r: &Reduction) -> Partial {
+        let dtype = self.value_dtype(r);
+        let worst = match r.kind {
+            ReductionKind::Fold(op) => return Partial::One(self.started(dtype, literal(op.identity(dtype)))),
+            ReductionKind::ArgMax => Monoid::Max,
+            ReductionKind::ArgMin => Monoid::Min,
+        };
+        let start = match dtype {
+            DType::Bool => Lit::bool(worst == Monoid::Min),
+            _ => worst.identity(dtype),
+        };
+        let best = self.started(dtype, literal(start));
+        Partial::Best(best, self.started(DType::I32, Operand::Int(0)))
     }
 
     fn started(&mut self, dtype: DType, start: Operand) -> Reg {
@@ -379,12 +397,7 @@ impl Loop<'_, '_> {
         self.ops_of(1)?;
         let n = self.reduced_count();
         let l = self.l;
-        let mut sums: Vec<Vec<Partial>> = vec![Vec::new()];
-        for r in &l.reductions {
-            let ReductionKind::Fold(op) = r.kind else { return Err(CudaError::internal("a position by sixteen")) };
-            let dtype = self.value_dtype(r);
-            sums[0].push(Partial::One(self.started(dtype, literal(op.identity(dtype)))));
-        }
+        let mut sums: Vec<Vec<Partial>> = vec![l.reductions.iter().map(|r| self.one(r)).collect()];
         let at = self.k.text.reg(Class::Word);
         self.k.text.assign(at, own);
         let whole = n / 16;
@@ -418,13 +431,20 @@ impl Loop<'_, '_> {
         };
         let stores = self.guard.replace(leader);
         for (r, sum) in l.reductions.iter().zip(&sums[0]) {
-            let (ReductionKind::Fold(op), Partial::One(sum)) = (r.kind, sum) else { continue };
-            let dtype = self.value_dtype(r);
-            let mut v: Operand = (*sum).into();
-            for w in [8, 4, 2, 1] {
-                let other = self.shuffled("down", dtype, v, w);
-                v = self.k.elements().fold(op, dtype, v, other)?;
-            }
+            let (mut v, dtype) = match (r.kind, sum) {
+                (ReductionKind::Fold(op), Partial::One(sum)) => {
+                    let (dtype, mut v) = (self.value_dtype(r), (*sum).into());
+                    for w in [8, 4, 2, 1] {
+                        let other = self.shuffled("down", dtype, v, w);
+                        v = self.k.elements().fold(op, dtype, v, other)?;
+                    }
+                    (v, dtype)
+                }
+                (kind, Partial::Best(best, at)) => {
+                    (self.best_of_sixteen(kind, self.value_dtype(r), *best, *at)?, DType::I32)
+                }
+                (_, _) => return Err(CudaError::internal("a position into a fold")),
+            };
             if valid.is_none() {
                 v = self.shuffled("idx", dtype, v, 0);
             }
@@ -434,11 +454,37 @@ impl Loop<'_, '_> {
         Ok(())
     }
 
+    /// The position of the best of sixteen, the first of those that are equally good.
+    fn best_of_sixteen(&mut self, kind: ReductionKind, dtype: DType, best: Reg, at: Reg) -> Result<Operand, CudaError> {
+        let both = |k: &mut Elements, op, a, b| k.binary(op, DType::Bool, a, b);
+        for w in [8, 4, 2, 1] {
+            let other = self.shuffled("down", dtype, best.into(), w);
+            let other_at = self.shuffled("down", DType::I32, at.into(), w);
+            let better = self.better(kind, dtype, other, best.into())?;
+            let worse = self.better(kind, dtype, best.into(), other)?;
+            let mut e = self.k.elements();
+            let earlier = e.compare(Compare::Lt, DType::I32, other_at, at.into());
+            let unless_worse = e.unary(Unary::Not, DType::Bool, worse)?;
+            let first = both(&mut e, Binary::And, earlier, unless_worse)?;
+            let take = both(&mut e, Binary::Or, better, first)?;
+            let (new, new_at) =
+                (e.select(take, dtype, other, best.into()), e.select(take, DType::I32, other_at, at.into()));
+            self.k.text.assign(best, new);
+            self.k.text.assign(at, new_at);
+        }
+        Ok(at.into())
+    }
+
     /// Positions `at`, `at + 16`, …
     fn rounds(&mut self, at: Reg, rounds: usize, sums: &mut [Vec<Partial>]) -> Result<(), CudaError> {
         let row = self.l.reduced.len() == 1;
         let d = self.l.dims.len();
+        let positions = self.l.reductions.iter().any(|r| !matches!(r.kind, ReductionKind::Fold(_)));
         for round in 0..rounds {
+            let mut position = Operand::Int(0);
+            if positions || !row {
+                position = self.k.text.plus(at.into(), Operand::Int(16 * round as i64));
+            }
             if row {
                 if round == 0 {
                     self.index[d] = at.into();
@@ -446,10 +492,9 @@ impl Loop<'_, '_> {
                 }
                 self.copies[0].add[d] = 16 * round as i64;
             } else {
-                let position = self.k.text.plus(at.into(), Operand::Int(16 * round as i64));
                 self.decompose_reduced(position);
             }
-            self.element(sums, Operand::Int(0), 0)?;
+            self.element(sums, position, 0)?;
         }
         if row {
             self.copies[0].add[d] = 0;

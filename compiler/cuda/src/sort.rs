@@ -12,7 +12,10 @@ use crate::elements::class;
 use crate::emit;
 use crate::homes::width;
 use crate::kernel::Kernel;
-use crate::ptx::{Class, Operand, Reg};
+use crate::modes::overlap;
+use crate::ptx::{Class, Label, Operand, Reg};
+
+mod count;
 
 /// Elements that one thread keeps in registers.
 const MOST: usize = 16;
@@ -67,6 +70,23 @@ fn element(k: &mut Kernel, s: &Sort, view: &View, row: Address, at: Operand) -> 
     Address { reg, ..row.plus(constant) }
 }
 
+/// The keys of element number `at` of a row, which begin there.
+fn keys_at(k: &mut Kernel, s: &Sort, starts: &[Address], at: Operand) -> Vec<Operand> {
+    let load = |(v, start): (&View, &Address)| {
+        let place = element(k, s, v, *start, at);
+        k.load(dtype(k, v), place)
+    };
+    s.from[..s.keys].iter().zip(starts).map(load).collect()
+}
+
+fn key_types(k: &Kernel, s: &Sort) -> Vec<DType> {
+    s.from[..s.keys].iter().map(|v| dtype(k, v)).collect()
+}
+
+fn key_starts(k: &mut Kernel, s: &Sort, row: Operand) -> Result<Vec<Address>, CudaError> {
+    s.from[..s.keys].iter().map(|v| row_start(k, s, v, row)).collect()
+}
+
 /// Whether element a comes before b, and whether they are equal: NaN is behind all numbers.
 fn compared(k: &mut Kernel, dtype: DType, a: Operand, b: Operand) -> (Reg, Reg) {
     use whorl_core::prim::{Binary, Compare};
@@ -100,17 +120,18 @@ fn before(k: &mut Kernel, types: &[DType], (a, i): (&[Operand], Operand), (b, j)
     r
 }
 
+/// An element that a thread keeps while it counts.
+struct Own {
+    /// Past what is done where there is no such element.
+    skip: Label,
+    inside: Option<Reg>,
+    row: Operand,
+    values: Vec<Reg>,
+    place: Reg,
+}
+
 fn by_counting(k: &mut Kernel, s: &Sort, rows: usize) -> Result<(), CudaError> {
     let (total, threads) = (rows * s.n, k.threads);
-    let types: Vec<DType> = s.from[..s.keys].iter().map(|v| dtype(k, v)).collect();
-    /// What a thread keeps of an element.
-    struct Own {
-        skip: crate::ptx::Label,
-        inside: Option<Reg>,
-        row: Operand,
-        values: Vec<Reg>,
-        place: Reg,
-    }
     let mut own = Vec::new();
     for turn in 0..total.div_ceil(threads) {
         let at = k.text.plus(k.thread.into(), Operand::Int((turn * threads) as i64));
@@ -130,28 +151,21 @@ fn by_counting(k: &mut Kernel, s: &Sort, rows: usize) -> Result<(), CudaError> {
             let x = k.load(dtype(k, v), place);
             k.text.assign(*r, x);
         }
-        // How many come before.
-        let keys: Vec<Operand> = values[..s.keys].iter().map(|r| (*r).into()).collect();
-        let starts: Vec<Address> =
-            s.from[..s.keys].iter().map(|v| row_start(k, s, v, row)).collect::<Result<_, _>>()?;
-        let (other, head) = (k.text.reg(Class::Word), k.text.label());
-        k.text.assign(other, Operand::Int(0));
-        k.text.place_loop(head);
-        let mut others = Vec::new();
-        for (v, start) in s.from[..s.keys].iter().zip(&starts) {
-            let place = element(k, s, v, *start, other.into());
-            others.push(k.load(dtype(k, v), place));
+        match s.from[..s.keys] {
+            [ref key] => count::by_one_key(k, s, key, row, i, place)?,
+            _ => {
+                let mine: Vec<Operand> = values[..s.keys].iter().map(|r| (*r).into()).collect();
+                count::by_all_keys(k, s, &mine, row, i, place)?;
+            }
         }
-        let less = before(k, &types, (&others, other.into()), (&keys, i));
-        emit!(k.text, "@{less} add.s32 {place}, {place}, 1");
-        emit!(k.text, "add.s32 {other}, {other}, 1");
-        let more = k.text.two("setp.lt.s32", Class::Predicate, other, Operand::Int(s.n as i64));
-        k.text.jump_if(more, head);
         k.text.place(skip);
         own.push(Own { skip: k.text.label(), inside, row, values, place });
     }
-    // All are read before any is written.
-    k.barrier();
+    let in_place = s.from.iter().any(|from| s.to.iter().any(|to| overlap(k.p, from.buffer, to.buffer)));
+    if in_place {
+        // All are read before any is written.
+        k.barrier();
+    }
     for o in own {
         if let Some(inside) = o.inside {
             k.text.jump_unless(inside, o.skip);
@@ -189,7 +203,7 @@ fn in_scratch(k: &mut Kernel, start: usize, at: Operand, bytes: i64) -> Address 
 
 fn by_network(k: &mut Kernel, s: &Sort, rows: usize, scratch: usize) -> Result<(), CudaError> {
     let n = s.n.next_power_of_two();
-    let types: Vec<DType> = s.from[..s.keys].iter().map(|v| dtype(k, v)).collect();
+    let types = key_types(k, s);
     let (row, next_row) = (k.text.reg(Class::Word), k.text.label());
     k.text.assign(row, Operand::Int(0));
     k.text.place_loop(next_row);
@@ -199,8 +213,7 @@ fn by_network(k: &mut Kernel, s: &Sort, rows: usize, scratch: usize) -> Result<(
         Ok(())
     })?;
     k.barrier();
-    let starts: Vec<Address> =
-        s.from[..s.keys].iter().map(|v| row_start(k, s, v, row.into())).collect::<Result<_, _>>()?;
+    let starts = key_starts(k, s, row.into())?;
     let (size, next_size) = (k.text.reg(Class::Word), k.text.label());
     let (stride, next_stride) = (k.text.reg(Class::Word), k.text.label());
     if n > 1 {
@@ -284,17 +297,7 @@ fn y_before_x(
     let larger = k.text.two("max.u32", Class::Word, x, y);
     let beyond = k.text.two("setp.ge.u32", Class::Predicate, larger, Operand::Int(s.n as i64));
     k.text.jump_if(beyond, done);
-    let keys = |k: &mut Kernel, at: Operand| -> Vec<Operand> {
-        s.from[..s.keys]
-            .iter()
-            .zip(starts)
-            .map(|(v, start)| {
-                let place = element(k, s, v, *start, at);
-                k.load(dtype(k, v), place)
-            })
-            .collect()
-    };
-    let (of_x, of_y) = (keys(k, x), keys(k, y));
+    let (of_x, of_y) = (keys_at(k, s, starts, x), keys_at(k, s, starts, y));
     let r = before(k, types, (&of_y, y), (&of_x, x));
     k.text.assign(out, r);
     k.text.place(done);

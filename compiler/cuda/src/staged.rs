@@ -326,7 +326,7 @@ fn add_up(k: &mut Kernel, plan: &Plan, a_at: Reg, b_at: Reg, sums: &[Reg]) {
             if side.tile < 4 {
                 return offsets.iter().map(|o| k.load(DType::F32, at.plus(*o as i64 * WIDTH as i64))).collect();
             }
-            offsets.iter().step_by(4).flat_map(|o| k.load_four(at.plus(*o as i64 * WIDTH as i64))).collect()
+            offsets.iter().step_by(4).flat_map(|o| k.load_four(DType::F32, at.plus(*o as i64 * WIDTH as i64))).collect()
         };
         let (left, right) = (numbers(k, a, a_at, 0), numbers(k, b, b_at, b_part));
         for (i, x) in left.iter().enumerate() {

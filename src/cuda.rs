@@ -10,7 +10,7 @@ use whorl_schedule::loop_ir::LoopProgram;
 use whorl_source::{SourceMap, Span};
 
 use crate::cache::{Cache, Key};
-use crate::pipeline::{flatten, schedule};
+use crate::pipeline::{flatten_for_cards, schedule};
 
 /// The names of all files, and where a span is: the number of its file, counted from 1, and the line.
 pub fn lines(map: &SourceMap) -> (Vec<String>, impl Fn(Span) -> Option<(u32, u32)>) {
@@ -66,7 +66,7 @@ pub fn compile(
     let (program, module) = match found {
         Some(found) => found,
         None => {
-            let program = schedule(&flatten(traced), map)?;
+            let program = schedule(&flatten_for_cards(traced), map)?;
             let schedule = Schedule::choose(&program, program.runs.unwrap_or(1) * points, &Card::from(&card));
             let module = module(&program, &schedule, &card, map)?;
             let compiled = (program, module);

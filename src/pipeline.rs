@@ -7,7 +7,7 @@ use whorl_cpu::{Executable, Options, TeamOptions};
 use whorl_schedule::loop_ir::LoopProgram;
 use whorl_source::{Diagnostic, SourceMap, Span};
 use whorl_trace::{Loader, Script, Traced};
-pub use whorl_transform::flatten::{flatten, flatten_noted};
+pub use whorl_transform::flatten::{flatten, flatten_for_cards, flatten_noted};
 use whorl_transform::nests;
 use whorl_transform::ranges;
 use whorl_transform::simplify::simplify;

@@ -177,7 +177,12 @@ impl View<'_> {
 
     /// A stage behind the cut.
     fn late(&self, program: Program, stage: Stage) -> Result<String, String> {
-        let flat = pipeline::flatten(program);
+        let flat = match stage {
+            Stage::Ptx => pipeline::flatten_for_cards(program),
+            Stage::Tree | Stage::Core | Stage::Grad | Stage::Fused | Stage::Loops | Stage::Memory | Stage::Asm => {
+                pipeline::flatten(program)
+            }
+        };
         if stage == Stage::Fused {
             return Ok(self.core(&flat));
         }

@@ -25,7 +25,7 @@ fn scheduled(file: &str, settings: &[(&str, &str)]) -> LoopProgram {
     let source = support::load(&support::root().join(file), settings);
     let traced = source.script.trace_main().expect("a program").program;
     let (program, _) = whorl::pipeline::cut(traced);
-    let flat = whorl::pipeline::flatten(program);
+    let flat = whorl::pipeline::flatten_for_cards(program);
     whorl::pipeline::schedule(&flat, &source.map).expect("a schedule")
 }
 
@@ -118,7 +118,8 @@ fn ptxas_takes_the_examples_by_groups() {
         let source = support::load(&script, &[]);
         let traced = source.script.trace_main().expect("a program").program;
         let (program, _) = whorl::pipeline::cut(traced);
-        let program = whorl::pipeline::schedule(&whorl::pipeline::flatten(program), &source.map).expect("a schedule");
+        let program =
+            whorl::pipeline::schedule(&whorl::pipeline::flatten_for_cards(program), &source.map).expect("a schedule");
         for architecture in [80, 90] {
             let module = compiled(&program, &Options { architecture, ..by_two() });
             let path = folder.join("kernels.ptx");

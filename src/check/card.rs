@@ -1,14 +1,16 @@
 //! `whorl check --device cuda`: how a card would execute the program.
 
 use serde_json::json;
+use whorl_core::Program;
 use whorl_cuda::{Card, Module, Schedule};
 use whorl_device::{Emulator, Properties};
-use whorl_schedule::loop_ir::{LoopProgram, Phase};
+use whorl_schedule::loop_ir::Phase;
 use whorl_source::SourceMap;
 
 use super::layout;
 use crate::cuda;
 use crate::device::Choice;
+use crate::pipeline::{flatten_for_cards, schedule};
 use crate::words::bytes;
 
 /// What becomes of a program on a card.
@@ -23,8 +25,8 @@ pub struct OnCard {
 }
 
 impl OnCard {
-    /// Of the card that was chosen; where it is not there, of one that is often there. Nothing of the CPU.
-    pub fn of(choice: Choice, program: &LoopProgram, map: &SourceMap) -> Result<Option<OnCard>, String> {
+    /// Of the card that was chosen, and the program up to its runs; where it is not there, of one that is often there. Nothing of the CPU.
+    pub fn of(choice: Choice, core: &Program, map: &SourceMap) -> Result<Option<OnCard>, String> {
         let (card, name) = match choice {
             Choice::Cpu => return Ok(None),
             Choice::Cuda(number) => match whorl_device::cuda::devices().unwrap_or_default().get(number) {
@@ -33,6 +35,7 @@ impl OnCard {
             },
             Choice::Emulated => (Emulator::hopper(), Emulator::hopper().name),
         };
+        let program = &schedule(&flatten_for_cards(core.clone()), map)?;
         let runs = program.runs.unwrap_or(1);
         let schedule = Schedule::choose(program, runs, &Card::from(&card));
         let module = cuda::module(program, &schedule, &card, map)?;

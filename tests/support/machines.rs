@@ -20,7 +20,7 @@ use whorl_cpu::{Executable, LogElement, Options, RunError, RunState, TeamOptions
 use whorl_device::device_of_tests;
 use whorl_schedule::loop_ir::{LoopProgram, Phase};
 use whorl_schedule::{LogSite, log_sites};
-use whorl_transform::flatten::PASSES;
+use whorl_transform::flatten::{PASSES, PASSES_FOR_CARDS, Pass};
 
 /// What a machine leaves: results and what was logged, or the message of the assertion that failed.
 #[derive(Clone, PartialEq, Debug)]
@@ -52,6 +52,15 @@ pub fn agree(traced: &Program, args: &[ArrayData]) -> Result<Run, String> {
     let reference = guarded("the interpreter on traced Core", || Ok(interpreted(traced, args)))?;
     let flat = flatten(traced.clone())?;
     let run = same_bits(&flat, args)?;
+    let for_cards = passed(traced.clone(), PASSES_FOR_CARDS)?;
+    if for_cards != flat {
+        let loops = guarded("schedule for cards", || whorl_schedule::schedule(&for_cards).map_err(|e| e.to_string()))?;
+        let on_card = guarded("the emulated card", || emulated(&loops, args, 1, 64, 16 * 1024))?;
+        // Of several failures another may be the first.
+        if run.is_ok() || on_card.is_ok() {
+            compare("the emulated card, by passes of its own", &run, &on_card)?;
+        }
+    }
     match (&reference, &run) {
         (Ok(a), Ok(b)) => {
             let (left, right) = (a.results.iter().map(ArrayData::to_f64), b.results.iter().map(ArrayData::to_f64));
@@ -162,11 +171,15 @@ fn emulated(
 
 /// The passes of `pipeline::flatten`, with the verifier after each in every build.
 pub fn flatten(program: Program) -> Result<Program, String> {
+    passed(program, PASSES)
+}
+
+fn passed(program: Program, passes: &[Pass]) -> Result<Program, String> {
     let checked = |pass: &str, program: Program| match verify::verify(&program) {
         Ok(()) => Ok(program),
         Err(e) => Err(format!("{pass} made ill-formed Core: {e:?}\n{}", print::print(&program))),
     };
-    PASSES.iter().try_fold(program, |program, (name, pass)| checked(name, guarded(name, || Ok(pass(program)))?))
+    passes.iter().try_fold(program, |program, (name, pass)| checked(name, guarded(name, || Ok(pass(program)))?))
 }
 
 /// The program with everything it computes at its top as a result, so that all of it is compared, not only what is asserted.

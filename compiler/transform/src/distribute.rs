@@ -48,7 +48,12 @@ pub fn distribute(program: &Program) -> Program {
     distributed(Distributor::new(program)).0
 }
 
-/// The same, with what was done, and marks on the statements for [`Notes`].
+/// The same for machines with more lanes than most programs have: lanes that take a costly arm are not picked out for it. Values are the same.
+pub fn distribute_whole(program: &Program) -> Program {
+    distributed(Distributor { compacts: false, ..Distributor::new(program) }).0
+}
+
+/// The same as [`distribute`], with what was done, and marks on the statements for [`Notes`].
 pub fn distribute_noted(program: &Program) -> (Program, Notes) {
     let mut d = Distributor::new(program);
     d.taking = Some(notes::Taking::default());
@@ -135,13 +140,25 @@ pub(crate) struct Distributor<'a> {
     /// Products as emitted, for [`Distributor::sum_levels`].
     dots: HashMap<Var, (Dot, Atom, Atom)>,
     taking: Option<notes::Taking>,
+    /// Whether a costly arm is computed for the lanes that take it alone, where they are many.
+    compacts: bool,
 }
 
 impl<'a> Distributor<'a> {
     fn new(source: &'a Program) -> Distributor<'a> {
         let (values, dots) = (HashMap::new(), HashMap::new());
         let (sizes, spans) = (Vec::new(), Vec::new());
-        Distributor { source, b: Builder::default(), values, sizes, spans, mask: None, dots, taking: None }
+        Distributor {
+            source,
+            b: Builder::default(),
+            values,
+            sizes,
+            spans,
+            mask: None,
+            dots,
+            taking: None,
+            compacts: true,
+        }
     }
 
     fn bind(&mut self, v: Var, value: Value) {

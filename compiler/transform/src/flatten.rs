@@ -2,7 +2,7 @@
 
 use whorl_core::ir::Program;
 
-use crate::distribute::{Notes, distribute, distribute_noted};
+use crate::distribute::{Notes, distribute, distribute_noted, distribute_whole};
 use crate::fission::fission;
 use crate::late::late;
 use crate::simplify::simplify;
@@ -20,10 +20,29 @@ pub const PASSES: &[Pass] = &[
     ("late", late),
 ];
 
+/// The same for cards, whose threads are many and sort slowly: nothing is gained there by picking lanes out.
+pub const PASSES_FOR_CARDS: &[Pass] = &[
+    ("simplify", simplify),
+    ("sink", sink),
+    ("distribute", |p| distribute_whole(&p)),
+    ("simplify again", simplify),
+    ("fission", fission),
+    ("late", late),
+];
+
 /// Core as it is scheduled: simplified, with statements in the arms that need them, with inner maps distributed, loops split,
 /// and updates behind those who read what they replace.
 pub fn flatten(program: Program) -> Program {
-    PASSES.iter().fold(program, |program, (name, pass)| {
+    passed(program, PASSES)
+}
+
+/// The same for cards: its values are those of [`flatten`].
+pub fn flatten_for_cards(program: Program) -> Program {
+    passed(program, PASSES_FOR_CARDS)
+}
+
+fn passed(program: Program, passes: &[Pass]) -> Program {
+    passes.iter().fold(program, |program, (name, pass)| {
         let program = pass(program);
         if cfg!(debug_assertions)
             && let Err(e) = whorl_core::verify::verify(&program)

@@ -3,7 +3,6 @@
 
 mod build;
 
-
 use whorl_core::ir::ArrayData;
 use whorl_cpu::{Options, RunError, TeamOptions, VectorMode, compile};
 use whorl_schedule::loop_ir::*;

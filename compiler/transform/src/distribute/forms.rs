@@ -301,7 +301,7 @@ fn guarded(
 ) -> Vec<Value> {
     let any = any_lane(d, takes);
     let of_lane = |v: &Value| v.levels.without(&takes.levels).is_empty() && v.sums.is_empty();
-    let reads = if before.iter().all(of_lane) { compact::reads(d, takes, arm, cost) } else { None };
+    let reads = if d.compacts && before.iter().all(of_lane) { compact::reads(d, takes, arm, cost) } else { None };
     d.b.begin();
     let merged = match reads {
         Some(reads) => compact::compacted(d, takes, arm, &reads, before, ranks),

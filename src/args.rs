@@ -114,6 +114,7 @@ pub struct Check {
     pub script: Script,
     /// Whose schedule is told.
     pub device: Choice,
+    pub fast_math: bool,
     pub json: bool,
 }
 
@@ -239,7 +240,7 @@ fn wrong<T>(text: impl Into<String>) -> Read<T> {
 fn run(parser: &mut Parser) -> Read<Run> {
     let (mut files, mut settings) = (Vec::new(), Vec::new());
     let (mut seed, mut out, mut how, mut checks) = (0, None, kept_programs(), Checks::default());
-    let mut sweep = Vec::new();
+    let (mut sweep, mut fast_math) = (Vec::new(), false);
     while let Some(arg) = parser.next()? {
         match arg {
             Value(v) => files.push(v.into()),
@@ -247,6 +248,7 @@ fn run(parser: &mut Parser) -> Read<Run> {
             Long("out") => out = Some(parser.value()?.into()),
             Long("trap-nan") => checks.nan = true,
             Long("no-checks") => checks.index = false,
+            Long("fast-math") => fast_math = true,
             Long("sweep") => sweep.push(parser.value()?.string()?),
             other => {
                 let other = Other::from(other);
@@ -258,7 +260,7 @@ fn run(parser: &mut Parser) -> Read<Run> {
     }
     crate::sweep::Sweep::parse(&sweep).map_err(Problem::Wrong)?;
     let script = Script { file: one_file("run", files)?, settings };
-    Ok(Run { job: Job { script, seed, checks, sweep }, how, out })
+    Ok(Run { job: Job { script, seed, checks, fast_math, sweep }, how, out })
 }
 
 /// The usual way, with the user's compiled programs.
@@ -414,16 +416,18 @@ fn run_numbers(text: &str) -> Read<Vec<usize>> {
 }
 
 fn check(parser: &mut Parser) -> Read<Check> {
-    let (mut files, mut settings, mut json, mut on) = (Vec::new(), Vec::new(), false, Choice::default());
+    let (mut files, mut settings, mut json) = (Vec::new(), Vec::new(), false);
+    let (mut on, mut fast_math) = (Choice::default(), false);
     while let Some(arg) = parser.next()? {
         match arg {
             Value(v) => files.push(v.into()),
             Long("json") => json = true,
             Long("device") => on = device(parser)?,
+            Long("fast-math") => fast_math = true,
             other => setting(other.into(), parser, &mut settings)?,
         }
     }
-    Ok(Check { script: Script { file: one_file("check", files)?, settings }, device: on, json })
+    Ok(Check { script: Script { file: one_file("check", files)?, settings }, device: on, fast_math, json })
 }
 
 fn show(parser: &mut Parser) -> Read<Show> {
@@ -488,7 +492,7 @@ fn devices(parser: &mut Parser) -> Read<bool> {
 fn bench(parser: &mut Parser) -> Read<Bench> {
     let (mut files, mut settings, mut checks) = (Vec::new(), Vec::new(), Checks::default());
     let (mut seed, mut threads, mut repeats, mut seconds, mut json) = (0, How::default().threads, 5, 10.0, false);
-    let mut on = Choice::default();
+    let (mut on, mut fast_math) = (Choice::default(), false);
     while let Some(arg) = parser.next()? {
         match arg {
             Value(v) => files.push(v.into()),
@@ -503,11 +507,19 @@ fn bench(parser: &mut Parser) -> Read<Bench> {
             Long("json") => json = true,
             Long("trap-nan") => checks.nan = true,
             Long("no-checks") => checks.index = false,
+            Long("fast-math") => fast_math = true,
             other => setting(other.into(), parser, &mut settings)?,
         }
     }
     let script = Script { file: one_file("bench", files)?, settings };
-    Ok(Bench { job: Job { script, seed, checks, sweep: Vec::new() }, device: on, threads, repeats, seconds, json })
+    Ok(Bench {
+        job: Job { script, seed, checks, fast_math, sweep: Vec::new() },
+        device: on,
+        threads,
+        repeats,
+        seconds,
+        json,
+    })
 }
 
 /// A time to run for.

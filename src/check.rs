@@ -38,7 +38,11 @@ pub fn check(options: &args::Check) -> Result<ExitCode, String> {
     let (traced, signature) = source.script.trace_main_shown().map_err(|d| pipeline::render(&d, &source.map))?;
     let parts = parts(traced.program.clone(), &source.map)?;
     let costly = warnings::warnings(&parts, &source.map);
-    let card = parts.first().map(|part| OnCard::of(options.device, &part.core, &source.map)).transpose()?.flatten();
+    let card = parts
+        .first()
+        .map(|part| OnCard::of(options.device, &part.core, options.fast_math, &source.map))
+        .transpose()?
+        .flatten();
     if options.json {
         say!("{}", as_json(&source, &traced, &signature, &parts, &costly, card.as_ref()));
         return Ok(ExitCode::SUCCESS);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use whorl_core::Program;
-use whorl_cuda::{Card, Executable, Module, Schedule};
+use whorl_cuda::{Card, Executable, Module, Options, Schedule};
 use whorl_device::{Device, Properties};
 use whorl_schedule::loop_ir::LoopProgram;
 use whorl_source::{SourceMap, Span};
@@ -28,9 +28,16 @@ fn architecture(card: &Properties) -> u32 {
 }
 
 /// The kernels of a program.
-pub fn module(p: &LoopProgram, schedule: &Schedule, card: &Properties, map: &SourceMap) -> Result<Module, String> {
+pub fn module(
+    p: &LoopProgram,
+    schedule: &Schedule,
+    card: &Properties,
+    fast_math: bool,
+    map: &SourceMap,
+) -> Result<Module, String> {
     let (files, line) = lines(map);
-    whorl_cuda::compile(p, &schedule.options(architecture(card)), &files, &line).map_err(|e| format!("error: {e}"))
+    let options = Options { fast_math, ..schedule.options(architecture(card)) };
+    whorl_cuda::compile(p, &options, &files, &line).map_err(|e| format!("error: {e}"))
 }
 
 /// A traced program on a card.
@@ -48,6 +55,7 @@ pub fn compile(
     map: &SourceMap,
     device: Arc<dyn Device>,
     points: usize,
+    fast_math: bool,
     cache: &Cache,
 ) -> Result<OnCard, String> {
     let begin = Instant::now();
@@ -60,7 +68,7 @@ pub fn compile(
         ));
     }
     let (files, _) = lines(map);
-    let key = cache.folder().map(|_| Key::of(&traced, ("cuda", &card, points, &files)));
+    let key = cache.folder().map(|_| Key::of(&traced, ("cuda", &card, points, fast_math, &files)));
     let found: Option<(LoopProgram, Module)> = key.and_then(|key| cache.get(key));
     let cached = found.is_some();
     let (program, module) = match found {
@@ -68,7 +76,7 @@ pub fn compile(
         None => {
             let program = schedule(&flatten_for_cards(traced), map)?;
             let schedule = Schedule::choose(&program, program.runs.unwrap_or(1) * points, &Card::from(&card));
-            let module = module(&program, &schedule, &card, map)?;
+            let module = module(&program, &schedule, &card, fast_math, map)?;
             let compiled = (program, module);
             if let Some(key) = key {
                 cache.put(key, &compiled);

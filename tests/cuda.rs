@@ -4,6 +4,8 @@ mod support;
 
 #[path = "cuda/barriers.rs"]
 mod barriers;
+#[path = "cuda/fast.rs"]
+mod fast;
 #[path = "cuda/figures.rs"]
 mod figures;
 #[path = "cuda/programs.rs"]

@@ -228,3 +228,22 @@ fn schedules_are_told() {
         card["kernels"].as_array().expect("kernels").iter().map(|k| k["train_steps"].as_u64()).collect();
     assert_eq!(steps, [None, Some(30), None, Some(30), None]);
 }
+
+/// It belongs to the run, and to cards.
+#[test]
+fn fast_math_is_part_of_the_run() {
+    let folder = Folder::with("device-fast", "fn main(key: Key) = { let (a, b) = split(key)\n  tanh(normal(a, [32, 16]) @ normal(b, [16, 8])) }\n");
+    let card = card();
+    folder
+        .whorl("run script.whorl --fast-math --out none")
+        .bad(1, &["--fast-math is what a card computes", "--device cuda"]);
+    assert!(!folder.0.join("none").exists(), "a folder was made");
+    folder.whorl(&format!("run script.whorl --fast-math --device {card} --quiet --out fast")).good();
+    let config = folder.text("fast/config.toml");
+    assert!(config.contains("fast_math = true") && config.contains("--fast-math --device"), "{config}");
+    folder.whorl("repeat fast --quiet --out again").good();
+    folder.whorl("repeat fast --device cpu --quiet --out other").bad(1, &["--fast-math is what a card computes"]);
+    let told = folder.whorl("check script.whorl --device emulated --fast-math --json").good().out;
+    let exact = folder.whorl("check script.whorl --device emulated --json").good().out;
+    assert_ne!(told, exact, "the kernels are the same");
+}

@@ -26,7 +26,7 @@ pub struct OnCard {
 
 impl OnCard {
     /// Of the card that was chosen, and the program up to its runs; where it is not there, of one that is often there. Nothing of the CPU.
-    pub fn of(choice: Choice, core: &Program, map: &SourceMap) -> Result<Option<OnCard>, String> {
+    pub fn of(choice: Choice, core: &Program, fast_math: bool, map: &SourceMap) -> Result<Option<OnCard>, String> {
         let (card, name) = match choice {
             Choice::Cpu => return Ok(None),
             Choice::Cuda(number) => match whorl_device::cuda::devices().unwrap_or_default().get(number) {
@@ -38,7 +38,7 @@ impl OnCard {
         let program = &schedule(&flatten_for_cards(core.clone()), map)?;
         let runs = program.runs.unwrap_or(1);
         let schedule = Schedule::choose(program, runs, &Card::from(&card));
-        let module = cuda::module(program, &schedule, &card, map)?;
+        let module = cuda::module(program, &schedule, &card, fast_math, map)?;
         let steps = program.phases.iter().map(|phase| match phase {
             Phase::Straight(_) => None,
             Phase::Train { n, .. } => Some(*n),

@@ -21,6 +21,8 @@ pub struct Job {
     pub script: args::Script,
     pub seed: u32,
     pub checks: Checks,
+    /// Products and functions as a card has them, in other bits.
+    pub fast_math: bool,
     /// What each `--sweep` says: `ppo.lr=1e-4,3e-4`.
     pub sweep: Vec<String>,
 }
@@ -31,6 +33,9 @@ impl Job {
         let mut sum = Checksum::new();
         sum.add(source_hash.as_bytes());
         sum.add(format!("{} {:?} {:?}", self.seed, self.checks, self.sweep).as_bytes());
+        if self.fast_math {
+            sum.add(b"fast math");
+        }
         for (name, value) in &self.script.settings {
             sum.add(name.as_bytes());
             sum.add(value.as_bytes());
@@ -100,6 +105,7 @@ impl Config {
         line("seed", self.job.seed.to_string());
         line("index_checks", self.job.checks.index.to_string());
         line("trap_nan", self.job.checks.nan.to_string());
+        line("fast_math", self.job.fast_math.to_string());
         line("whorl", quoted(&self.version));
         line("source_hash", quoted(&self.source_hash));
         line("device", quoted(&self.device.to_string()));
@@ -146,8 +152,10 @@ impl Config {
         };
         let seed = number("seed")?.try_into().map_err(|_| "`seed` is out of range".to_string())?;
         let checks = Checks { index: truth("index_checks")?, nan: truth("trap_nan")? };
+        // Those of before it was there have none.
+        let fast_math = table.get("fast_math").and_then(Value::as_bool).unwrap_or(false);
         Ok(Config {
-            job: Job { script, seed, checks, sweep },
+            job: Job { script, seed, checks, fast_math, sweep },
             directory: string("directory")?.into(),
             version: string("whorl")?,
             source_hash: string("source_hash")?,
@@ -177,6 +185,10 @@ impl Config {
         if job.checks.nan {
             words.push("--trap-nan".to_string());
         }
+        if job.fast_math {
+            // It needs a card.
+            words.extend(["--fast-math".to_string(), "--device".to_string(), self.device.to_string()]);
+        }
         words.iter().map(|w| shell_quoted(w)).collect::<Vec<_>>().join(" ")
     }
 }
@@ -200,7 +212,7 @@ mod tests {
         let settings = vec![("ppo.lr".to_string(), "1e-3".to_string()), ("odd \"name\"".to_string(), "\\".to_string())];
         let script = args::Script { file: "my scripts/it's.whorl".into(), settings };
         let sweep = vec!["lr=log(1e-4, 1e-2, 3)".to_string()];
-        let job = Job { script, seed: 7, checks: Checks { index: false, nan: true }, sweep };
+        let job = Job { script, seed: 7, checks: Checks { index: false, nan: true }, fast_math: true, sweep };
         let config = Config {
             job: job.clone(),
             directory: "/home/a b".into(),
@@ -218,7 +230,7 @@ mod tests {
         let command = config.command();
         assert!(command.contains("'my scripts/it'\\''s.whorl' --seed 7 --set ppo.lr=1e-3"), "{command}");
         assert!(command.contains("--sweep 'lr=log(1e-4, 1e-2, 3)'"), "{command}");
-        assert!(command.ends_with("--no-checks --trap-nan"), "{command}");
+        assert!(command.ends_with("--no-checks --trap-nan --fast-math --device cuda:1"), "{command}");
         let text = config.text(&[]);
         for name in ["script", "seed", "whorl", "sources", "settings"] {
             let without: String = text

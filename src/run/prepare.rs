@@ -64,6 +64,10 @@ impl Prepared {
         let program = pipeline::checked(traced.program, job.checks);
         let (program, after) = pipeline::cut(program);
         let (engine, time, cached) = match how.device().open()? {
+            None if job.fast_math => {
+                return Err("error: --fast-math is what a card computes, and the CPU does not\nhelp: add --device cuda, or leave it out"
+                    .to_string());
+            }
             None => {
                 let runs = points.len().max(1);
                 let compiled = pipeline::compile_swept(program, &source.map, how.threads, runs, &how.cache)?;
@@ -71,7 +75,8 @@ impl Prepared {
                 (engine, compiled.time, compiled.cached)
             }
             Some(device) => {
-                let compiled = cuda::compile(program, &source.map, device, points.len().max(1), &how.cache)?;
+                let compiled =
+                    cuda::compile(program, &source.map, device, points.len().max(1), job.fast_math, &how.cache)?;
                 (ProgramEngine::on_card(compiled.executable, inputs), compiled.time, compiled.cached)
             }
         };

@@ -18,22 +18,22 @@ use crate::{compiled, programs, run, scheduled, support};
 const SLACK: u64 = 2;
 /// In what `ptxas` may compile a kernel, by its own clock.
 const MILLISECONDS: f64 = 2000.0;
-const ARCHITECTURES: [u32; 2] = [80, 90];
+pub const ARCHITECTURES: [u32; 2] = [80, 90];
 
 /// By what they are of: numbers with their names.
 type Figures = BTreeMap<String, Vec<(String, u64)>>;
 
 /// Of one kernel.
-struct Assembled {
-    kernel: String,
-    registers: u64,
+pub struct Assembled {
+    pub kernel: String,
+    pub registers: u64,
     /// Bytes that are stored because there are too few.
-    spilled: u64,
+    pub spilled: u64,
     milliseconds: f64,
 }
 
 /// What `ptxas -v` says of a module.
-fn assemble(ptxas: &Path, ptx: &str, architecture: u32) -> Vec<Assembled> {
+pub fn assemble(ptxas: &Path, ptx: &str, architecture: u32) -> Vec<Assembled> {
     // Another for each call: tests run at the same time.
     static CALLS: AtomicUsize = AtomicUsize::new(0);
     let call = CALLS.fetch_add(1, Ordering::Relaxed);
@@ -64,7 +64,7 @@ fn assemble(ptxas: &Path, ptx: &str, architecture: u32) -> Vec<Assembled> {
     all
 }
 
-fn ptxas() -> Option<PathBuf> {
+pub fn ptxas() -> Option<PathBuf> {
     std::env::var_os("WHORL_PTXAS").map(PathBuf::from)
 }
 

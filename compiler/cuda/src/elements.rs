@@ -9,6 +9,7 @@ use whorl_kernels::math::{self, MathFn, MathFn2, halves};
 
 use crate::CudaError;
 use crate::emit;
+use crate::fast;
 use crate::floats::Floats;
 use crate::ptx::{Class, Operand, Reg, Text};
 use crate::tables::Tables;
@@ -17,6 +18,8 @@ use crate::tables::Tables;
 pub struct Elements<'x> {
     pub text: &'x mut Text,
     pub tables: &'x mut Tables,
+    /// Whether functions of `f32` may be the card's approximations.
+    pub fast: bool,
 }
 
 /// The registers that hold elements of a type.
@@ -57,6 +60,12 @@ impl Elements<'_> {
     }
 
     fn math(&mut self, f: MathFn, dtype: DType, x: Operand) -> Operand {
+        if self.fast
+            && dtype == DType::F32
+            && let Some(y) = fast::function(self.text, f, x)
+        {
+            return y;
+        }
         let mut floats = self.floats(dtype);
         if dtype == DType::F64 { f.apply64(&mut floats, x) } else { f.apply32(&mut floats, x) }
     }
@@ -87,6 +96,9 @@ impl Elements<'_> {
         }
         if !dtype.is_float() {
             return self.integer_unary(op, dtype, x);
+        }
+        if self.fast && dtype == DType::F32 && op == Unary::Sqrt {
+            return Ok(fast::sqrt(self.text, x));
         }
         let mut floats = self.floats(dtype);
         Ok(match op {
@@ -157,6 +169,9 @@ impl Elements<'_> {
         }
         if !dtype.is_float() {
             return self.integer_binary(op, dtype, a, b);
+        }
+        if self.fast && dtype == DType::F32 && op == Binary::Div {
+            return Ok(fast::divide(self.text, a, b));
         }
         let mut floats = self.floats(dtype);
         Ok(match op {

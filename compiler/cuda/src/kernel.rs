@@ -34,11 +34,13 @@ pub struct Kernel<'p> {
     /// Nodes that a barrier stands before, by their address.
     pub barriers: crate::barriers::Barriers,
     pub exit: crate::ptx::Label,
+    /// See [`crate::Options::fast_math`].
+    pub fast: bool,
 }
 
 impl Kernel<'_> {
     pub fn elements(&mut self) -> Elements<'_> {
-        Elements { text: &mut self.text, tables: &mut self.tables }
+        Elements { text: &mut self.text, tables: &mut self.tables, fast: self.fast }
     }
 
     /// Whether this is thread 0 of the team.

@@ -10,12 +10,14 @@ mod choice;
 mod control;
 mod elements;
 mod execute;
+mod fast;
 mod floats;
 mod group;
 mod homes;
 mod kernel;
 mod lanes;
 mod log;
+mod mma;
 mod modes;
 mod product;
 mod ptx;
@@ -56,13 +58,22 @@ pub struct Options {
     pub blocks: usize,
     /// Shared memory that a block may have, in bytes.
     pub shared: usize,
+    /// Products of `f32` by tensor cores (tf32), and the card's approximations of functions: faster, and other bits.
+    pub fast_math: bool,
     /// For tests: leaves out this barrier of each phase.
     pub without_barrier: Option<usize>,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { architecture: 80, threads: 256, blocks: 1, shared: 160 * 1024, without_barrier: None }
+        Options {
+            architecture: 80,
+            threads: 256,
+            blocks: 1,
+            shared: 160 * 1024,
+            fast_math: false,
+            without_barrier: None,
+        }
     }
 }
 
@@ -252,6 +263,7 @@ fn kernel(
         written,
         barriers,
         exit,
+        fast: options.fast_math,
     };
     let mut control = Control { k, checks, scratch, line };
     emit!(control.k.text, "ld.global.u32 {written}, [{ring}]");

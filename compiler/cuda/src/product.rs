@@ -10,6 +10,7 @@ use crate::elements::class;
 use crate::emit;
 use crate::homes::width;
 use crate::kernel::Kernel;
+use crate::mma;
 use crate::ptx::{Class, Operand, Reg};
 use crate::staged;
 
@@ -80,6 +81,9 @@ pub fn emit(k: &mut Kernel, m: &MatMul) -> Result<(), CudaError> {
         }
     }
     let Some((cost, tm, tn)) = best else { return Err(CudaError::internal("a product without a tile")) };
+    if let Some(plan) = mma::plan(k, m, cost) {
+        return mma::emit(k, m, plan);
+    }
     if let Some(plan) = staged::plan(k, m, cost) {
         return staged::emit(k, m, &plan);
     }
@@ -191,7 +195,7 @@ fn tile(k: &mut Kernel, m: &MatMul, tm: usize, tn: usize, at: Operand) -> Result
 }
 
 /// The same address in a register that the loop may change.
-fn moving(k: &mut Kernel, at: Address) -> Address {
+pub fn moving(k: &mut Kernel, at: Address) -> Address {
     let reg = k.text.reg(at.space.class());
     k.text.assign(reg, at.reg);
     Address { reg, ..at }

@@ -232,7 +232,10 @@ fn schedules_are_told() {
 /// It belongs to the run, and to cards.
 #[test]
 fn fast_math_is_part_of_the_run() {
-    let folder = Folder::with("device-fast", "fn main(key: Key) = { let (a, b) = split(key)\n  tanh(normal(a, [32, 16]) @ normal(b, [16, 8])) }\n");
+    let folder = Folder::with(
+        "device-fast",
+        "fn main(key: Key) = { let (a, b) = split(key)\n  tanh(normal(a, [32, 16]) @ normal(b, [16, 8])) }\n",
+    );
     let card = card();
     folder
         .whorl("run script.whorl --fast-math --out none")

@@ -143,7 +143,7 @@ fn ptxas_takes_it() {
     for program in [program(PRODUCTS), program(FUNCTIONS), scheduled(PPO, &[])] {
         for (architecture, options) in ARCHITECTURES.into_iter().flat_map(|a| fast().map(|o| (a, o))) {
             let module = compiled(&program, &Options { architecture, ..options });
-            for a in assemble(&ptxas, &module.ptx, architecture) {
+            for a in assemble(&ptxas, &module.ptx, architecture).0 {
                 eprintln!("sm_{architecture} {}: {} registers, {} bytes spilled", a.kernel, a.registers, a.spilled);
             }
         }
